@@ -1,0 +1,57 @@
+"""Adding up a day."""
+
+from __future__ import annotations
+
+import unittest
+
+from till.journal import Entry
+from till.totals import permille, summarise
+
+DAY = [
+    Entry("08:00:00", "sale", "R1", "food", 1070, 0),
+    Entry("08:05:00", "sale", "R2", "drinks", 500, 50),
+    Entry("08:09:00", "void", "R3", "drinks", 9900, 0),
+    Entry("09:30:00", "sale", "R4", "drinks", 1930, 0),
+    Entry("10:00:00", "refund", "R5", "food", 535, 0),
+]
+
+
+class Summarise(unittest.TestCase):
+    def test_counts_and_adds_by_kind(self) -> None:
+        totals = summarise(DAY)
+        self.assertEqual((totals.sales, totals.refunds, totals.voids), (3, 1, 1))
+        self.assertEqual(totals.sales_cents, 1070 + 450 + 1930)
+        self.assertEqual(totals.refund_cents, 535)
+        self.assertEqual(totals.net_cents, 2915)
+        self.assertEqual(totals.average_sale_cents, 1150)
+
+    def test_discounts_are_a_share_of_the_list_prices(self) -> None:
+        totals = summarise(DAY)
+        self.assertEqual(totals.discount_cents, 50)
+        self.assertEqual(totals.discount_permille, 14)
+
+    def test_categories_are_sorted(self) -> None:
+        drinks, food = summarise(DAY).categories
+        self.assertEqual((drinks.category, drinks.net_cents), ("drinks", 2380))
+        self.assertEqual((food.category, food.net_cents), ("food", 535))
+
+    def test_the_order_of_the_entries_does_not_matter(self) -> None:
+        self.assertEqual(summarise(reversed(DAY)), summarise(DAY))
+
+    def test_a_category_may_give_back_more_than_it_takes_in(self) -> None:
+        totals = summarise([*DAY, Entry("11:00:00", "refund", "R6", "food", 1070, 0)])
+        self.assertEqual(totals.categories[1].net_cents, -535)
+
+
+class Shares(unittest.TestCase):
+    def test_permille_is_rounded_half_up(self) -> None:
+        self.assertEqual(permille(1, 8), 125)
+        self.assertEqual(permille(1, 3), 333)
+        self.assertEqual(permille(1, 2000), 1)
+
+    def test_permille_of_nothing_is_zero(self) -> None:
+        self.assertEqual(permille(0, 0), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

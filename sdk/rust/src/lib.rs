@@ -1,0 +1,1 @@
+//! What a Rust product embeds: the updater.

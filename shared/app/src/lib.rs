@@ -1,0 +1,1 @@
+//! One module per stage: load, decide, save, hand on.

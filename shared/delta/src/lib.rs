@@ -1,0 +1,1 @@
+//! Deltas between package contents, bounded in memory and checked against both digests.

@@ -1,0 +1,299 @@
+//! Orders to the build engine and what it answers. The engine runs product code in a sandbox, in the
+//! same process tree (local home), in a runner, or in `CodeBuild`; the stages that ordered the job
+//! judge the answer.
+
+use crate::Timestamp;
+use crate::config::Config;
+use crate::digest::Digest;
+use crate::event::Event;
+use crate::id::{BundleId, FixId, IssueId, JobId, ProjectId};
+use crate::record::{Kind, Record};
+use crate::state::IllegalTransition;
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its id, named by what is ordered.
+    pub id: JobId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Where the product's source lives, as [`crate::project::Project::repository`] has it.
+    pub repository: String,
+    /// What to do.
+    pub order: Order,
+    /// The product's configuration, as it was when the job was ordered.
+    pub config: Config,
+    /// Where it stands.
+    pub state: JobState,
+    /// When it was ordered.
+    pub ordered_at: Timestamp,
+    /// The answer, once there is one.
+    pub report: Option<Report>,
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits, or is being done.
+    Ordered,
+    /// Has its report.
+    Done,
+}
+
+/// What can happen to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobMove {
+    /// The engine answered.
+    Report,
+}
+
+impl JobState {
+    /// The state after a move.
+    pub fn next(self, event: JobMove) -> Result<Self, IllegalTransition> {
+        match (self, event) {
+            (Self::Ordered, JobMove::Report) => Ok(Self::Done),
+            (Self::Done, JobMove::Report) => Err(IllegalTransition::new("job", &self, &event)),
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Order {
+    /// Search for fixes and put each through the gates.
+    Search(Box<SearchOrder>),
+    /// Build a version of the product.
+    Build(Box<BuildOrder>),
+}
+
+/// A search for fixes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchOrder {
+    /// The issue to end.
+    pub issue: IssueId,
+    /// The commit to fix.
+    pub commit: String,
+    /// The event to reproduce.
+    pub event: Event,
+    /// Where to look, likeliest first.
+    pub suspects: Vec<crate::diagnosis::Suspect>,
+}
+
+/// A build.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildOrder {
+    /// The bundle it is for.
+    pub bundle: BundleId,
+    /// The commit to start from.
+    pub commit: String,
+    /// Fixes to apply, in the order to apply them.
+    pub fixes: Vec<PatchToApply>,
+    /// The version to build.
+    pub version: Version,
+    /// The date of the build; part of what is built, so that the same order gives the same bytes.
+    pub at: Timestamp,
+    /// Full packages of supported versions, to build deltas from: version and blob key.
+    pub delta_bases: Vec<(Version, String)>,
+    /// The changelog text of this version.
+    pub notes: String,
+}
+
+/// A fix to apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchToApply {
+    /// The fix.
+    pub fix: FixId,
+    /// Its commit in the product's repository.
+    pub commit: String,
+    /// The line for the changelog.
+    pub title: String,
+}
+
+/// What the engine answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Report {
+    /// To a search.
+    Search(SearchReport),
+    /// To a build.
+    Build(BuildReport),
+}
+
+/// One gate that was passed or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Its name: `lint`, `syntax`, `regression_before`, `regression_after`, `suite`, `coverage` …
+    pub name: String,
+    /// Whether it was passed.
+    pub passed: bool,
+    /// What was seen, cut to a readable length.
+    pub detail: String,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchReport {
+    /// The regression test made from the event, if its inputs could be rebuilt.
+    pub regression_test: Option<SourceFile>,
+    /// Gates on the base: the suite passes, the regression test fails.
+    pub base: Vec<Gate>,
+    /// Every candidate that was tried, best first.
+    pub candidates: Vec<CandidateReport>,
+    /// Why there are no candidates, where there are none.
+    pub refused: Option<String>,
+}
+
+/// A file of source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFile {
+    /// Relative to the product's root.
+    pub path: String,
+    /// Its whole text.
+    pub content: String,
+}
+
+/// What a change does to the fault (`research/repair.md` calls it the class).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FixClass {
+    /// Hides the symptom: swallows, returns early without a value.
+    Suppresses,
+    /// Keeps the bad case out.
+    Guards,
+    /// Gives the right answer.
+    Corrects,
+}
+
+/// One candidate and how far it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CandidateReport {
+    /// The rule that made it.
+    pub rule: String,
+    /// What kind of change it is.
+    pub class: FixClass,
+    /// The rule's weight before any test, 0 to 1.
+    pub prior: f64,
+    /// The changed files, whole; the regression test not among them.
+    pub files: Vec<SourceFile>,
+    /// The change as a unified diff.
+    pub diff: String,
+    /// Lines added plus lines removed.
+    pub size: usize,
+    /// The gates, in the order they were tried; the search stops at the first that fails.
+    pub gates: Vec<Gate>,
+}
+
+impl CandidateReport {
+    /// Whether it passed all gates (and at least one).
+    pub fn is_proven(&self) -> bool {
+        !self.gates.is_empty() && self.gates.iter().all(|gate| gate.passed)
+    }
+}
+
+/// What a build gave.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// Fixes that are in it.
+    pub applied: Vec<FixId>,
+    /// Fixes that were set aside, with the reason: a conflict, or `TEST_FAILURE`.
+    pub set_aside: BTreeMap<FixId, String>,
+    /// The gates of the build as a whole.
+    pub gates: Vec<Gate>,
+    /// What was built, or the code and reason why nothing was (`TEST_FAILURE`, `BUILD_FAILURE`).
+    pub built: Result<Built, Failure>,
+}
+
+/// Why a build or a signing failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The stable code.
+    pub code: String,
+    /// What happened.
+    pub why: String,
+}
+
+/// What was built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// The commit of the release in the product's repository.
+    pub commit: String,
+    /// The full package.
+    pub full: Artifact,
+    /// The package's content: what a device has after unpacking the full package or applying a delta.
+    pub content: Content,
+    /// Deltas that are smaller than the full package, each applied and compared by the engine.
+    pub deltas: Vec<Delta>,
+}
+
+/// A stored file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its blob key, which ends in its file name.
+    pub blob: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// An archive after decompression.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The digest of the archive.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// A delta from one version to the built one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// The version it starts from.
+    pub from: Version,
+    /// The digest of that version's content.
+    pub base: Digest,
+    /// The delta itself.
+    pub artifact: Artifact,
+}
+
+impl Job {
+    /// A new order.
+    pub fn order(
+        project: ProjectId,
+        repository: String,
+        order: Order,
+        config: Config,
+        at: Timestamp,
+    ) -> Self {
+        // Orders are made of strings, numbers and maps with string keys: they serialise.
+        let text = serde_json::to_vec(&order).unwrap_or_default();
+        let digest = Digest::of_parts(&[&project.0.to_be_bytes(), &text]);
+        let id = JobId::from_digest(digest);
+        Self {
+            id,
+            project,
+            order,
+            config,
+            state: JobState::Ordered,
+            ordered_at: at,
+            report: None,
+        }
+    }
+}
+
+impl Record for Job {
+    const KIND: Kind = Kind::Job;
+
+    fn project(&self) -> ProjectId {
+        self.project
+    }
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}

@@ -1,0 +1,41 @@
+//! Nouns, states, pure rules and ports of Kintsugi.
+//!
+//! Read it in the order of the loop: [`event`] → [`issue`] → [`diagnosis`] → [`fix`] → [`train`] →
+//! [`bundle`] → [`release`] → [`rollout`] → [`outcome`], which resolves or reopens the issue.
+//!
+//! **Invariant: nothing here does I/O, reads a clock or draws a random number.** Time, ids and
+//! randomness come in as arguments, so every decision can be replayed. The crate compiles to wasm.
+//!
+//! Not here: signatures and metadata (`kintsugi-trust`), what a stage does with a decision
+//! (`kintsugi-app`), and anything that knows a database or a cloud (`kintsugi-adapters-*`).
+
+pub mod alert;
+pub mod bundle;
+pub mod channel;
+pub mod cohort;
+pub mod config;
+pub mod diagnosis;
+pub mod digest;
+pub mod envelope;
+pub mod event;
+pub mod fix;
+pub mod flag;
+pub mod grouping;
+pub mod guard;
+pub mod id;
+pub mod issue;
+pub mod job;
+pub mod limits;
+pub mod outcome;
+pub mod ports;
+pub mod project;
+pub mod record;
+pub mod release;
+pub mod rollout;
+pub mod score;
+pub mod state;
+pub mod story;
+pub mod train;
+
+/// A point in time, UTC, written as RFC 3339.
+pub use jiff::Timestamp;

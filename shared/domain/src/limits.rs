@@ -1,0 +1,47 @@
+//! Every bound of the pipeline, in one place, units last. Each is a default that protects us; what a
+//! project may change lives in [`crate::config`].
+
+/// Largest request body as it arrives, bytes.
+pub const REQUEST_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// Largest request body after decompression, bytes; checked while decompressing.
+pub const REQUEST_DECODED_BYTES_MAX: usize = 50 * 1024 * 1024;
+/// Largest single event item, bytes.
+pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
+/// Most items in one envelope.
+pub const ENVELOPE_ITEMS_MAX: usize = 1_000;
+/// Longest text kept in one field of an event, characters; longer is cut with a mark.
+pub const TEXT_CHARS_MAX: usize = 10_000;
+/// Most frames kept of one stack trace.
+pub const FRAMES_MAX: usize = 250;
+/// Most exceptions kept of one chain.
+pub const EXCEPTIONS_MAX: usize = 20;
+/// Most breadcrumbs kept of one event.
+pub const BREADCRUMBS_MAX: usize = 100;
+/// Most local variables kept of one frame.
+pub const FRAME_VARS_MAX: usize = 50;
+/// Events up to this many bytes ride in their queue message, larger ones in a stored batch.
+pub const INLINE_EVENTS_BYTES_MAX: usize = 128 * 1024;
+/// Days for which an event id is remembered, so that it counts once.
+pub const EVENT_ID_DAYS: i64 = 30;
+/// Users remembered exactly per issue before the count says "or more".
+pub const ISSUE_USERS_MAX: usize = 1_000;
+/// Releases and platforms remembered per issue.
+pub const ISSUE_FACETS_MAX: usize = 100;
+/// Most records one commit may write; the smallest bound of our homes (DynamoDB transactions).
+pub const COMMIT_WRITES_MAX: usize = 100;
+/// Most records one page of a list returns.
+pub const PAGE_RECORDS_MAX: usize = 500;
+/// Deliveries of one message before it is parked.
+pub const DELIVERIES_MAX: u32 = 5;
+/// Most fixes in one bundle.
+pub const BUNDLE_FIXES_MAX: usize = 50;
+/// Supported versions for which deltas are built.
+pub const DELTA_BASES_MAX: usize = 5;
+/// Seconds for which a cache may keep a channel document or a timestamp.
+pub const CHANNEL_CACHE_SECONDS_MAX: u32 = 30;
+/// Largest package, bytes (unpacked archive).
+pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Largest metadata file a client reads, bytes.
+pub const METADATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Times a commit is decided again after a conflict before the message goes back to its queue.
+pub const CONFLICT_RETRIES_MAX: u32 = 8;

@@ -1,0 +1,448 @@
+//! Ports: what the stages need from the world, named for the need. Each says what an adapter MUST do,
+//! and has one contract suite in `kintsugi-testkit` that every adapter passes.
+
+use crate::Timestamp;
+use crate::digest::Digest;
+use crate::envelope::{Envelope, Queue};
+use crate::id::{MessageId, ProjectId};
+use crate::job::{Job, Report};
+use crate::record::{IndexEntry, Kind, Record, Stored};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The world failed, or refused a write. Refusals of the domain are not errors of a port.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PortError {
+    /// A record was written by someone else since it was read. Read again, decide again.
+    #[error("{what} was changed meanwhile")]
+    Conflict {
+        /// Which record.
+        what: String,
+    },
+    /// The world failed and may recover: a lock, a time-out, a full disk. Try again later.
+    #[error("{what}: {why}")]
+    Unavailable {
+        /// What was being done.
+        what: String,
+        /// What happened.
+        why: String,
+    },
+    /// What was read or given cannot be right and will not get better by trying again.
+    #[error("{what}: {why}")]
+    Broken {
+        /// What was being done.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl PortError {
+    /// A failure that may pass.
+    pub fn unavailable(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Unavailable {
+            what: what.to_string(),
+            why: why.to_string(),
+        }
+    }
+
+    /// A failure that stays.
+    pub fn broken(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Broken {
+            what: what.to_string(),
+            why: why.to_string(),
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Conflict { .. } | Self::Unavailable { .. } => true,
+            Self::Broken { .. } => false,
+        }
+    }
+}
+
+/// Names one record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// Its project.
+    pub project: ProjectId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its key.
+    pub key: String,
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} of project {}", self.kind, self.key, self.project)
+    }
+}
+
+/// A record as an adapter holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawRecord {
+    /// Its name.
+    pub key: RecordKey,
+    /// The version a write must name; 1 after the first write.
+    pub version: u64,
+    /// The version of the body's form.
+    pub format: u16,
+    /// The body, JSON.
+    pub body: String,
+}
+
+/// One record to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Its name.
+    pub key: RecordKey,
+    /// The version that was read, 0 for a record that must not exist yet.
+    pub expected: u64,
+    /// The version of the body's form.
+    pub format: u16,
+    /// The body, JSON.
+    pub body: String,
+    /// Where it can be found; replaces what was there.
+    pub indexes: Vec<IndexEntry>,
+}
+
+/// One addition to a counter. Additions commute: order does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Add {
+    /// The project.
+    pub project: ProjectId,
+    /// The counter: `ingest`, `tally/<rollout>` …
+    pub counter: String,
+    /// The field of the counter.
+    pub field: String,
+    /// How much.
+    pub by: i64,
+}
+
+/// What one decision changes: records, counters and messages, all of it or none of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Commit {
+    /// Records to write.
+    pub writes: Vec<Write>,
+    /// Counters to add to.
+    pub adds: Vec<Add>,
+    /// Messages to hand on, kept in the outbox until they are sent.
+    pub messages: Vec<Envelope>,
+}
+
+impl Commit {
+    /// An empty commit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a record that must not exist yet.
+    #[must_use]
+    pub fn create<T: Record>(self, record: &T) -> Self {
+        self.write(record, 0)
+    }
+
+    /// Replaces a record as it was read.
+    #[must_use]
+    pub fn update<T: Record>(self, record: &Stored<T>) -> Self {
+        self.write(&record.value, record.version)
+    }
+
+    fn write<T: Record>(mut self, record: &T, expected: u64) -> Self {
+        self.writes.push(Write {
+            key: RecordKey {
+                project: record.project(),
+                kind: T::KIND,
+                key: record.key(),
+            },
+            expected,
+            format: T::FORMAT,
+            // Records are made of strings, numbers and maps with string keys: they serialise.
+            body: serde_json::to_string(record).unwrap_or_default(),
+            indexes: record.indexes(),
+        });
+        self
+    }
+
+    /// Adds to a counter.
+    #[must_use]
+    pub fn add(mut self, project: ProjectId, counter: &str, field: &str, by: i64) -> Self {
+        self.adds.push(Add {
+            project,
+            counter: counter.into(),
+            field: field.into(),
+            by,
+        });
+        self
+    }
+
+    /// Hands a message on.
+    #[must_use]
+    pub fn send(mut self, envelope: Envelope) -> Self {
+        self.messages.push(envelope);
+        self
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty() && self.adds.is_empty() && self.messages.is_empty()
+    }
+}
+
+/// Which records a list returns, in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// The project.
+    pub project: ProjectId,
+    /// The kind.
+    pub kind: Kind,
+    /// Only those with this index entry.
+    pub index: Option<IndexEntry>,
+    /// Only those with keys after this one.
+    pub after: Option<String>,
+    /// At most so many, at most [`crate::limits::PAGE_RECORDS_MAX`].
+    pub limit: usize,
+}
+
+/// Records, counters and the outbox, in one place so that they can commit together.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The record of that name. MUST see every commit that returned before the call.
+    async fn get(&self, key: &RecordKey) -> Result<Option<RawRecord>, PortError>;
+
+    /// A page of records, in key order.
+    async fn list(&self, query: &Query) -> Result<Vec<RawRecord>, PortError>;
+
+    /// The fields of a counter; empty when nothing was added yet.
+    async fn counter(
+        &self,
+        project: ProjectId,
+        counter: &str,
+    ) -> Result<BTreeMap<String, i64>, PortError>;
+
+    /// All of the commit or none of it, durable when it returns.
+    ///
+    /// MUST answer [`PortError::Conflict`] and change nothing when a write names a version that is not
+    /// the stored one. MUST NOT put a message into the outbox that was put there before (same id).
+    async fn commit(&self, commit: Commit) -> Result<(), PortError>;
+
+    /// Every project there is.
+    async fn projects(&self) -> Result<Vec<ProjectId>, PortError>;
+
+    /// Messages that were committed and not yet marked as sent, oldest first.
+    async fn outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError>;
+
+    /// Marks messages as sent. Unknown ids are ignored.
+    async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError>;
+}
+
+/// A message in the hands of a reader.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// The message.
+    pub envelope: Envelope,
+    /// Names this delivery to the queue.
+    pub receipt: String,
+    /// 1 for the first delivery.
+    pub attempt: u32,
+}
+
+/// A message that nobody could handle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parked {
+    /// The message.
+    pub envelope: Envelope,
+    /// Its queue.
+    pub queue: Queue,
+    /// Why it was parked.
+    pub cause: String,
+}
+
+/// Queues with at-least-once, unordered delivery.
+#[async_trait]
+pub trait Queues: Send + Sync {
+    /// Takes messages, each to its own queue. Durable when it returns. A message may be sent twice.
+    async fn send(&self, envelopes: &[Envelope]) -> Result<(), PortError>;
+
+    /// Up to `max` messages, hidden from other readers for `lease`.
+    async fn receive(
+        &self,
+        queue: Queue,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Delivery>, PortError>;
+
+    /// Keeps a delivery hidden for `lease` from now. For work that takes longer than its lease.
+    async fn extend(&self, receipt: &str, lease: Duration) -> Result<(), PortError>;
+
+    /// The message was handled; it never comes back.
+    async fn done(&self, receipt: &str) -> Result<(), PortError>;
+
+    /// The message comes back after `delay`.
+    async fn retry(&self, receipt: &str, delay: Duration) -> Result<(), PortError>;
+
+    /// Sets the message aside with its cause; it comes back only by [`Queues::redrive`].
+    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError>;
+
+    /// What was set aside, oldest first.
+    async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError>;
+
+    /// Puts everything that was set aside back into the queue, and says how many.
+    async fn redrive(&self, queue: Queue) -> Result<usize, PortError>;
+
+    /// How many messages wait or are being handled.
+    async fn depth(&self, queue: Queue) -> Result<usize, PortError>;
+}
+
+/// Immutable content by key. Keys are `/`-joined parts of letters, digits, `.`, `_`, `-`, `@` and `+`.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// Stores content. Durable and whole when it returns: a reader sees all of it or nothing.
+    async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), PortError>;
+
+    /// The content, or nothing. MUST refuse ([`PortError::Broken`]) content longer than `bytes_max`.
+    async fn get(&self, key: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// The length in bytes, or nothing.
+    async fn length(&self, key: &str) -> Result<Option<u64>, PortError>;
+}
+
+/// Private keys that sign for a project. They never leave the adapter.
+#[async_trait]
+pub trait Signer: Send + Sync {
+    /// ECDSA on P-384 over SHA-384 of `message`, as DER (X9.62 / RFC 3279).
+    async fn sign(&self, key: &KeyName, message: &[u8]) -> Result<Vec<u8>, PortError>;
+
+    /// The public key as PEM (`SubjectPublicKeyInfo`, RFC 5280). MUST make the key if it does not exist.
+    async fn public_key(&self, key: &KeyName) -> Result<String, PortError>;
+
+    /// A symmetric secret of 32 bytes, made on first use: tickets, salts.
+    async fn secret(&self, key: &KeyName) -> Result<[u8; 32], PortError>;
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyUse {
+    /// TUF root, one of several; offline in production.
+    Root(u8),
+    /// TUF targets and release statements.
+    Targets,
+    /// TUF snapshot.
+    Snapshot,
+    /// TUF timestamp.
+    Timestamp,
+    /// Tickets that tie outcomes to offers (symmetric).
+    Tickets,
+    /// Salt for user ids (symmetric).
+    Users,
+    /// Admin tokens.
+    Tokens,
+}
+
+/// Names one key of one project.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyName {
+    /// The project.
+    pub project: ProjectId,
+    /// What it is for.
+    pub key_use: KeyUse,
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let project = self.project;
+        match self.key_use {
+            KeyUse::Root(number) => write!(f, "{project}/root-{number}"),
+            KeyUse::Targets => write!(f, "{project}/targets"),
+            KeyUse::Snapshot => write!(f, "{project}/snapshot"),
+            KeyUse::Timestamp => write!(f, "{project}/timestamp"),
+            KeyUse::Tickets => write!(f, "{project}/tickets"),
+            KeyUse::Users => write!(f, "{project}/users"),
+            KeyUse::Tokens => write!(f, "{project}/tokens"),
+        }
+    }
+}
+
+/// The one clock.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The one source of chance.
+pub trait Ids: Send + Sync {
+    /// A digest that nobody could have foreseen.
+    fn fresh(&self) -> Digest;
+}
+
+/// Runs product code: searches for fixes, builds, tests. Boxed, bounded, no network, no credentials.
+#[async_trait]
+pub trait BuildEngine: Send + Sync {
+    /// Does the job. A product that fails its tests is a [`Report`], not an error; an error means that
+    /// the engine could not work (no sandbox, no disk). MUST be safe to run twice for the same job.
+    async fn run(&self, job: &Job) -> Result<Report, PortError>;
+}
+
+/// A change to put before people: a commit on a branch of the product's repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The project.
+    pub project: ProjectId,
+    /// The repository, as the project's configuration names it.
+    pub repository: String,
+    /// The branch to make; the same proposal always has the same branch.
+    pub branch: String,
+    /// The commit it stands on.
+    pub base: String,
+    /// Files to write, whole: path and content.
+    pub files: BTreeMap<String, String>,
+    /// The commit message.
+    pub message: String,
+    /// The commit's date; part of the commit's identity.
+    pub at: Timestamp,
+}
+
+/// Where the product's source lives.
+#[async_trait]
+pub trait Forge: Send + Sync {
+    /// The commit at the tip of a branch.
+    async fn head(&self, repository: &str, branch: &str) -> Result<String, PortError>;
+
+    /// One file at a commit, or nothing.
+    async fn file(
+        &self,
+        repository: &str,
+        commit: &str,
+        path: &str,
+    ) -> Result<Option<String>, PortError>;
+
+    /// Makes the branch with one commit and returns the commit. The same proposal twice is one branch
+    /// and one commit.
+    async fn propose(&self, proposal: &Proposal) -> Result<String, PortError>;
+
+    /// Moves `branch` forward to `commit` if that loses nothing, and tags it. Returns whether the
+    /// branch now holds the commit; false means that people must merge.
+    async fn land(
+        &self,
+        repository: &str,
+        branch: &str,
+        commit: &str,
+        tag: &str,
+    ) -> Result<bool, PortError>;
+}
+
+/// Tells people.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Delivers an alert to one channel. May be called twice for the same alert; the alert's id lets
+    /// the receiver tell.
+    async fn notify(
+        &self,
+        channel: &crate::config::AlertChannel,
+        alert: &crate::alert::Alert,
+    ) -> Result<(), PortError>;
+}

@@ -1,0 +1,1 @@
+//! The routes of the HTTP stages, one definition for Lambda and the local server.

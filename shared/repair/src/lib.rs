@@ -1,0 +1,1 @@
+//! Drafts fixes for a crash by templates and edit search, and the regression test that judges them.

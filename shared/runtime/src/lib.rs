@@ -1,0 +1,1 @@
+//! Lambda plumbing: partial batches, HTTP answers, telemetry.

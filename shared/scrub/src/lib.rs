@@ -1,0 +1,1 @@
+//! Removes personal data and secrets from reports, with a remark for each removal.

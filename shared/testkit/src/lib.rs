@@ -1,0 +1,1 @@
+//! Memory ports, contract suites, a fixed clock, seeded ids and fault decorators.

@@ -1,0 +1,1 @@
+//! Canonical encoding, signatures, TUF metadata, statements, tickets and tokens; used on both sides.
