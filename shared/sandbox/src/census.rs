@@ -19,6 +19,9 @@ pub(crate) struct Census {
 pub(crate) struct Count {
     /// Processes, each with all its threads.
     pub(crate) tasks: u64,
+    /// Those of them that still run: a dead one stays in the list until its parent has noticed,
+    /// and the last parent may be a slow one outside.
+    pub(crate) running: u64,
     /// Memory that belongs to one process alone, added up, in bytes.
     pub(crate) memory_bytes: u64,
 }
@@ -57,7 +60,10 @@ impl Count {
         let Ok(status) = fs::read_to_string(process.join("status")) else {
             return;
         };
-        self.tasks += field(&status, "Threads:").unwrap_or(1);
+        let tasks = field(&status, "Threads:").unwrap_or(1);
+        let is_dead = tasks <= 1 && status.contains("\nState:\tZ");
+        self.tasks += tasks;
+        self.running += if is_dead { 0 } else { tasks };
         self.memory_bytes += field(&status, "RssAnon:").unwrap_or(0) * 1024;
     }
 }

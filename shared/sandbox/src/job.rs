@@ -136,7 +136,7 @@ pub struct Finished {
     pub stderr_truncated: bool,
     /// Real time it took, set-up included.
     pub wall: Duration,
-    /// Processor time of all its processes; unknown when the box had to be killed.
+    /// Processor time of its processes; too low, or unknown, when the box had to be killed.
     pub cpu: Option<Duration>,
     /// Why the supervisor killed the box, other than for time. Then `status` is `Signal(9)`.
     pub breach: Option<Breach>,

@@ -185,6 +185,11 @@ mod tests {
     }
 
     #[test]
+    fn the_mounts_alone_hold_where_landlock_is_missing() {
+        Sandbox::attempt(false).unwrap();
+    }
+
+    #[test]
     fn a_namespace_shared_with_the_host_is_a_leak() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("done"), "").unwrap();

@@ -43,7 +43,20 @@ pub fn python_toolchain() -> Result<Toolchain, SandboxError> {
     }
     let lines = String::from_utf8(answer.stdout)
         .map_err(|_| refused("python3 lives at a path that is not valid text".into()))?;
-    understand(&lines).ok_or_else(|| refused("python3 does not say where it lives".into()))
+    let toolchain =
+        understand(&lines).ok_or_else(|| refused("python3 does not say where it lives".into()))?;
+    let home = std::env::home_dir().unwrap_or_default();
+    match toolchain
+        .read_only
+        .iter()
+        .find(|folder| home.starts_with(folder))
+    {
+        Some(folder) => Err(refused(format!(
+            "python3 lives right in {}, which also holds personal files",
+            folder.display()
+        ))),
+        None => Ok(toolchain),
+    }
 }
 
 fn understand(answer: &str) -> Option<Toolchain> {

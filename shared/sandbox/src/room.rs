@@ -53,7 +53,7 @@ const RESERVED: [&str; 8] = [
 /// signals, also its own; somebody must reap orphans; and the memory limit must not hold for the
 /// set-up, which still has the caller's address space. The shell's own words go nowhere.
 const START: &str = r#"exec 3>&2 2>/dev/null
-(ulimit -v "$0" || exit 125; printf R; exec "$@" 2>&3 3>&-)
+(ulimit -v "$1" || exit 125; shift; printf R; exec "$@" 2>&3 3>&-)
 exit "$?""#;
 
 /// Puts the room together and the job into it; nothing is started yet.
@@ -74,7 +74,7 @@ pub(crate) fn furnish(job: &Job, landlock: bool) -> Result<Command, SandboxError
     // which a process namespace does not prevent.
     let mut command = room.container.command(setsid()?);
     command
-        .args(["/bin/sh", "-c", START])
+        .args(["/bin/sh", "-c", START, "sandbox"])
         .arg(&(job.limits.memory_bytes / 1024).max(1).to_string())
         .args(&job.argv)
         .envs(&job.env)
@@ -168,9 +168,10 @@ impl Room {
     }
 
     /// A few devices and no terminal: through one, a job could type into the caller's shell.
+    /// Read-only, which a device does not mind, but taking everyone's rights to it away does.
     fn devices(&mut self) -> Result<(), SandboxError> {
         for device in DEVICES {
-            let options = MountOptions::BIND | MountOptions::NOSUID;
+            let options = MountOptions::BIND | MountOptions::NOSUID | MountOptions::RDONLY;
             self.bind(Path::new(device), device, options)?;
         }
         for (link, original) in [

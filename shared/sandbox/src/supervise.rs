@@ -9,6 +9,7 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use hakoniwa::{Child, Command, ExitStatus};
+use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::BpfProgram;
 
 use crate::census::{Census, Count};
@@ -19,6 +20,10 @@ use crate::{Breach, Exit, Finished, Job, Limits, SandboxError, syscalls};
 const CENSUS_PERIOD: Duration = Duration::from_millis(25);
 /// How many counts in a row may fail before the box counts as unwatched and is killed.
 const CENSUS_FAILURES_MAX: u32 = 3;
+/// How much later than the supervisor the monitor would end a box.
+const ALARM_AFTER: Duration = Duration::from_secs(5);
+/// How long the monitor may take to end a box when asked.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long the killed processes of a box may take to be gone.
 const BURIAL_MAX: Duration = Duration::from_secs(5);
 const PAUSE_MIN: Duration = Duration::from_micros(500);
@@ -47,6 +52,9 @@ fn start(
     filters: &[BpfProgram],
 ) -> Result<Finished, SandboxError> {
     syscalls::confine(filters)?;
+    // A second alarm clock, in the monitor: it also rings when this process is stopped. It is what
+    // makes the monitor listen to `stop`, too.
+    command.wait_timeout(job.limits.wall.saturating_add(ALARM_AFTER).as_secs());
     let started = now();
     let child = Boxed(
         command
@@ -79,38 +87,55 @@ fn collect(reader: ScopedJoinHandle<'_, io::Result<Kept>>) -> Result<Kept, Sandb
         .map_err(SandboxError::io("could not read the output"))
 }
 
-/// How the watching came to an end.
-enum Ended {
-    ByItself(Box<ExitStatus>),
-    InTime,
-    For(Breach),
+/// Why the watching came to an end.
+#[derive(Clone, Copy)]
+enum Cause {
+    Itself,
+    Time,
+    Breach(Breach),
 }
 
+type Ended = (Cause, Option<Box<ExitStatus>>);
+
+/// Watches until the box is gone, and tells why and, where it is known, how.
 fn supervise(mut child: Boxed, limits: &Limits, started: Instant) -> Result<Ended, SandboxError> {
     let mut watch = Watch::new(child.0.id());
     let mut pause = PAUSE_MIN;
     loop {
-        if let Some(status) = child
-            .0
-            .try_wait()
-            .map_err(|error| SandboxError::set_up(error.to_string()))?
-        {
-            return Ok(Ended::ByItself(Box::new(status)));
+        if let Some(status) = child.status()? {
+            return Ok((Cause::Itself, Some(status)));
         }
         let elapsed = started.elapsed();
-        let ended = if elapsed >= limits.wall {
-            Some(Ended::InTime)
+        let cause = if elapsed >= limits.wall {
+            Some(Cause::Time)
         } else {
-            watch.look(elapsed, limits)?.map(Ended::For)
+            watch.look(elapsed, limits)?.map(Cause::Breach)
         };
-        if let Some(ended) = ended {
-            drop(child);
-            watch.bury()?;
-            return Ok(ended);
+        if let Some(cause) = cause {
+            return Ok((cause, stop(child, &watch)?));
         }
         thread::sleep(pause.min(limits.wall.saturating_sub(elapsed)));
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Ends a box now. The monitor is asked first, because it waits for the last process to be gone
+/// and knows the processor time; if it does not answer, it is killed, and the box dies with it.
+fn stop(mut child: Boxed, watch: &Watch) -> Result<Option<Box<ExitStatus>>, SandboxError> {
+    let asked = now();
+    if let Some(monitor) = i32::try_from(child.0.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(monitor, Signal::ALARM);
+    }
+    while asked.elapsed() < ANSWER_MAX {
+        match child.status() {
+            Ok(Some(status)) => return Ok(Some(status)),
+            Ok(None) => thread::sleep(PAUSE_MIN),
+            Err(_) => break,
+        }
+    }
+    drop(child);
+    watch.bury()?;
+    Ok(None)
 }
 
 /// Looks at the whole box from time to time.
@@ -167,7 +192,7 @@ impl Watch {
         while census
             .count()
             .map_err(SandboxError::io("could not watch the box"))?
-            .tasks
+            .running
             > 0
         {
             if killed.elapsed() > BURIAL_MAX {
@@ -199,21 +224,15 @@ fn finish(
     if was_ready {
         output.bytes.remove(0);
     }
-    let (status, cpu, breach) = match ended {
-        Ended::InTime => (Exit::TimedOut, None, None),
-        Ended::For(breach) => (Exit::Signal(SIGKILL), None, Some(breach)),
-        Ended::ByItself(status) if was_ready => (
-            exit(&status),
-            status.rusage.map(|it| it.user_time + it.system_time),
-            None,
-        ),
-        Ended::ByItself(status) => {
+    let (cause, report) = ended;
+    let (status, breach) = match (cause, &report) {
+        (Cause::Time, _) => (Exit::TimedOut, None),
+        (Cause::Breach(breach), _) => (Exit::Signal(SIGKILL), Some(breach)),
+        (Cause::Itself, Some(report)) if was_ready => (exit(report), None),
+        (Cause::Itself, report) => {
+            let reason = report.as_ref().map_or("", |it| it.reason.as_str());
             let words = String::from_utf8_lossy(&errors.bytes);
-            return Err(SandboxError::set_up(format!(
-                "{} {}",
-                status.reason,
-                words.trim()
-            )));
+            return Err(SandboxError::set_up(format!("{reason} {}", words.trim())));
         }
     };
     Ok(Finished {
@@ -223,7 +242,9 @@ fn finish(
         stderr: errors.bytes,
         stderr_truncated: errors.truncated,
         wall: started.elapsed(),
-        cpu,
+        cpu: report
+            .and_then(|it| it.rusage)
+            .map(|it| it.user_time + it.system_time),
         breach,
     })
 }
@@ -238,6 +259,15 @@ fn exit(status: &ExitStatus) -> Exit {
 
 /// A running box that does not outlive its handle.
 struct Boxed(Child);
+
+impl Boxed {
+    fn status(&mut self) -> Result<Option<Box<ExitStatus>>, SandboxError> {
+        let status = self.0.try_wait();
+        status
+            .map(|it| it.map(Box::new))
+            .map_err(|error| SandboxError::set_up(error.to_string()))
+    }
+}
 
 impl Drop for Boxed {
     /// Killing the process that holds the box ends everyone inside: they die with it.
