@@ -1,1 +1,27 @@
-//! Canonical encoding, signatures, TUF metadata, statements, tickets and tokens; used on both sides.
+//! What both sides must agree on to trust each other: canonical encoding, P-384 keys, TUF metadata,
+//! signed statements, tickets and admin tokens.
+//!
+//! | module | what it does | standard |
+//! |---|---|---|
+//! | [`json`] | strict reading and canonical writing of JSON | OLPC canonical JSON |
+//! | [`key`] | ECDSA P-384 keys and their ids | FIPS 186-5, RFC 5280, RFC 5958 |
+//! | [`tuf`] | metadata of the signed repository, written and read | TUF specification 1.0 |
+//! | [`jws`] | signed tokens, ES384 only | RFC 7515, RFC 7518, RFC 8725 |
+//! | [`statement`] | what a release is, and the permission to go down | |
+//! | [`ticket`] | ties an outcome to an offer that was made | RFC 2104 |
+//! | [`token`] | who may use the admin API | RFC 7519 |
+//!
+//! **Invariants: nothing here does I/O, reads a clock or draws a random number. Everything that is
+//! read is bounded, its signature is checked first, and what was checked is what is used: the same
+//! parsed value, never the text read a second time.** The crate compiles to wasm.
+//!
+//! Not here: where private keys live (the `Signer` port and its adapters), fetching (the SDK and the
+//! HTTP routes), and other algorithms than P-384: a foreign key in metadata is skipped.
+
+pub mod json;
+pub mod jws;
+pub mod key;
+pub mod statement;
+pub mod ticket;
+pub mod token;
+pub mod tuf;

@@ -1,0 +1,84 @@
+//! A metadata file: what is signed, and the signatures over it.
+
+use crate::json;
+use crate::key::PublicKey;
+use crate::tuf::{Metadata, Role, RoleKeys, TufError};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+/// A metadata file as read. **Nothing of it counts before [`File::check`].**
+pub(super) struct File<T> {
+    signed: Value,
+    /// What the signatures cover.
+    canonical: Vec<u8>,
+    /// Signatures by key id, as DER.
+    signatures: BTreeMap<String, Vec<u8>>,
+    of: PhantomData<T>,
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    signed: Value,
+    signatures: Vec<SignatureWire>,
+}
+
+#[derive(Deserialize)]
+struct SignatureWire {
+    keyid: String,
+    sig: String,
+}
+
+impl<T: Metadata> File<T> {
+    /// Splits a file of at most `bytes_max` bytes into its parts.
+    pub(super) fn read(text: &[u8], bytes_max: usize) -> Result<Self, TufError> {
+        let role = T::ROLE;
+        let json_error = |error| TufError::Json { role, error };
+        let malformed = |why: String| TufError::Malformed { role, why };
+        let value = json::parse(text, bytes_max).map_err(json_error)?;
+        let wire = Wire::deserialize(&value).map_err(|error| malformed(error.to_string()))?;
+        let mut signatures = BTreeMap::new();
+        for SignatureWire { keyid, sig } in wire.signatures {
+            // What is not hex is no signature; others may be enough.
+            let der = hex::decode(&sig).unwrap_or_default();
+            if signatures.insert(keyid.clone(), der).is_some() {
+                return Err(malformed(format!("two signatures of key {keyid:?}")));
+            }
+        }
+        Ok(Self {
+            canonical: json::canonical(&wire.signed).map_err(json_error)?,
+            signed: wire.signed,
+            signatures,
+            of: PhantomData,
+        })
+    }
+
+    /// Whether enough distinct keys of a role signed. Keys are told apart by what they are, not by what
+    /// they are called: one key under two ids counts once.
+    pub(super) fn check(&self, by: Role, keys: &RoleKeys) -> Result<(), TufError> {
+        let mut valid: Vec<&PublicKey> = Vec::new();
+        for (id, key) in keys.keys() {
+            let Some(der) = self.signatures.get(id.as_str()) else {
+                continue;
+            };
+            if !valid.contains(&key) && key.verify(&self.canonical, der).is_ok() {
+                valid.push(key);
+            }
+        }
+        if valid.len() >= keys.threshold() {
+            Ok(())
+        } else {
+            Err(TufError::Threshold {
+                role: by,
+                valid: valid.len(),
+                threshold: keys.threshold(),
+            })
+        }
+    }
+
+    /// What was signed. Call [`File::check`] first, except for a root, which names its own keys.
+    pub(super) fn metadata(&self) -> Result<T, TufError> {
+        T::from_signed(&self.signed)
+    }
+}

@@ -1,0 +1,94 @@
+//! Admin tokens.
+
+use crate::repository::{at, now, public, secret};
+use kintsugi_trust::jws;
+use kintsugi_trust::key::PublicKey;
+use kintsugi_trust::token::{Role, Token, TokenError, verify};
+use serde_json::json;
+use std::time::Duration;
+
+const SKEW: Duration = Duration::from_secs(30);
+
+fn claims() -> Token {
+    Token {
+        iss: "kintsugi".into(),
+        aud: "https://home.example".into(),
+        sub: "ana".into(),
+        role: Role::Releaser,
+        iat: now().as_second(),
+        exp: now().as_second() + 3_600,
+        jti: "t-1".into(),
+    }
+}
+
+fn kid() -> String {
+    public(7).key_id().to_string()
+}
+
+fn keys(id: &str) -> Option<PublicKey> {
+    (id == kid()).then(|| public(7))
+}
+
+fn sign(input: &str) -> String {
+    jws::assemble(input, &secret(7).sign(input.as_bytes()).unwrap()).unwrap()
+}
+
+fn token(claims: &Token) -> String {
+    sign(&claims.signing_input(&kid()).unwrap())
+}
+
+#[test]
+fn a_token_gives_its_claims_to_its_audience() {
+    let token = token(&claims());
+    let read = |audience| verify(&token, keys, audience, now(), SKEW);
+    assert_eq!(read("https://home.example"), Ok(claims()));
+    assert!(matches!(
+        read("https://other.example"),
+        Err(TokenError::Audience { .. })
+    ));
+}
+
+#[test]
+fn a_token_ends_and_does_not_begin_early() {
+    let token = token(&claims());
+    let read = |time| verify(&token, keys, "https://home.example", at(time), SKEW);
+    assert!(read("2026-11-21T13:00:29Z").is_ok());
+    assert_eq!(read("2026-11-21T13:00:30Z"), Err(TokenError::Expired));
+    assert!(read("2026-11-21T11:59:30Z").is_ok());
+    assert_eq!(read("2026-11-21T11:59:29Z"), Err(TokenError::NotYet));
+}
+
+#[test]
+fn a_token_without_an_end_is_refused() {
+    let mut endless = serde_json::to_value(claims()).unwrap();
+    endless.as_object_mut().unwrap().remove("exp");
+    let input = jws::signing_input(&kid(), "kintsugi-admin+jwt", &endless).unwrap();
+    let error = verify(&sign(&input), keys, "https://home.example", now(), SKEW).unwrap_err();
+    assert_eq!(error.code(), "jws.claims");
+}
+
+#[test]
+fn a_role_may_do_what_the_roles_below_it_may_and_no_more() {
+    let roles = [Role::Viewer, Role::Triager, Role::Releaser, Role::Admin];
+    for (has, role) in roles.into_iter().enumerate() {
+        for (needs, needed) in roles.into_iter().enumerate() {
+            let token = Token { role, ..claims() };
+            assert_eq!(token.require(needed).is_ok(), has >= needs);
+        }
+    }
+}
+
+#[test]
+fn an_invented_role_is_refused() {
+    let mut claims = serde_json::to_value(claims()).unwrap();
+    claims["role"] = json!("owner");
+    let input = jws::signing_input(&kid(), "kintsugi-admin+jwt", &claims).unwrap();
+    assert!(verify(&sign(&input), keys, "https://home.example", now(), SKEW).is_err());
+}
+
+#[test]
+fn a_statement_cannot_stand_for_a_token() {
+    let input = jws::signing_input(&kid(), "kintsugi-release+jws", &claims()).unwrap();
+    let error = verify(&sign(&input), keys, "https://home.example", now(), SKEW).unwrap_err();
+    assert_eq!(error.code(), "jws.type");
+}

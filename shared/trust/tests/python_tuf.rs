@@ -1,0 +1,192 @@
+//! python-tuf as the judge in both directions: its client reads a repository that we write, we read one
+//! that it writes. `joserfc` does the same for tokens.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+
+use kintsugi_domain::Timestamp as Time;
+use kintsugi_domain::digest::Digest;
+use kintsugi_trust::jws;
+use kintsugi_trust::key::{PublicKey, SecretKey};
+use kintsugi_trust::tuf::{
+    MetaFile, Metadata, Role, RoleKeys, Roles, Root, Snapshot, TargetInfo, TargetPath, Targets,
+    Timestamp, Trusted, assemble, canonical, file_name,
+};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn now() -> Time {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+/// Far enough away for python-tuf, which asks the real clock.
+fn far() -> Time {
+    "2040-01-01T00:00:00Z".parse().unwrap()
+}
+
+/// Runs a command of the script and returns what it printed.
+fn python(command: &str, folder: &Path) -> Value {
+    #[expect(clippy::disallowed_methods, reason = "the test's only setting")]
+    let interpreter = std::env::var("KINTSUGI_TEST_PYTHON").expect(
+        "KINTSUGI_TEST_PYTHON must name a Python with python-tuf and joserfc: run `cargo xtask test`",
+    );
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python_tuf.py");
+    let output = Command::new(interpreter)
+        .args([script.as_os_str(), command.as_ref(), folder.as_os_str()])
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {error}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn secret(number: u8) -> SecretKey {
+    SecretKey::from_random(&[number; 48]).unwrap()
+}
+
+fn public(number: u8) -> PublicKey {
+    secret(number).public_key().unwrap()
+}
+
+/// Writes signed metadata and returns its listing.
+fn publish<T: Metadata>(folder: &Path, metadata: &T, keys: &[u8]) -> MetaFile {
+    let bytes = canonical(metadata).unwrap();
+    let signatures: Vec<_> = keys
+        .iter()
+        .map(|number| {
+            let id = public(*number).key_id();
+            (id, secret(*number).sign(&bytes).unwrap())
+        })
+        .collect();
+    let text = assemble(metadata, &signatures).unwrap();
+    let name = file_name(T::ROLE, metadata.version());
+    fs::write(folder.join(name), &text).unwrap();
+    MetaFile::of(metadata.version(), text.as_bytes())
+}
+
+/// A root whose own keys are these three (2 of 3).
+fn root(version: u64, keys: [u8; 3]) -> Root {
+    let of = |role, numbers: &[u8], threshold| {
+        let keys: Vec<_> = numbers.iter().map(|number| public(*number)).collect();
+        RoleKeys::new(role, &keys, threshold).unwrap()
+    };
+    let roles = Roles {
+        root: of(Role::Root, &keys, 2),
+        targets: of(Role::Targets, &[4], 1),
+        snapshot: of(Role::Snapshot, &[5], 1),
+        timestamp: of(Role::Timestamp, &[6], 1),
+    };
+    Root::new(version, far(), roles)
+}
+
+/// Names that a canonical form or an address gets wrong easily.
+const NAMES: [&str; 7] = [
+    "a",
+    "a!",
+    "a b",
+    "packages/till-1.0.0+build.tar.zst",
+    "quote\".txt",
+    "e\u{301}.txt",
+    "\u{1F600}",
+];
+
+/// Writes a repository with a rotated root.
+fn write_repository(folder: &Path) {
+    let metadata = folder.join("metadata");
+    fs::create_dir_all(&metadata).unwrap();
+    publish(&metadata, &root(1, [1, 2, 3]), &[1, 2]);
+    fs::copy(
+        metadata.join("1.root.json"),
+        folder.join("trusted_root.json"),
+    )
+    .unwrap();
+    publish(&metadata, &root(2, [7, 8, 9]), &[2, 3, 7, 8]);
+    let mut targets = Targets {
+        version: 4,
+        expires: far(),
+        targets: [].into(),
+    };
+    for name in NAMES {
+        let path: TargetPath = name.parse().unwrap();
+        let digest = Digest::of(name.as_bytes());
+        let served = folder.join("targets").join(path.hashed_name(&digest));
+        fs::create_dir_all(served.parent().unwrap()).unwrap();
+        fs::write(served, name).unwrap();
+        let info = TargetInfo {
+            length: name.len() as u64,
+            digest,
+            custom: Some(json!({"name": name})),
+        };
+        targets.targets.insert(path, info);
+    }
+    let listed = publish(&metadata, &targets, &[4]);
+    let listed = publish(&metadata, &Snapshot::new(5, far(), listed), &[5]);
+    publish(&metadata, &Timestamp::new(6, far(), listed), &[6]);
+}
+
+#[test]
+fn the_reference_client_reads_what_we_write() {
+    let folder = tempfile::tempdir().unwrap();
+    write_repository(folder.path());
+    let claims = json!({"n": 1, "text": "ä"});
+    let input = jws::signing_input(public(4).key_id().as_str(), "test+jws", &claims).unwrap();
+    let token = jws::assemble(&input, &secret(4).sign(input.as_bytes()).unwrap()).unwrap();
+    fs::write(folder.path().join("token.jws"), token).unwrap();
+    fs::write(folder.path().join("key.pem"), public(4).pem()).unwrap();
+
+    let report = python("read", folder.path());
+
+    assert_eq!(report["root_version"], 2);
+    for name in NAMES {
+        let digest = Digest::of(name.as_bytes()).to_string();
+        assert_eq!(report["targets"][name], digest, "{name}");
+    }
+    assert_eq!(report["claims"], claims);
+    assert_eq!(report["typ"], "test+jws");
+    for (name, digest) in report["canonical"].as_object().unwrap() {
+        let text = fs::read(folder.path().join("metadata").join(name)).unwrap();
+        let file: Value = serde_json::from_slice(&text).unwrap();
+        let ours = kintsugi_trust::json::canonical(&file["signed"]).unwrap();
+        assert_eq!(digest, &Digest::of(&ours).to_string(), "{name}");
+    }
+}
+
+#[test]
+fn we_read_what_the_reference_implementation_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = python("write", folder.path());
+    let metadata = folder.path().join("metadata");
+    let fetch = |name: &str| fs::read(metadata.join(name));
+
+    let mut client = Trusted::new(&fetch("1.root.json").unwrap()).unwrap();
+    while let Ok(next) = fetch(&client.next_root().name) {
+        client.update_root(&next).unwrap();
+    }
+    assert_eq!(client.root().version, 2);
+    let timestamp = fetch("timestamp.json").unwrap();
+    client.update_timestamp(&timestamp, now()).unwrap();
+    let snapshot = fetch(&client.next_snapshot().unwrap().name).unwrap();
+    client.update_snapshot(&snapshot, now()).unwrap();
+    let targets = fetch(&client.next_targets().unwrap().name).unwrap();
+    client.update_targets(&targets, now()).unwrap();
+
+    let written = report["targets"].as_object().unwrap();
+    assert_eq!(client.targets().unwrap().targets.len(), written.len());
+    for (name, digest) in written {
+        let info = client.target(&name.parse().unwrap()).unwrap();
+        assert_eq!(digest, &info.digest.to_string());
+        assert_eq!(info.custom, Some(json!({"note": name})));
+    }
+
+    let id = report["targets_key_id"].as_str().unwrap();
+    let key = client.key(Role::Targets, id).unwrap();
+    assert_eq!(key.key_id().as_str(), id);
+    assert_eq!(key.pem(), report["targets_key_pem"].as_str().unwrap());
+
+    let token = fs::read_to_string(folder.path().join("token.jws")).unwrap();
+    let pem = fs::read_to_string(folder.path().join("key.pem")).unwrap();
+    let theirs = |id: &str| (id == "theirs").then(|| PublicKey::from_pem(&pem).unwrap());
+    let claims: Value = jws::verify(&token, "test+jws", theirs).unwrap();
+    assert_eq!(claims, json!({"n": 1, "text": "ä"}));
+}
