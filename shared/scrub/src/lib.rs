@@ -1,1 +1,134 @@
 //! Removes personal data and secrets from reports, with a remark for each removal.
+//!
+//! Two kinds of evidence count. **What a value is**: card numbers (Luhn and brand), IBANs (mod 97 and
+//! country length), US social security numbers (ranges), e-mail, IP and MAC addresses, international
+//! phone numbers, user names in paths, URL credentials, bearer tokens, JWTs, PEM blocks and the keys of
+//! well-known vendors. **What a value is called**: `password=…`, `"api_key": …`, `Cookie: …`.
+//! Patterns alone over-scrub, so whatever has a check digit, a range or a decodable form is validated.
+//!
+//! A removed value leaves a typed placeholder (`[email]`, `[card]`, `[secret]` …), so that messages
+//! still group and say what was there, and a [`Remark`] with rule, path and range.
+//!
+//! **Invariants: scrubbing what was scrubbed changes nothing. Time is linear in the length of the
+//! text: every look-around is bounded or consumes what it reads.**
+//!
+//! Not here: which events are scrubbed and when (`kintsugi-app`, before anything is stored), and data
+//! that only its owner knows to be personal, such as names of people.
+//!
+//! Deliberately kept: loopback and unspecified addresses, net masks, version numbers of four parts
+//! where the context says so, `git@host:` remotes, values that say nothing (`None`, `""`, `true`).
+
+mod event;
+mod keys;
+mod net;
+mod numbers;
+mod pairs;
+mod paths;
+mod rewrite;
+mod scan;
+mod secrets;
+mod text;
+mod value;
+
+#[cfg(test)]
+mod corpus;
+
+use hmac::{Hmac, Mac};
+use kintsugi_domain::event::{Event, Remark};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use text::Reading;
+
+/// Most remarks kept of one event; the last one then has the rule `more`.
+pub const REMARKS_MAX: usize = 200;
+
+/// Bytes of an HMAC-SHA256 block key (RFC 2104).
+const HMAC_BLOCK_BYTES: usize = 64;
+
+/// Hexadecimal digits of a user's hash: 128 bits.
+const USER_HASH_DIGITS: usize = 32;
+
+/// Removes personal data and secrets.
+#[derive(Clone)]
+pub struct Scrubber {
+    users: Hmac<Sha256>,
+}
+
+impl Scrubber {
+    /// A scrubber whose hashes of user ids are keyed with `user_salt`, a secret of the project.
+    pub fn new(user_salt: &[u8]) -> Self {
+        let mut key = [0; HMAC_BLOCK_BYTES];
+        // RFC 2104 §2: a key longer than a block is hashed first, a shorter one is padded with zeros.
+        let hashed = Sha256::digest(user_salt);
+        let salt = if user_salt.len() > HMAC_BLOCK_BYTES {
+            hashed.as_slice()
+        } else {
+            user_salt
+        };
+        for (to, from) in key.iter_mut().zip(salt) {
+            *to = *from;
+        }
+        Self {
+            users: Mac::new(&key.into()),
+        }
+    }
+
+    /// Scrubs every text of an event and appends what was removed to its remarks.
+    pub fn scrub_event(&self, event: &mut Event) {
+        event::scrub(event);
+    }
+
+    /// Scrubs one text. `path` goes into the remarks. Over-long text is cut.
+    pub fn scrub_text(&self, path: &str, text: &str) -> (String, Vec<Remark>) {
+        let mut walk = value::Walk::at(path);
+        let mut text = text.to_owned();
+        walk.text(&mut text, Reading::Prose);
+        (text, walk.into_remarks())
+    }
+
+    /// Scrubs a JSON value of any shape: texts, numbers that are cards, keys of maps, and whatever
+    /// stands under a sensitive name. `path` starts the paths of the remarks.
+    pub fn scrub_value(&self, path: &str, value: &mut Value) -> Vec<Remark> {
+        let mut walk = value::Walk::at(path);
+        walk.value(value);
+        walk.into_remarks()
+    }
+
+    /// The keyed hash that stands for a user: HMAC-SHA256 (RFC 2104), the first 128 bits as hex.
+    pub fn user_hash(&self, id: &str) -> String {
+        let mut mac = self.users.clone();
+        mac.update(id.as_bytes());
+        let mut hash = hex::encode(mac.finalize().into_bytes());
+        hash.truncate(USER_HASH_DIGITS);
+        hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_hash_is_stable_per_salt_and_says_nothing_of_the_id() {
+        let scrubber = Scrubber::new(b"salt");
+        let hash = scrubber.user_hash("alice");
+        assert_eq!(hash, scrubber.user_hash("alice"));
+        assert_ne!(hash, Scrubber::new(b"other").user_hash("alice"));
+        assert_ne!(hash, scrubber.user_hash("bob"));
+        assert_eq!(hash.len(), 32);
+    }
+
+    #[test]
+    fn the_hash_is_hmac_sha256() {
+        // RFC 4231, test case 2 and test case 6 (a key longer than a block).
+        assert_eq!(
+            Scrubber::new(b"Jefe").user_hash("what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c7"
+        );
+        assert_eq!(
+            Scrubber::new(&[0xaa; 131])
+                .user_hash("Test Using Larger Than Block-Size Key - Hash Key First"),
+            "60e431591ee0b67f0d8a26aacbf5b77f"
+        );
+    }
+}

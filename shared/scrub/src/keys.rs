@@ -1,0 +1,495 @@
+//! Which names promise a secret: `password`, `apiKey`, `X-Auth-Token`, `credit_card_number`.
+//!
+//! Names are split into words (at marks, and at humps of camel case), so `author`, `tokenizer` and
+//! `keyboard` are none. A name about a secret, like `token_type` or `password_length`, is none either.
+
+use crate::text::Rule;
+
+/// What a name promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Promise {
+    /// The rule under which its value goes.
+    pub(crate) rule: Rule,
+    /// The name is one everyday word (`token`, `session`): only values that could be secret go.
+    pub(crate) weak: bool,
+    /// The name is one plain word, as it may stand in a sentence before a colon.
+    pub(crate) plain: bool,
+}
+
+impl Promise {
+    /// Whether the value is a number of something, and a text without digits is none.
+    pub(crate) fn numeric(self) -> bool {
+        match self.rule {
+            Rule::NamedSsn | Rule::NamedCard | Rule::NamedBank | Rule::NamedTax => true,
+            Rule::Email
+            | Rule::Card
+            | Rule::Iban
+            | Rule::Ssn
+            | Rule::Ip
+            | Rule::Mac
+            | Rule::Phone
+            | Rule::UserPath
+            | Rule::UrlCredentials
+            | Rule::Bearer
+            | Rule::Jwt
+            | Rule::Pem
+            | Rule::VendorKey
+            | Rule::NamedSecret => false,
+        }
+    }
+}
+
+/// Last words of names that are about a secret and do not hold one.
+const ABOUT: [&str; 88] = [
+    "count",
+    "counts",
+    "len",
+    "length",
+    "size",
+    "type",
+    "types",
+    "kind",
+    "limit",
+    "limits",
+    "index",
+    "idx",
+    "max",
+    "min",
+    "total",
+    "used",
+    "usage",
+    "budget",
+    "position",
+    "pos",
+    "offset",
+    "line",
+    "column",
+    "name",
+    "names",
+    "class",
+    "status",
+    "state",
+    "enabled",
+    "disabled",
+    "required",
+    "valid",
+    "expired",
+    "expires",
+    "expiry",
+    "expiration",
+    "ttl",
+    "age",
+    "timeout",
+    "at",
+    "time",
+    "timestamp",
+    "start",
+    "started",
+    "end",
+    "duration",
+    "date",
+    "version",
+    "algorithm",
+    "alg",
+    "method",
+    "mode",
+    "scheme",
+    "provider",
+    "backend",
+    "policy",
+    "strategy",
+    "strength",
+    "field",
+    "label",
+    "prompt",
+    "error",
+    "errors",
+    "attempts",
+    "retries",
+    "failures",
+    "factory",
+    "manager",
+    "handler",
+    "service",
+    "module",
+    "middleware",
+    "file",
+    "dir",
+    "flow",
+    "rate",
+    "scope",
+    "scopes",
+    "role",
+    "level",
+    "format",
+    "parser",
+    "stream",
+    "set",
+    "requests",
+    "seconds",
+    "bits",
+    "exists",
+];
+
+/// First words of names of yes, no and how many.
+const ASKING: [&str; 18] = [
+    "is", "has", "use", "num", "max", "min", "total", "count", "n", "needs", "requires", "allow",
+    "enable", "disable", "supports", "require", "should", "can",
+];
+
+/// Words before `token` that make it a parser's.
+const PARSING: [&str; 20] = [
+    "unexpected",
+    "expected",
+    "invalid",
+    "unknown",
+    "illegal",
+    "next",
+    "current",
+    "cur",
+    "prev",
+    "previous",
+    "last",
+    "lookahead",
+    "peek",
+    "eof",
+    "parse",
+    "syntax",
+    "bad",
+    "found",
+    "got",
+    "lex",
+];
+
+/// What a name promises, if anything.
+pub(crate) fn promise(name: &str) -> Option<Promise> {
+    // A long name's last words decide.
+    let skip = name.chars().count().saturating_sub(64);
+    let spaced = spaced(name.chars().skip(skip));
+    let words: Vec<&str> = spaced
+        .split(' ')
+        .map(|word| {
+            let letters = word.trim_end_matches(|character: char| character.is_ascii_digit());
+            if letters.is_empty() { word } else { letters }
+        })
+        .filter(|word| !word.is_empty())
+        .collect();
+    let (first, last) = (words.first()?, words.last()?);
+    let rule = rule_of(&words)?;
+    let about = words.len() > 1 && (ABOUT.contains(last) || ASKING.contains(first));
+    let parsing = words
+        .windows(2)
+        .any(|pair| matches!(pair, [before, word] if *word == "token" && PARSING.contains(before)));
+    let plain = words.len() == 1;
+    (!about && !parsing).then_some(Promise {
+        rule,
+        weak: plain && is_everyday(first),
+        plain,
+    })
+}
+
+/// Whether the word before a plain `token` makes it a parser's.
+pub(crate) fn is_parsing(word: &str) -> bool {
+    PARSING.contains(&word.to_ascii_lowercase().as_str())
+}
+
+/// Whether a word may end a name of several words that stand apart: `credit card number`.
+pub(crate) fn may_end_name(word: &str) -> bool {
+    matches!(
+        word.to_ascii_lowercase().as_str(),
+        "key"
+            | "card"
+            | "number"
+            | "no"
+            | "account"
+            | "id"
+            | "code"
+            | "answer"
+            | "security"
+            | "insurance"
+            | "license"
+            | "licence"
+            | "word"
+            | "phrase"
+    )
+}
+
+/// What a name of several words that stand apart promises: only pairs count, and the last word
+/// belongs to one.
+pub(crate) fn spoken_promise(words: &[&str]) -> Option<Promise> {
+    let lower: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let tail = match lower.as_slice() {
+        [head @ .., "number" | "no" | "id"] if pair_rule_at_end(head).is_some() => head,
+        all => all,
+    };
+    Some(Promise {
+        rule: pair_rule_at_end(tail)?,
+        weak: false,
+        plain: false,
+    })
+}
+
+fn pair_rule_at_end(words: &[&str]) -> Option<Rule> {
+    match words {
+        [.., first, second] => pair_rule(first, second),
+        _ => None,
+    }
+}
+
+/// Lowercase words with one space between.
+fn spaced(name: impl Iterator<Item = char>) -> String {
+    let mut spaced = String::with_capacity(72);
+    let mut previous = ' ';
+    let mut characters = name.peekable();
+    while let Some(character) = characters.next() {
+        if !character.is_alphanumeric() {
+            spaced.push(' ');
+            previous = ' ';
+            continue;
+        }
+        let after_hump = characters.peek().is_some_and(|next| next.is_lowercase());
+        let hump = character.is_uppercase()
+            && (previous.is_lowercase()
+                || previous.is_ascii_digit()
+                || (previous.is_uppercase() && after_hump));
+        if hump {
+            spaced.push(' ');
+        }
+        spaced.extend(character.to_lowercase());
+        previous = character;
+    }
+    spaced
+}
+
+fn rule_of(words: &[&str]) -> Option<Rule> {
+    words
+        .windows(2)
+        .find_map(|pair| match pair {
+            [first, second] => pair_rule(first, second),
+            _ => None,
+        })
+        .or_else(|| words.iter().find_map(|word| word_rule(word)))
+}
+
+fn is_everyday(word: &str) -> bool {
+    matches!(
+        word,
+        "auth"
+            | "oauth"
+            | "authorization"
+            | "authorisation"
+            | "token"
+            | "cookie"
+            | "cookies"
+            | "session"
+            | "credential"
+            | "credentials"
+            | "creds"
+            | "bearer"
+            | "jwt"
+    )
+}
+
+fn word_rule(word: &str) -> Option<Rule> {
+    if is_everyday(word)
+        || ["password", "passwd", "passwort", "passphrase"]
+            .iter()
+            .any(|stem| word.contains(stem))
+    {
+        return Some(Rule::NamedSecret);
+    }
+    match word {
+        "pwd"
+        | "passcode"
+        | "secret"
+        | "secrets"
+        | "mysqlpwd"
+        | "apikey"
+        | "privatekey"
+        | "secretkey"
+        | "accesskey"
+        | "accountkey"
+        | "authkey"
+        | "encryptionkey"
+        | "signingkey"
+        | "sharedkey"
+        | "otp"
+        | "totp"
+        | "cvv"
+        | "cvc"
+        | "pincode"
+        | "connectionstring"
+        | "clientsecret"
+        | "sessionid"
+        | "sessid"
+        | "sessionkey"
+        | "sessiontoken"
+        | "phpsessid"
+        | "jsessionid"
+        | "csrf"
+        | "xsrf"
+        | "csrftoken"
+        | "xsrftoken"
+        | "csrfmiddlewaretoken"
+        | "authtoken"
+        | "accesstoken"
+        | "refreshtoken"
+        | "idtoken"
+        | "apitoken"
+        | "usertoken"
+        | "devicetoken"
+        | "setcookie" => Some(Rule::NamedSecret),
+        "ssn" | "ssns" | "socialsecurity" => Some(Rule::NamedSsn),
+        "creditcard" | "cardnumber" | "ccnumber" | "ccnum" | "debitcard" => Some(Rule::NamedCard),
+        "bankaccount" | "accountnumber" | "acctnumber" | "routingnumber" | "sortcode" | "iban" => {
+            Some(Rule::NamedBank)
+        }
+        "taxid" | "taxnumber" | "itin" | "taxpayerid" => Some(Rule::NamedTax),
+        _ => None,
+    }
+}
+
+fn pair_rule(first: &str, second: &str) -> Option<Rule> {
+    match (first, second) {
+        (
+            "api" | "private" | "secret" | "access" | "account" | "encryption" | "signing" | "ssh"
+            | "master" | "shared" | "service" | "storage" | "license" | "licence" | "auth"
+            | "session" | "sas" | "subscription" | "crypto" | "hmac" | "aes" | "rsa" | "gpg"
+            | "pgp",
+            "key" | "keys",
+        )
+        | ("pass", "word" | "phrase")
+        | ("pin", "code")
+        | ("security", "code" | "answer")
+        | ("session", "id")
+        | ("connection", "string")
+        | (
+            "auth" | "access" | "api" | "refresh" | "bearer" | "session" | "device" | "secret",
+            "tokens" | "token",
+        )
+        | ("passport", "number" | "no")
+        | ("driver" | "drivers" | "driving", "license" | "licence") => Some(Rule::NamedSecret),
+        ("social" | "national", "security" | "insurance") => Some(Rule::NamedSsn),
+        ("credit" | "debit", "card") | ("card" | "cc", "number" | "no" | "num" | "nr") => {
+            Some(Rule::NamedCard)
+        }
+        ("bank", "account" | "acct")
+        | ("account" | "acct" | "routing", "number" | "no" | "num")
+        | ("sort", "code") => Some(Rule::NamedBank),
+        ("tax", "id" | "number" | "no" | "identifier") | ("taxpayer" | "vat", "id" | "number") => {
+            Some(Rule::NamedTax)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_promise_a_secret_are_known_in_every_style() {
+        for name in [
+            "password",
+            "Password",
+            "PASSWD",
+            "user_password",
+            "userPassword",
+            "db-password",
+            "password2",
+            "PGPASSWORD",
+            "secret",
+            "client_secret",
+            "SECRET_KEY",
+            "secret_key_base",
+            "api_key",
+            "apiKey",
+            "api-key",
+            "APIKey",
+            "X-Api-Key",
+            "apikey",
+            "AccountKey",
+            "token",
+            "accessToken",
+            "refresh_token",
+            "X-CSRFToken",
+            "csrfmiddlewaretoken",
+            "Authorization",
+            "proxy-authorization",
+            "auth",
+            "cookie",
+            "Set-Cookie",
+            "session",
+            "session_id",
+            "JSESSIONID",
+            "PHPSESSID",
+            "ssn",
+            "credit_card",
+            "creditCardNumber",
+            "cvv",
+            "bank_account",
+            "iban",
+            "tax_id",
+            "taxId",
+            "private_key",
+            "passphrase",
+            "auth_tokens",
+            "aws_secret_access_key",
+            "oauth2",
+            "MYSQL_PWD",
+        ] {
+            assert!(promise(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_only_sound_like_one_promise_nothing() {
+        for name in [
+            "author",
+            "authors",
+            "authority",
+            "tokenizer",
+            "tokenize",
+            "keyboard",
+            "key",
+            "keys",
+            "monkey",
+            "secretary",
+            "passenger",
+            "compass",
+            "bypass",
+            "sessions",
+            "max_tokens",
+            "total_tokens",
+            "token_count",
+            "token_type",
+            "password_length",
+            "session_timeout",
+            "auth_method",
+            "cookie_name",
+            "is_authenticated",
+            "has_password",
+            "primary_key",
+            "public_key",
+            "cache_key",
+            "card",
+            "account",
+            "tax_rate",
+            "tax_rates_bp",
+            "next_token",
+            "currentToken",
+            "accessibility",
+            "passed",
+            "assassin",
+            "sid",
+            "pin",
+            "classification",
+            "",
+            "-",
+            "_",
+        ] {
+            assert_eq!(promise(name), None, "{name}");
+        }
+    }
+}

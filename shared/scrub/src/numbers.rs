@@ -1,0 +1,316 @@
+//! Numbers that carry their own proof: cards, IBANs, US social security numbers, phone numbers.
+
+use crate::text::{Hit, Rule, Text, is_word};
+
+/// Group sizes in which card numbers are written, longest first.
+const CARD_LAYOUTS: [&[usize]; 5] = [
+    &[4, 4, 4, 4, 3],
+    &[4, 4, 4, 4],
+    &[4, 6, 5],
+    &[4, 6, 4],
+    &[4, 3, 3, 3],
+];
+
+/// Where a card number that begins here ends.
+pub(crate) fn card(text: Text<'_>, start: usize) -> Option<usize> {
+    let first_end = text.run(start, |byte| byte.is_ascii_digit());
+    match first_end - start {
+        12..=19 => valid_card(text, start, first_end).then_some(first_end),
+        4 if matches!(text.at(first_end), b' ' | b'-') => CARD_LAYOUTS
+            .into_iter()
+            .filter_map(|layout| grouped(text, start, layout))
+            .find(|end| valid_card(text, start, *end)),
+        _ => None,
+    }
+}
+
+/// Where groups of these sizes, separated alike, end.
+fn grouped(text: Text<'_>, start: usize, layout: &[usize]) -> Option<usize> {
+    let mut position = start;
+    let mut separator = None;
+    for (index, size) in layout.iter().enumerate() {
+        if index > 0 {
+            let found = text.at(position);
+            if !matches!(found, b' ' | b'-') || *separator.get_or_insert(found) != found {
+                return None;
+            }
+            position += 1;
+        }
+        let end = text.run(position, |byte| byte.is_ascii_digit());
+        if end - position != *size {
+            return None;
+        }
+        position = end;
+    }
+    Some(position)
+}
+
+fn valid_card(text: Text<'_>, start: usize, end: usize) -> bool {
+    let digits = || {
+        text.slice(start, end)
+            .bytes()
+            .filter(u8::is_ascii_digit)
+            .map(|byte| u32::from(byte - b'0'))
+    };
+    stands_alone(text, start, end)
+        && is_brand(
+            digits()
+                .take(6)
+                .fold(0, |number, digit| number * 10 + digit),
+            digits().count(),
+        )
+        && luhn(digits())
+}
+
+/// Whether a number is not a part of a longer one: a decimal fraction, a dashed id, an address.
+fn stands_alone(text: Text<'_>, start: usize, end: usize) -> bool {
+    let (before, after) = (text.before(start), text.at(end));
+    let open = match before {
+        b'.' => !text.second_before(start).is_ascii_digit(),
+        b'-' => !is_word(text.second_before(start)),
+        byte => !is_word(byte),
+    };
+    let closed = match after {
+        b'.' => !text.at(end + 1).is_ascii_digit(),
+        b'-' => !is_word(text.at(end + 1)),
+        b'@' => false,
+        byte => !is_word(byte),
+    };
+    open && closed
+}
+
+/// Whether a card brand issues numbers with these first six digits and this length.
+/// Ranges: ISO/IEC 7812 issuer identification numbers as the networks publish them.
+fn is_brand(prefix: u32, length: usize) -> bool {
+    let first = |digits: u32| prefix / 10_u32.pow(6 - digits);
+    match length {
+        13 => first(1) == 4,
+        14 => matches!(first(3), 300..=305 | 309) || matches!(first(2), 36 | 38 | 39),
+        15 => matches!(first(2), 34 | 37),
+        16 => {
+            matches!(first(1), 4)
+                || matches!(first(2), 51..=55 | 65 | 62)
+                || matches!(first(3), 644..=649)
+                || matches!(first(4), 2221..=2720 | 2200..=2204 | 3528..=3589 | 6011)
+                || is_maestro(first(4))
+        }
+        19 => {
+            matches!(first(1), 4)
+                || matches!(first(2), 62 | 65)
+                || matches!(first(4), 3528..=3589 | 6011)
+                || is_maestro(first(4))
+        }
+        17 | 18 => matches!(first(2), 62) || is_maestro(first(4)),
+        12 => is_maestro(first(4)),
+        _ => false,
+    }
+}
+
+fn is_maestro(prefix: u32) -> bool {
+    matches!(
+        prefix,
+        5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761 | 6762 | 6763
+    )
+}
+
+/// The Luhn check (ISO/IEC 7812-1, annex B).
+fn luhn(digits: impl Iterator<Item = u32>) -> bool {
+    // The weights alternate from the right; two sums from the left cover both parities.
+    let (mut doubled_even, mut doubled_odd, mut count) = (0, 0, 0);
+    for digit in digits {
+        let doubled = if digit > 4 { digit * 2 - 9 } else { digit * 2 };
+        let (even, odd) = if count % 2 == 0 {
+            (doubled, digit)
+        } else {
+            (digit, doubled)
+        };
+        doubled_even += even;
+        doubled_odd += odd;
+        count += 1;
+    }
+    let sum = if count % 2 == 0 {
+        doubled_even
+    } else {
+        doubled_odd
+    };
+    sum % 10 == 0
+}
+
+/// Where a US social security number that begins here ends: `ddd-dd-dddd`, or with spaces when it is
+/// not one of a list of numbers. Never issued: areas 000, 666 and 9xx, group 00, serial 0000.
+pub(crate) fn ssn(text: Text<'_>, start: usize) -> Option<usize> {
+    let separator = text.at(start + 3);
+    if !matches!(separator, b'-' | b' ') {
+        return None;
+    }
+    let end = grouped(text, start, &[3, 2, 4])?;
+    let (area, group, serial) = (
+        text.slice(start, start + 3),
+        text.slice(start + 4, start + 6),
+        text.slice(start + 7, end),
+    );
+    let issued = !matches!(area, "000" | "666")
+        && !area.starts_with('9')
+        && group != "00"
+        && serial != "0000";
+    let in_list = separator == b' '
+        && ((text.before(start) == b' ' && text.second_before(start).is_ascii_digit())
+            || (text.at(end) == b' ' && text.at(end + 1).is_ascii_digit()));
+    (issued && !in_list && stands_alone(text, start, end)).then_some(end)
+}
+
+/// Lengths of the IBANs of each country (SWIFT IBAN registry).
+const IBAN_LENGTHS: &[u8] = b"AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22\
+DJ27DK18DO28EE20EG29ES24FI18FK18FO18FR27GB22GE22GI23GL18GR27GT28HN28HR21HU28IE22IL23IQ23IS26IT27JO30\
+KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18NO15OM23PK24PL28PS29PT25\
+QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30";
+
+fn iban_length(country: [u8; 2]) -> Option<usize> {
+    IBAN_LENGTHS.as_chunks::<4>().0.iter().find_map(|entry| {
+        let [first, second, tens, ones] = *entry;
+        ([first, second] == country)
+            .then(|| usize::from(tens - b'0') * 10 + usize::from(ones - b'0'))
+    })
+}
+
+/// An IBAN (ISO 13616) that begins here: compact, or in groups of four.
+pub(crate) fn iban(text: Text<'_>, start: usize) -> Option<Hit> {
+    let head = [text.at(start), text.at(start + 1)];
+    let upper = head.iter().all(u8::is_ascii_uppercase);
+    if !(upper || head.iter().all(u8::is_ascii_lowercase))
+        || !text.at(start + 2).is_ascii_digit()
+        || !text.at(start + 3).is_ascii_digit()
+    {
+        return None;
+    }
+    let length = iban_length(head.map(|byte| byte.to_ascii_uppercase()))?;
+    let mut position = start + 4;
+    let mut taken = 4;
+    let mut remainder = 0;
+    while taken < length {
+        if taken % 4 == 0 && matches!(text.at(position), b' ' | b'-') {
+            position += 1;
+        }
+        let byte = text.at(position);
+        if !byte.is_ascii_alphanumeric() {
+            return None;
+        }
+        remainder = append(remainder, byte);
+        position += 1;
+        taken += 1;
+    }
+    // The country and the check digits go to the end, then the whole number is 1 modulo 97.
+    for offset in 0..4 {
+        remainder = append(remainder, text.at(start + offset));
+    }
+    let closed = !is_word(text.at(position));
+    (closed && remainder == 1).then_some(Hit {
+        start,
+        end: position,
+        rule: Rule::Iban,
+    })
+}
+
+/// A number modulo 97 with one more character: letters count from A = 10.
+fn append(remainder: u32, byte: u8) -> u32 {
+    if byte.is_ascii_digit() {
+        (remainder * 10 + u32::from(byte - b'0')) % 97
+    } else {
+        (remainder * 100 + u32::from(byte.to_ascii_uppercase() - b'A') + 10) % 97
+    }
+}
+
+/// Digits of an international phone number (ITU-T E.164 §6), country code included.
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 9..=15;
+
+/// A phone number in international form that begins with this `+`.
+pub(crate) fn phone(text: Text<'_>, plus: usize) -> Option<Hit> {
+    if is_word(text.before(plus)) || text.before(plus) == b'+' {
+        return None;
+    }
+    let mut digits: Vec<u8> = Vec::with_capacity(16);
+    let (mut position, mut end, mut dots, mut best) = (plus + 1, plus + 1, 0_u32, None);
+    while digits.len() <= *PHONE_DIGITS.end() {
+        let byte = text.at(position);
+        if byte.is_ascii_digit() {
+            digits.push(byte - b'0');
+            position += 1;
+            end = position;
+            continue;
+        }
+        // A group has ended: what was read so far may be the number.
+        if end == position && is_phone(&digits, dots) && !is_word(byte) && byte != b'@' {
+            best = Some(end);
+        }
+        let separates = match byte {
+            b' ' | b'-' | b'.' | b'/' | b'(' | b')' => position < end + 2,
+            _ => false,
+        };
+        if !separates || digits.is_empty() {
+            break;
+        }
+        // `(0)` is dialled only inside the country.
+        if text.has(position, b"(0)") {
+            position += 2;
+        }
+        dots += u32::from(byte == b'.');
+        position += 1;
+    }
+    best.map(|end| Hit {
+        start: plus,
+        end,
+        rule: Rule::Phone,
+    })
+}
+
+fn is_phone(digits: &[u8], dots: u32) -> bool {
+    // One dot is a decimal point.
+    if !PHONE_DIGITS.contains(&digits.len()) || dots == 1 {
+        return false;
+    }
+    let Some(code) = country_code_digits(digits) else {
+        return false;
+    };
+    let Some(national) = digits.get(code..) else {
+        return false;
+    };
+    match (digits, national) {
+        // North American Numbering Plan: area and exchange begin with 2 to 9.
+        ([1, ..], [area, _, _, exchange, ..]) => {
+            national.len() == 10 && *area >= 2 && *exchange >= 2
+        }
+        // Italian numbers keep their zero; elsewhere it is only dialled inside the country.
+        ([3, 9, ..], _) => true,
+        (_, [first, ..]) => *first != 0,
+        (_, []) => false,
+    }
+}
+
+/// How many digits the country code has, if it is assigned (ITU-T E.164 annex).
+fn country_code_digits(digits: &[u8]) -> Option<usize> {
+    let (one, two, three) = match digits {
+        [a, b, c, ..] => {
+            let [a, b, c] = [a, b, c].map(|digit| u32::from(*digit));
+            (a, a * 10 + b, a * 100 + b * 10 + c)
+        }
+        _ => return None,
+    };
+    if matches!(one, 1 | 7) {
+        return Some(1);
+    }
+    if matches!(
+        two,
+        20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86
+            | 90..=95 | 98
+    ) {
+        return Some(2);
+    }
+    matches!(
+        three,
+        211..=213 | 216 | 218 | 220..=258 | 260..=269 | 290 | 291 | 297..=299 | 350..=359
+            | 370..=378 | 380..=383 | 385..=387 | 389 | 420 | 421 | 423 | 500..=509 | 590..=599
+            | 670 | 672..=683 | 685..=692 | 850 | 852 | 853 | 855 | 856 | 880 | 886 | 960..=968
+            | 970..=977 | 992..=996 | 998
+    )
+    .then_some(3)
+}

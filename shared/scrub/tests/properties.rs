@@ -1,0 +1,239 @@
+//! What holds for every text and every event, and what a scrubbed event looks like.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use kintsugi_domain::Timestamp;
+use kintsugi_domain::event::{Breadcrumb, Event, Exception, Frame, Level, Remark};
+use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::limits::TEXT_CHARS_MAX;
+use kintsugi_scrub::{REMARKS_MAX, Scrubber};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What scanners react to; texts made of it are worse than any real one.
+#[rustfmt::skip]
+const PIECES: &[&str] = &[
+    "password", "token", "api_key", "Cookie", "Authorization", "session", "author", "ssn",
+    "credit card", "=", ":", "::", ": ", "://", "==", "=>", "@", ".", "-", "--", "+", "/", "\\",
+    " ", "\n", "'", "\"", "\\\"", "(", ")", "[", "]", "{", "}", ",", ";", "%40", "<", ">",
+    "Bearer ", "Basic ", "eyJhbGciOiJIUzI1NiJ9.", "/home/", "/Users/", "C:\\Users\\", "é", "…",
+    "-----BEGIN KEY-----", "-----END KEY-----", "4111 1111 1111 1111", "4111111111111111",
+    "DE89370400440532013000", "219-09-9998", "10.1.2.3", "2001:db8::1", "00:1B:44:11:3A:B7",
+    "+14155552671", "a@b.co", "[email]", "[secret]", "[", "1", "12", "f", "beef", "abc", "http",
+    "git", "example", ".com", "sk_live_", "0123456789abcdef", "GET ", "v", "version ",
+];
+
+fn piece() -> impl Strategy<Value = String> {
+    let fixed = prop::sample::select(PIECES).prop_map(str::to_owned);
+    prop_oneof![8 => fixed, 1 => any::<String>().prop_map(|text| text.chars().take(6).collect())]
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(piece(), 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn scrub(text: &str) -> (String, Vec<Remark>) {
+    Scrubber::new(b"salt").scrub_text("message", text)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn scrubbing_what_was_scrubbed_changes_nothing(text in text()) {
+        let (once, _) = scrub(&text);
+        let (twice, remarks) = scrub(&once);
+        prop_assert_eq!(&twice, &once, "from {:?}", text);
+        prop_assert!(remarks.is_empty());
+    }
+
+    #[test]
+    fn every_remark_names_the_placeholder_it_left(text in text()) {
+        let (scrubbed, remarks) = scrub(&text);
+        for remark in &remarks {
+            let placeholder = scrubbed.get(remark.range.0..remark.range.1).unwrap();
+            prop_assert!(placeholder.starts_with('[') && placeholder.ends_with(']'),
+                "{:?} of {:?} is {:?}", remark, scrubbed, placeholder);
+        }
+        prop_assert_eq!(remarks.is_empty(), scrubbed == text);
+    }
+
+    #[test]
+    fn any_json_comes_to_rest(leaves in prop::collection::vec((text(), text()), 0..6)) {
+        let mut value = Value::Object(
+            leaves.iter().map(|(name, text)| (name.clone(), json!([text, {"password": text}]))).collect(),
+        );
+        let scrubber = Scrubber::new(b"salt");
+        scrubber.scrub_value("", &mut value);
+        let once = value.clone();
+        let remarks = scrubber.scrub_value("", &mut value);
+        prop_assert_eq!(value, once);
+        prop_assert!(remarks.is_empty());
+    }
+}
+
+fn event() -> Event {
+    Event {
+        id: "a".parse().unwrap(),
+        project: ProjectId(1),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        received_at: Timestamp::UNIX_EPOCH,
+        level: Level::Error,
+        platform: "python".into(),
+        release: Some("till@1.2.3.4".into()),
+        environment: Some("production".into()),
+        transaction: Some("/pay/alice@example.org".into()),
+        message: Some("mail to alice@example.org failed".into()),
+        exceptions: vec![Exception {
+            kind: "ValueError".into(),
+            value: "bad card 4111 1111 1111 1111".into(),
+            frames: vec![Frame {
+                file: "till/pay.py".into(),
+                path: Some("/home/alice/till/pay.py".into()),
+                source: Some("    password = read(password=\"hunter2\")".into()),
+                vars: BTreeMap::from([
+                    ("count".into(), json!("0")),
+                    ("items".into(), json!("[1, 2]")),
+                    ("map".into(), json!({"a": "3"})),
+                    ("printed".into(), json!("{'a': '3'}")),
+                    ("password".into(), json!("'hunter2'")),
+                    (
+                        "settings".into(),
+                        json!("Settings(api_key='abc', width=42)"),
+                    ),
+                    ("number".into(), json!(4_111_111_111_111_111_u64)),
+                    (
+                        "by_user".into(),
+                        json!({"alice@example.org": "1", "bob@example.org": "2"}),
+                    ),
+                    ("argv".into(), json!(["'--token'", "'abc'", "'x'"])),
+                    (
+                        "headers".into(),
+                        json!([["Cookie", "sid=1"], ["Accept", "*/*"]]),
+                    ),
+                ]),
+                ..Frame::default()
+            }],
+            ..Exception::default()
+        }],
+        breadcrumbs: vec![Breadcrumb {
+            at: None,
+            category: "http".into(),
+            message: "GET https://u:pw@example.org/?token=abc".into(),
+        }],
+        user: None,
+        fingerprint: vec!["alice@example.org".into()],
+        tags: BTreeMap::from([
+            ("client".into(), "10.1.2.3".into()),
+            ("session_id".into(), "abc".into()),
+        ]),
+        system: BTreeMap::from([("os".into(), "Linux 6.1".into())]),
+        sdk: Some("sentry.python 2.75.0".into()),
+        remarks: vec![],
+    }
+}
+
+#[test]
+fn an_event_is_scrubbed_everywhere_and_stays_useful() {
+    let scrubber = Scrubber::new(b"salt");
+    let mut event = event();
+    scrubber.scrub_event(&mut event);
+    let exception = &event.exceptions[0];
+    let frame = &exception.frames[0];
+    assert_eq!(event.message.as_deref(), Some("mail to [email] failed"));
+    assert_eq!(event.transaction.as_deref(), Some("/pay/[email]"));
+    assert_eq!(event.release.as_deref(), Some("till@1.2.3.4"));
+    assert_eq!(exception.value, "bad card [card]");
+    assert_eq!(frame.path.as_deref(), Some("/home/[user]/till/pay.py"));
+    assert_eq!(
+        frame.source.as_deref(),
+        Some("    password = read(password=\"[secret]\")")
+    );
+    assert_eq!(
+        serde_json::to_value(&frame.vars).unwrap(),
+        json!({
+            "argv": ["'--token'", "'[secret]'", "'x'"],
+            "by_user": {"[email]": "1", "[email] 2": "2"},
+            "count": "0",
+            "headers": [["Cookie", "[secret]"], ["Accept", "*/*"]],
+            "items": "[1, 2]",
+            "map": {"a": "3"},
+            "number": "[card]",
+            "password": "'[secret]'",
+            "printed": "{'a': '3'}",
+            "settings": "Settings(api_key='[secret]', width=42)",
+        })
+    );
+    assert_eq!(
+        event.breadcrumbs[0].message,
+        "GET https://[credentials]@example.org/?token=[secret]"
+    );
+    assert_eq!(event.fingerprint, ["[email]"]);
+    assert_eq!(event.tags["client"], "[ip]");
+    assert_eq!(event.tags["session_id"], "[secret]");
+    assert_eq!(event.system["os"], "Linux 6.1");
+    let remark = event
+        .remarks
+        .iter()
+        .find(|remark| remark.path == "exceptions.0.value")
+        .unwrap();
+    assert_eq!((remark.rule.as_str(), remark.range), ("card", (9, 15)));
+
+    let once = event.clone();
+    scrubber.scrub_event(&mut event);
+    assert_eq!(event, once);
+}
+
+#[test]
+fn an_over_long_text_is_cut_with_a_mark_and_nothing_leaks_at_the_cut() {
+    let text = "x".repeat(TEXT_CHARS_MAX - 20) + " 4111 1111 1111 1111 and more and more";
+    let (cut, remarks) = scrub(&text);
+    assert!(cut.chars().count() <= TEXT_CHARS_MAX);
+    assert!(cut.ends_with("…[cut]") && !cut.contains("4111"), "{cut}");
+    assert_eq!(remarks.last().unwrap().rule, "length");
+    assert_eq!(scrub(&cut), (cut.clone(), vec![]));
+}
+
+#[test]
+fn remarks_are_bounded() {
+    let mut event = event();
+    event.message = Some("a@b.co ".repeat(1_000));
+    Scrubber::new(b"").scrub_event(&mut event);
+    assert_eq!(event.remarks.len(), REMARKS_MAX);
+    assert_eq!(event.remarks.last().unwrap().rule, "more");
+    assert!(!event.message.unwrap().contains('@'));
+}
+
+#[test]
+fn values_nested_deeper_than_any_parser_goes_are_removed() {
+    let mut value = json!("alice@example.org");
+    for _ in 0..300 {
+        value = json!([value]);
+    }
+    Scrubber::new(b"").scrub_value("", &mut value);
+    assert!(!value.to_string().contains("alice"));
+}
+
+#[test]
+fn only_a_flag_makes_the_next_argument_a_secret() {
+    let scrubber = Scrubber::new(b"");
+    for (given, expected) in [
+        (
+            json!(["--password", "a", "b"]),
+            json!(["--password", "[secret]", "b"]),
+        ),
+        (
+            json!(["--password=a", "b"]),
+            json!(["--password=[secret]", "b"]),
+        ),
+        (
+            json!(["--password::-----BEGIN KEY-----", {"a": "b"}]),
+            json!(["--password::[pem]", {"a": "b"}]),
+        ),
+    ] {
+        let mut value = given;
+        scrubber.scrub_value("", &mut value);
+        assert_eq!(value, expected);
+        assert!(scrubber.scrub_value("", &mut value).is_empty());
+    }
+}
