@@ -1,0 +1,3 @@
+from csvline.fields import column
+
+column(['x;y', '"a"";";1'], 1)

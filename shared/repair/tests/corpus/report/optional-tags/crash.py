@@ -1,0 +1,3 @@
+from posts.tags import Post, page
+
+page([Post("x", ["a"]), Post("y")])

@@ -1,0 +1,3 @@
+from routes.legs import ascent
+
+ascent([100, 250, 180])

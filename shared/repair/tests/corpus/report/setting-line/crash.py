@@ -1,0 +1,3 @@
+from settings.lines import read
+
+read("host = a.example\nquery = a=1\n")

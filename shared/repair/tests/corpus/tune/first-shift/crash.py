@@ -1,0 +1,3 @@
+from rota.shifts import week
+
+week(["mon", "sun"], [("mon", "ida", 9), ("tue", "jo", 8)])

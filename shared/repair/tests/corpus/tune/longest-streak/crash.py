@@ -1,0 +1,3 @@
+from habits.streaks import badge
+
+badge([False, False])

@@ -1,0 +1,3 @@
+from library.cards import labels
+
+labels([{"title": "Emma", "author": "Austen"}, {"title": "Edda"}])

@@ -1,0 +1,5 @@
+import unittest
+
+
+class Judge(unittest.TestCase):
+    pass

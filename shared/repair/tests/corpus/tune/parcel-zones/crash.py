@@ -1,0 +1,3 @@
+from parcels.rates import postage
+
+postage(" de", 2500)
