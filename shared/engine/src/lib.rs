@@ -1,1 +1,143 @@
-//! The build engine: checkouts, searches, builds and packages of a product, all product code boxed.
+//! The build engine: checks a product out, searches for fixes, builds and packages versions.
+//!
+//! A product's tree is read from git into memory (`tree`), changed there, and written to a fresh
+//! folder for every single run of product code (`workshop`). The engine itself never opens a path in
+//! a folder that product code has touched in a way that follows links.
+//!
+//! **Invariants: product code runs in the sandbox or not at all, and never sees the `.git` folder, the
+//! network or a file of the host. The same build order gives the same commit and the same bytes. A job
+//! done twice changes nothing the second time. A hostile product ends as a failed gate, not as an error
+//! of the engine.**
+//!
+//! Not here: drafting of candidates and of the regression test (`kintsugi-repair`), the box
+//! (`kintsugi-sandbox`), the format of packages (`kintsugi-delta`), and every judgement about a report
+//! (`kintsugi-domain`). A check on tests that the search never sees is not here either: a product's
+//! configuration has no place yet to name such tests. Nor are credentials: a repository is a folder, an
+//! `ssh` address that the machine's own agent opens, or an open `https` address.
+
+mod build;
+mod changelog;
+mod git;
+mod merge;
+mod package;
+mod program;
+mod search;
+mod tree;
+mod workshop;
+
+use async_trait::async_trait;
+use kintsugi_domain::job::{Job, Order, Report};
+use kintsugi_domain::limits;
+use kintsugi_domain::ports::{Blobs, BuildEngine, PortError};
+use kintsugi_sandbox::Sandbox;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// How the folders of running jobs begin.
+const JOB_FOLDER_PREFIX: &str = "kintsugi-job-";
+
+/// The build engine of one machine.
+pub struct Engine {
+    blobs: Arc<dyn Blobs>,
+    work_dir: PathBuf,
+    sandbox: Sandbox,
+}
+
+impl Engine {
+    /// An engine that keeps what it is working on in `work_dir`, which it makes when it is missing.
+    /// MUST be the only engine of that folder: what a killed one left there is removed.
+    pub fn new(blobs: Arc<dyn Blobs>, work_dir: PathBuf, sandbox: Sandbox) -> Self {
+        sweep(&work_dir);
+        Self {
+            blobs,
+            work_dir,
+            sandbox,
+        }
+    }
+
+    async fn build(
+        &self,
+        job: &Job,
+        order: &kintsugi_domain::job::BuildOrder,
+    ) -> Result<Report, PortError> {
+        let bytes_max = usize::try_from(limits::PACKAGE_BYTES_MAX).unwrap_or(usize::MAX);
+        let mut bases = Vec::new();
+        for (version, key) in order.delta_bases.iter().take(limits::DELTA_BASES_MAX) {
+            let package = self.blobs.get(key, bytes_max).await?;
+            bases.push((version.clone(), package));
+        }
+        let (job, order) = (job.clone(), order.clone());
+        let made = self
+            .off_the_runtime(move |site| build::run(site, &job, &order, &bases))
+            .await?;
+        for (key, content) in made.blobs {
+            self.blobs.put(&key, content).await?;
+        }
+        Ok(Report::Build(made.report))
+    }
+
+    /// Does blocking work in a folder of its own, on a thread where blocking is allowed.
+    async fn off_the_runtime<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Site) -> Result<T, PortError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let (work_dir, sandbox) = (self.work_dir.clone(), self.sandbox.clone());
+        tokio::task::spawn_blocking(move || {
+            let site = Site::open(&work_dir, sandbox)?;
+            work(&site)
+        })
+        .await
+        .map_err(|error| PortError::unavailable("the build engine", error))?
+    }
+}
+
+#[async_trait]
+impl BuildEngine for Engine {
+    async fn run(&self, job: &Job) -> Result<Report, PortError> {
+        match &job.order {
+            Order::Search(order) => {
+                let (job, order) = (job.clone(), order.clone());
+                let report = self
+                    .off_the_runtime(move |site| search::run(site, &job, &order))
+                    .await?;
+                Ok(Report::Search(report))
+            }
+            Order::Build(order) => self.build(job, order).await,
+        }
+    }
+}
+
+/// Where one job is done: a folder of its own, removed at the end, and the box.
+pub(crate) struct Site {
+    folder: TempDir,
+    pub(crate) sandbox: Sandbox,
+}
+
+impl Site {
+    fn open(work_dir: &Path, sandbox: Sandbox) -> Result<Self, PortError> {
+        let what = format!("the work folder {}", work_dir.display());
+        let failed = |error: std::io::Error| PortError::unavailable(&what, error);
+        std::fs::create_dir_all(work_dir).map_err(failed)?;
+        let work_dir = work_dir.canonicalize().map_err(failed)?;
+        let folder = tempfile::Builder::new()
+            .prefix(JOB_FOLDER_PREFIX)
+            .tempdir_in(work_dir)
+            .map_err(failed)?;
+        Ok(Self { folder, sandbox })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Removes what killed engines left. What cannot be removed does no harm but takes space.
+fn sweep(work_dir: &Path) {
+    for entry in std::fs::read_dir(work_dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(JOB_FOLDER_PREFIX) {
+            workshop::discard(&entry.path());
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Builds a version: fixes, tests, build command, package, deltas, release commit.
+//!
+//! What is tested is exactly what is released: version file and changelog are written before the suite
+//! runs. A fix that does not fit or breaks the suite is set aside, and the others go on.
+//! **Invariant: nothing is pushed or stored before everything has passed.** Not here: which fixes and
+//! which version (`kintsugi_domain::train`), and signing.
+
+use crate::git::{CommitInfo, Git, Person};
+use crate::merge::{self, Applied};
+use crate::package::{self, Bases, Blob, Packages};
+use crate::search::ran_none;
+use crate::tree::Tree;
+use crate::workshop::{self, Workshop};
+use crate::{Site, changelog};
+use kintsugi_domain::id::FixId;
+use kintsugi_domain::job::{BuildOrder, BuildReport, Built, Failure, Gate, Job, PatchToApply};
+use kintsugi_domain::ports::PortError;
+use std::collections::BTreeMap;
+
+const CHANGELOG: &str = "CHANGELOG.md";
+const AUTHOR: &str = "Kintsugi";
+const AUTHOR_MAIL: &str = "kintsugi@localhost";
+
+/// A report and what to store for it.
+pub(crate) struct Made {
+    pub(crate) report: BuildReport,
+    pub(crate) blobs: Vec<Blob>,
+}
+
+/// A fix that fits: the product with it.
+struct Step<'a> {
+    patch: &'a PatchToApply,
+    commit: CommitInfo,
+    tree: Tree,
+}
+
+/// What a product's own failure looks like inside the engine.
+type OrFailure<T> = Result<Result<T, Failure>, PortError>;
+
+/// Does a build.
+pub(crate) fn run(
+    site: &Site,
+    job: &Job,
+    order: &BuildOrder,
+    bases: &Bases,
+) -> Result<Made, PortError> {
+    let git = Git::clone(&job.repository, site.path())?;
+    if git.commit(&order.commit)?.is_none() {
+        let what = format!("the commit {:?}", order.commit);
+        return Err(PortError::broken(what, "it is not in the repository"));
+    }
+    let base = git.tree(&order.commit)?;
+    let workshop = Workshop::open(site, order.at.as_second());
+    let mut build = Build {
+        git: &git,
+        workshop: &workshop,
+        job,
+        order,
+        base: &base,
+        set_aside: BTreeMap::new(),
+        gates: Vec::new(),
+    };
+    let mut applied = Vec::new();
+    let mut blobs = Vec::new();
+    let built = match build.assemble()? {
+        Err(failure) => Err(failure),
+        Ok(steps) => {
+            applied = steps.iter().map(|step| step.patch.fix.clone()).collect();
+            build.finish(&steps, bases)?.map(|(built, stored)| {
+                blobs = stored;
+                built
+            })
+        }
+    };
+    let report = BuildReport {
+        applied,
+        set_aside: build.set_aside,
+        gates: build.gates,
+        built,
+    };
+    Ok(Made { report, blobs })
+}
+
+struct Build<'a> {
+    git: &'a Git,
+    workshop: &'a Workshop<'a>,
+    job: &'a Job,
+    order: &'a BuildOrder,
+    base: &'a Tree,
+    set_aside: BTreeMap<FixId, String>,
+    gates: Vec<Gate>,
+}
+
+impl<'a> Build<'a> {
+    /// Applies the fixes and tests the result. Only when that fails are they tried one by one.
+    fn assemble(&mut self) -> OrFailure<Vec<Step<'a>>> {
+        let mut steps: Vec<Step<'a>> = Vec::new();
+        for patch in &self.order.fixes {
+            let step = self.apply(tip(&steps, self.base), patch)?;
+            steps.extend(step);
+        }
+        let nothing_left = !self.order.fixes.is_empty() && steps.is_empty();
+        if nothing_left {
+            return Ok(Err(self.nothing_left()));
+        }
+        let gate = match self.test(tip(&steps, self.base))? {
+            Ok(gate) => gate,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if gate.passed {
+            self.gates.push(gate);
+            return Ok(Ok(steps));
+        }
+        if steps.is_empty() {
+            return Ok(Err(self.test_failure(gate)));
+        }
+        let without = match self.test(self.base)? {
+            Ok(gate) => gate,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        if !without.passed {
+            return Ok(Err(self.test_failure(without)));
+        }
+        self.one_by_one(steps, gate)
+    }
+
+    /// Sets aside each fix with which the suite fails. `failed` is the gate of all of them together.
+    fn one_by_one(&mut self, all: Vec<Step<'a>>, failed: Gate) -> OrFailure<Vec<Step<'a>>> {
+        let mut steps: Vec<Step<'a>> = Vec::new();
+        let mut passed = None;
+        let mut known = (all.len() == 1).then_some(failed);
+        for patch in all.into_iter().map(|step| step.patch) {
+            let Some(step) = self.apply(tip(&steps, self.base), patch)? else {
+                continue;
+            };
+            let gate = match known.take() {
+                Some(gate) => gate,
+                None => match self.test(&step.tree)? {
+                    Ok(gate) => gate,
+                    Err(failure) => return Ok(Err(failure)),
+                },
+            };
+            if gate.passed {
+                passed = Some(gate);
+                steps.push(step);
+            } else {
+                let why = format!("TEST_FAILURE: {}", gate.detail);
+                self.set_aside.insert(patch.fix.clone(), why);
+            }
+        }
+        self.gates.extend(passed);
+        if steps.is_empty() {
+            return Ok(Err(self.nothing_left()));
+        }
+        Ok(Ok(steps))
+    }
+
+    fn apply(
+        &mut self,
+        tree: &Tree,
+        patch: &'a PatchToApply,
+    ) -> Result<Option<Step<'a>>, PortError> {
+        match merge::apply(self.git, tree, &patch.commit)? {
+            Applied::Clean(tree, commit) => Ok(Some(Step {
+                patch,
+                commit,
+                tree,
+            })),
+            Applied::Conflict(why) => {
+                self.set_aside.insert(patch.fix.clone(), why);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The suite on a tree as it would be released.
+    fn test(&self, tree: &Tree) -> OrFailure<Gate> {
+        let tree = match self.dressed(tree) {
+            Ok(tree) => tree,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let finished = self.workshop.run(&tree, &self.job.config.test)?;
+        let mut gate = workshop::gate("suite", &finished);
+        if gate.passed && ran_none(&finished) {
+            gate.passed = false;
+            "no test ran".clone_into(&mut gate.detail);
+        }
+        Ok(Ok(gate))
+    }
+
+    /// A tree with the version and its notes written into it.
+    fn dressed(&self, tree: &Tree) -> Result<Tree, Failure> {
+        let version = self.order.version.to_string();
+        let mut tree = tree.clone();
+        if let Some(path) = &self.job.config.package.version_file {
+            let path = path.trim_start_matches("./");
+            tree = tree
+                .with_text(path, &format!("{version}\n"))
+                .map_err(|why| build_failure(format!("package.version_file: {why}")))?;
+        }
+        if let Some(text) = tree.text(CHANGELOG) {
+            let date = self.order.at.strftime("%Y-%m-%d").to_string();
+            let text = changelog::insert(text, &version, &date, &self.order.notes);
+            tree = tree.with_text(CHANGELOG, &text).map_err(build_failure)?;
+        }
+        Ok(tree)
+    }
+
+    /// Everything after the tests: build command, package, deltas, commits.
+    fn finish(&mut self, steps: &[Step<'a>], bases: &Bases) -> OrFailure<(Built, Vec<Blob>)> {
+        let release = match self.dressed(tip(steps, self.base)) {
+            Ok(tree) => tree,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let product = match self.compile(&release)? {
+            Ok(tree) => tree,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let archive = match package::archive(&product, &self.job.config, self.order) {
+            Ok(archive) => archive,
+            Err(why) => return Ok(Err(build_failure(why))),
+        };
+        let app = &self.job.config.product.name;
+        let Packages {
+            full,
+            content,
+            deltas,
+            gates,
+            blobs,
+        } = package::make(self.job.project, app, self.order, &archive, bases)?;
+        self.gates.extend(gates);
+        let commit = self.commit(steps, &release)?;
+        let branch = format!("kintsugi/release/{}", self.order.version);
+        self.git.publish(&commit, &branch)?;
+        let built = Built {
+            commit,
+            full,
+            content,
+            deltas,
+        };
+        Ok(Ok((built, blobs)))
+    }
+
+    /// Runs the build command, if there is one. What it leaves is what is packaged.
+    fn compile(&mut self, release: &Tree) -> OrFailure<Tree> {
+        let Some(command) = &self.job.config.build else {
+            return Ok(Ok(release.clone()));
+        };
+        let (finished, left) = self.workshop.run_and_read(release, command)?;
+        let gate = workshop::gate("build", &finished);
+        let failure = build_failure(gate.detail.clone());
+        let passed = gate.passed;
+        self.gates.push(gate);
+        if !passed {
+            return Ok(Err(failure));
+        }
+        Ok(left.map_err(|why| build_failure(format!("what the build left: {why}"))))
+    }
+
+    /// The commits of the release: a fix that stands on the tip stays the commit it is, any other is
+    /// made anew with its author and message, and the version comes last.
+    fn commit(&self, steps: &[Step<'a>], release: &Tree) -> Result<String, PortError> {
+        let committer = Person {
+            name: AUTHOR.to_owned(),
+            mail: AUTHOR_MAIL.to_owned(),
+            date: format!("{} +0000", self.order.at.as_second()),
+        };
+        let mut head = self.order.commit.clone();
+        let mut tree = self.base;
+        for step in steps {
+            let commit = &step.commit;
+            if commit.parents.first() == Some(&head) {
+                head.clone_from(&step.patch.commit);
+            } else if step.tree != *tree {
+                let (message, author) = (&commit.message, &commit.author);
+                head = self
+                    .git
+                    .make(&head, tree, &step.tree, message, author, &committer)?;
+            }
+            tree = &step.tree;
+        }
+        let name = &self.job.config.product.name;
+        let mut message = format!("release: {name} {}\n", self.order.version);
+        let titles = steps.iter().map(|step| step.patch.title.lines().next());
+        for (number, title) in titles.enumerate() {
+            message.push_str(if number == 0 { "\n- " } else { "- " });
+            message.push_str(title.unwrap_or_default());
+            message.push('\n');
+        }
+        self.git
+            .make(&head, tree, release, &message, &committer, &committer)
+    }
+
+    fn test_failure(&mut self, gate: Gate) -> Failure {
+        let why = format!("without any fix the suite {}", gate.detail);
+        self.gates.push(gate);
+        Failure {
+            code: "TEST_FAILURE".to_owned(),
+            why,
+        }
+    }
+
+    fn nothing_left(&self) -> Failure {
+        let reasons: Vec<String> = self
+            .set_aside
+            .iter()
+            .map(|(fix, why)| format!("{fix}: {}", why.lines().next().unwrap_or_default()))
+            .collect();
+        Failure {
+            code: "NOTHING_LEFT".to_owned(),
+            why: format!("every fix was set aside: {}", reasons.join("; ")),
+        }
+    }
+}
+
+fn tip<'t>(steps: &'t [Step<'_>], base: &'t Tree) -> &'t Tree {
+    steps.last().map_or(base, |step| &step.tree)
+}
+
+fn build_failure(why: String) -> Failure {
+    Failure {
+        code: "BUILD_FAILURE".to_owned(),
+        why,
+    }
+}

@@ -1,0 +1,210 @@
+//! Packages of a built version: the archive, its compressed form, and deltas from older versions.
+//!
+//! **Invariant: the same tree and order give the same bytes, and every delta that is reported was
+//! applied and gave exactly the content.** Not here: signing, and which versions get a delta.
+
+use crate::tree::{Node, Tree};
+use kintsugi_delta::archive::{File, pack};
+use kintsugi_delta::{Expected, compression};
+use kintsugi_domain::config::{Command, Config};
+use kintsugi_domain::digest::Digest;
+use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::job::{Artifact, BuildOrder, Content, Delta, Gate};
+use kintsugi_domain::limits::PACKAGE_BYTES_MAX;
+use kintsugi_domain::ports::PortError;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The file of a package that says what it is.
+const DESCRIPTION_FILE: &str = "kintsugi-package.json";
+/// The version of that file's form.
+const DESCRIPTION_FORMAT: u16 = 1;
+
+/// Older packages as they were stored: version, and the package if it is still there.
+pub(crate) type Bases = [(semver::Version, Option<Vec<u8>>)];
+
+/// Something to store: its key and its bytes.
+pub(crate) type Blob = (String, Vec<u8>);
+
+#[derive(Serialize)]
+struct Description<'a> {
+    format: u16,
+    app: &'a str,
+    version: &'a semver::Version,
+    health: &'a Command,
+}
+
+/// Everything of a version that is stored.
+#[derive(Debug)]
+pub(crate) struct Packages {
+    pub(crate) full: Artifact,
+    pub(crate) content: Content,
+    pub(crate) deltas: Vec<Delta>,
+    /// What became of each delta.
+    pub(crate) gates: Vec<Gate>,
+    /// What to store.
+    pub(crate) blobs: Vec<Blob>,
+}
+
+/// Makes the archive. The error is the product's: what it wants in its package is not there or cannot be.
+pub(crate) fn archive(tree: &Tree, config: &Config, order: &BuildOrder) -> Result<Vec<u8>, String> {
+    let mut files = BTreeMap::new();
+    for include in &config.package.include {
+        let before = files.len();
+        select(tree, include, &mut files)?;
+        if files.len() == before && !files.contains_key(include.trim_end_matches('/')) {
+            return Err(format!("package.include: there is no file at {include}"));
+        }
+    }
+    let description = Description {
+        format: DESCRIPTION_FORMAT,
+        app: &config.product.name,
+        version: &order.version,
+        health: &config.health,
+    };
+    let mut content = serde_json::to_vec_pretty(&description).map_err(|error| error.to_string())?;
+    content.push(b'\n');
+    let file = File {
+        content,
+        executable: false,
+    };
+    if files.insert(DESCRIPTION_FILE.to_owned(), file).is_some() {
+        return Err(format!("{DESCRIPTION_FILE} is a name that packages need"));
+    }
+    let mtime = u64::try_from(order.at.as_second()).unwrap_or_default();
+    pack(&files, mtime).map_err(|error| format!("{}: {error}", error.code()))
+}
+
+/// Adds the files at and beneath a path, without what Python leaves behind.
+fn select(tree: &Tree, include: &str, files: &mut BTreeMap<String, File>) -> Result<(), String> {
+    let parts: Vec<&str> = include
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    let root = parts.join("/");
+    let beneath = format!("{root}/");
+    for (path, node) in tree.iter() {
+        let inside = root.is_empty() || *path == root || path.starts_with(&beneath);
+        let compiled = Path::new(path).extension().is_some_and(|it| it == "pyc");
+        let left_behind = compiled || path.split('/').any(|part| part == "__pycache__");
+        if !inside || left_behind {
+            continue;
+        }
+        match node {
+            Node::Link(_) => {
+                return Err(format!(
+                    "{path} is a symbolic link; a package holds regular files"
+                ));
+            }
+            Node::File {
+                content,
+                executable,
+            } => {
+                let file = File {
+                    content: content.to_vec(),
+                    executable: *executable,
+                };
+                files.insert(path.clone(), file);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the full package and the deltas of an archive.
+pub(crate) fn make(
+    project: ProjectId,
+    app: &str,
+    order: &BuildOrder,
+    archive: &[u8],
+    bases: &Bases,
+) -> Result<Packages, PortError> {
+    let version = &order.version;
+    let full = compression::compress(archive)
+        .map_err(|error| PortError::unavailable("compressing the package", error))?;
+    let full_bytes = full.len();
+    let (artifact, blob) = store(project, &format!("{app}-{version}.tar.zst"), full);
+    let mut packages = Packages {
+        full: artifact,
+        content: Content {
+            digest: Digest::of(archive),
+            length: archive.len() as u64,
+        },
+        deltas: Vec::new(),
+        gates: Vec::new(),
+        blobs: vec![blob],
+    };
+    for (from, base) in bases.iter().filter(|(from, _)| from != version) {
+        let detail = match delta(base.as_deref(), archive, full_bytes)? {
+            Err(why) => format!("none: {why}"),
+            Ok((base, delta)) => {
+                let detail = format!("{} bytes, the full package {full_bytes}", delta.len());
+                let name = format!("{app}-{from}-{version}.delta");
+                let (artifact, blob) = store(project, &name, delta);
+                packages.blobs.push(blob);
+                packages.deltas.push(Delta {
+                    from: from.clone(),
+                    base,
+                    artifact,
+                });
+                detail
+            }
+        };
+        // A missing delta costs bytes, not correctness: it never fails a build.
+        packages.gates.push(Gate {
+            name: format!("delta from {from}"),
+            passed: true,
+            detail,
+        });
+    }
+    Ok(packages)
+}
+
+/// A delta that is worth it, with the digest of its base; or why there is none.
+fn delta(
+    base: Option<&[u8]>,
+    archive: &[u8],
+    full_bytes: usize,
+) -> Result<Result<(Digest, Vec<u8>), String>, PortError> {
+    let Some(base) = base else {
+        return Ok(Err("the package of that version is not stored".to_owned()));
+    };
+    let base = match compression::decompress(base, PACKAGE_BYTES_MAX) {
+        Ok(base) => base,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let delta = match kintsugi_delta::make(&base, archive) {
+        Ok(delta) => delta,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    if delta.len() >= full_bytes {
+        let why = format!("it is not smaller: {} bytes", delta.len());
+        return Ok(Err(why));
+    }
+    let expected = Expected {
+        base: Digest::of(&base),
+        digest: Digest::of(archive),
+        length: archive.len() as u64,
+    };
+    match kintsugi_delta::apply(&base, &delta, &expected) {
+        Ok(content) if content == archive => Ok(Ok((expected.base, delta))),
+        Ok(_) => Err(PortError::broken(
+            "checking a delta",
+            "it gives other content",
+        )),
+        Err(error) => Err(PortError::broken("checking a delta", error)),
+    }
+}
+
+/// Names a file by its content, as TUF's consistent snapshots do.
+fn store(project: ProjectId, name: &str, bytes: Vec<u8>) -> (Artifact, Blob) {
+    let digest = Digest::of(&bytes);
+    let artifact = Artifact {
+        blob: format!("tuf/{project}/targets/{digest}.{name}"),
+        digest,
+        length: bytes.len() as u64,
+    };
+    let key = artifact.blob.clone();
+    (artifact, (key, bytes))
+}

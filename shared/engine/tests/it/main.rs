@@ -1,0 +1,5 @@
+//! The build engine on the sample product, with real git and the real sandbox.
+
+mod build;
+mod product;
+mod search;
