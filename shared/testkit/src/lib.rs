@@ -1,1 +1,14 @@
-//! Memory ports, contract suites, a fixed clock, seeded ids and fault decorators.
+//! What tests need: every port in memory, one contract suite per port, and decorators that crash.
+//!
+//! - [`memory`]: every port of [`kintsugi_domain::ports`] without a disk, a network or a real clock.
+//! - [`contract`]: what a port promises, as plain async functions that every adapter's tests call.
+//! - [`fault`]: decorators that end a "process" before or after its n-th effect.
+//!
+//! **Invariant: nothing here reads a real clock or real randomness**, so a test that fails fails again.
+//!
+//! Not here: the build engine of the simulation and the scheduler that drives the stages (they belong to
+//! the simulation test), and anything that the product itself depends on.
+
+pub mod contract;
+pub mod fault;
+pub mod memory;

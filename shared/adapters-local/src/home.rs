@@ -1,0 +1,55 @@
+//! Everything of one data folder, opened together.
+
+use crate::{
+    Database, FileBlobs, GitForge, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock,
+    WebhookNotifier,
+};
+use kintsugi_domain::ports::PortError;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The ports of one data folder. The folder belongs to this process until the last clone of `store` and `queues` is gone.
+///
+/// Below the folder: `home.db` (records, counters, outbox, queues), `home.lock`, `blobs/`, `keys/`.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Records, counters and the outbox.
+    pub store: SqliteStore,
+    /// Queues.
+    pub queues: SqliteQueues,
+    /// Content by key.
+    pub blobs: FileBlobs,
+    /// Private keys.
+    pub signer: KeyFiles,
+    /// The products' source.
+    pub forge: GitForge,
+    /// Alerts to people.
+    pub notifier: WebhookNotifier,
+    /// The machine's clock.
+    pub clock: SystemClock,
+    /// The machine's randomness.
+    pub ids: RandomIds,
+}
+
+impl Home {
+    /// Opens a data folder, makes it on first use, and shows again every message that a dead process held.
+    ///
+    /// Keys are sealed with the passphrase, if there is one; see [`crate::signer`].
+    pub async fn open(folder: &Path, passphrase: Option<&str>) -> Result<Self, PortError> {
+        let clock = SystemClock;
+        // First: it takes the lock of the folder, without which nothing else may be touched.
+        let database = Database::open(folder)?;
+        let home = Self {
+            store: SqliteStore::new(&database, Arc::new(clock)),
+            queues: SqliteQueues::new(&database, Arc::new(clock)),
+            blobs: FileBlobs::open(&folder.join("blobs"))?,
+            signer: KeyFiles::open(&folder.join("keys"), passphrase)?,
+            forge: GitForge::new(),
+            notifier: WebhookNotifier::new(),
+            clock,
+            ids: RandomIds,
+        };
+        home.queues.release_leases().await?;
+        Ok(home)
+    }
+}

@@ -1,0 +1,295 @@
+//! Queues in SQLite, in the same database as the store.
+//!
+//! A message that is sent again while it waits, is being handled or is parked is the same message, once. Deliveries are
+//! leases: a reader that dies loses them when they end, or at the next start ([`SqliteQueues::release_leases`]).
+
+use crate::database::{Database, sqlite_error};
+use async_trait::async_trait;
+use kintsugi_domain::envelope::{Envelope, Queue};
+use kintsugi_domain::ports::{Clock, Delivery, Parked, PortError, Queues};
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Queues in SQLite. Clones share the database.
+#[derive(Clone)]
+pub struct SqliteQueues {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for SqliteQueues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteQueues").finish_non_exhaustive()
+    }
+}
+
+/// What a receipt names: a place in the table and one delivery of what is there.
+#[derive(Debug, Clone, Copy)]
+struct Receipt {
+    place: i64,
+    delivery: i64,
+}
+
+impl Receipt {
+    fn read(text: &str) -> Option<Self> {
+        let (place, delivery) = text.split_once('/')?;
+        Some(Self {
+            place: place.parse().ok()?,
+            delivery: delivery.parse().ok()?,
+        })
+    }
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn envelope(body: &str) -> Result<Envelope, PortError> {
+    serde_json::from_str(body).map_err(|error| PortError::broken("queued message", error))
+}
+
+impl SqliteQueues {
+    /// The queues of a database.
+    pub fn new(database: &Database, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            database: database.clone(),
+            clock,
+        }
+    }
+
+    /// Shows every message that was being handled. Call it once after opening: the database belongs to one process,
+    /// so whoever held a lease before is dead. Delays of retries stay. Returns how many there were.
+    pub async fn release_leases(&self) -> Result<usize, PortError> {
+        let now = self.now();
+        self.write("release leases", move |connection| {
+            let sql = "UPDATE messages SET visible_at = ?1, leased = 0 WHERE leased = 1";
+            connection.execute(sql, [now])
+        })
+        .await
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        what: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let write = self
+            .database
+            .write(move |connection| work(connection).map_err(|error| sqlite_error(what, &error)));
+        write.await
+    }
+
+    /// Changes the message of a receipt, if the receipt is that of its newest delivery; says whether it is. The
+    /// statement gets the place as `?1`, the delivery as `?2` and `values` from `?3` on.
+    async fn settle(
+        &self,
+        what: &'static str,
+        receipt: &str,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<bool, PortError> {
+        let Some(receipt) = Receipt::read(receipt) else {
+            return Ok(false);
+        };
+        let named = [receipt.place.into(), receipt.delivery.into()];
+        let changed = self.write(what, move |connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.execute(params_from_iter(named.into_iter().chain(values)))
+        });
+        Ok(changed.await? > 0)
+    }
+
+    /// One number about a queue. The statement gets the queue as `?1` and `values` from `?2` on.
+    async fn number(
+        &self,
+        sql: &'static str,
+        queue: Queue,
+        values: Vec<Value>,
+    ) -> Result<i64, PortError> {
+        let named = [queue.name().to_owned().into()];
+        let read = self.database.read(move |connection| {
+            let values = params_from_iter(named.into_iter().chain(values));
+            connection
+                .prepare_cached(sql)
+                .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
+                .map_err(|error| sqlite_error("look into a queue", &error))
+        });
+        read.await
+    }
+}
+
+fn lease(
+    connection: &Connection,
+    queue: Queue,
+    max: usize,
+    now: i64,
+    until: i64,
+) -> Result<Vec<(String, i64, i64, u32)>, rusqlite::Error> {
+    let mut leased: Vec<(i64, (String, i64, i64, u32))> = connection
+        .prepare_cached(
+            "UPDATE messages SET visible_at = ?3, leased = 1, attempt = attempt + 1, delivery = delivery + 1 \
+             WHERE place IN (SELECT place FROM messages \
+                 WHERE queue = ?1 AND parked_cause IS NULL AND visible_at <= ?2 \
+                 ORDER BY visible_at, place LIMIT ?4) \
+             RETURNING body, place, delivery, attempt",
+        )?
+        .query_map(
+            params![queue.name(), now, until, i64::try_from(max).unwrap_or(i64::MAX)],
+            |row| {
+                let place = row.get(1)?;
+                Ok((place, (row.get(0)?, place, row.get(2)?, row.get(3)?)))
+            },
+        )?
+        .collect::<Result<_, _>>()?;
+    // SQLite returns them in no order of ours.
+    leased.sort_by_key(|(place, _)| *place);
+    Ok(leased.into_iter().map(|(_, found)| found).collect())
+}
+
+#[async_trait]
+impl Queues for SqliteQueues {
+    async fn send(&self, envelopes: &[Envelope]) -> Result<(), PortError> {
+        if envelopes.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(envelopes.len());
+        for envelope in envelopes {
+            let body = serde_json::to_string(envelope)
+                .map_err(|error| PortError::broken(format!("message {}", envelope.id), error))?;
+            rows.push((envelope.id.clone(), envelope.queue().name(), body));
+        }
+        let now = self.now();
+        self.write("send messages", move |connection| {
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO messages (message, queue, body, visible_at) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (message) DO NOTHING",
+            )?;
+            for (id, queue, body) in rows {
+                insert.execute(params![id.as_str(), queue, body, now])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn receive(
+        &self,
+        queue: Queue,
+        max: usize,
+        lease_time: Duration,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let now = self.now();
+        // Looking first keeps idle readers from the disk.
+        let waiting = self
+            .number(
+                "SELECT EXISTS (SELECT 1 FROM messages \
+                 WHERE queue = ?1 AND parked_cause IS NULL AND visible_at <= ?2)",
+                queue,
+                vec![now.into()],
+            )
+            .await?;
+        if waiting == 0 {
+            return Ok(Vec::new());
+        }
+        let until = now.saturating_add(millis(lease_time));
+        let leased = self.write("receive messages", move |connection| {
+            lease(connection, queue, max, now, until)
+        });
+        let deliveries = leased
+            .await?
+            .into_iter()
+            .map(|(body, place, delivery, attempt)| {
+                Ok(Delivery {
+                    envelope: envelope(&body)?,
+                    receipt: format!("{place}/{delivery}"),
+                    attempt,
+                })
+            });
+        deliveries.collect()
+    }
+
+    async fn extend(&self, receipt: &str, lease: Duration) -> Result<(), PortError> {
+        let until = self.now().saturating_add(millis(lease));
+        let sql = "UPDATE messages SET visible_at = ?3 \
+                   WHERE place = ?1 AND delivery = ?2 AND parked_cause IS NULL";
+        if self
+            .settle("extend a lease", receipt, sql, vec![until.into()])
+            .await?
+        {
+            return Ok(());
+        }
+        let what = format!("delivery {receipt}");
+        Err(PortError::Conflict { what })
+    }
+
+    async fn done(&self, receipt: &str) -> Result<(), PortError> {
+        let sql =
+            "DELETE FROM messages WHERE place = ?1 AND delivery = ?2 AND parked_cause IS NULL";
+        self.settle("end a message", receipt, sql, Vec::new())
+            .await?;
+        Ok(())
+    }
+
+    async fn retry(&self, receipt: &str, delay: Duration) -> Result<(), PortError> {
+        let at = self.now().saturating_add(millis(delay));
+        let sql = "UPDATE messages SET visible_at = ?3, leased = 0 \
+                   WHERE place = ?1 AND delivery = ?2 AND parked_cause IS NULL";
+        self.settle("put a message back", receipt, sql, vec![at.into()])
+            .await?;
+        Ok(())
+    }
+
+    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError> {
+        let sql = "UPDATE messages SET parked_at = ?3, parked_cause = ?4, leased = 0 \
+                   WHERE place = ?1 AND delivery = ?2 AND parked_cause IS NULL";
+        let values = vec![self.now().into(), cause.to_owned().into()];
+        self.settle("park a message", receipt, sql, values).await?;
+        Ok(())
+    }
+
+    async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError> {
+        let query = move |connection: &Connection| {
+            connection
+                .prepare_cached(
+                    "SELECT body, parked_cause FROM messages \
+                     WHERE queue = ?1 AND parked_cause IS NOT NULL ORDER BY parked_at, place",
+                )?
+                .query_map([queue.name()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<Result<Vec<(String, String)>, _>>()
+        };
+        let read = self.database.read(move |connection| {
+            query(connection).map_err(|error| sqlite_error("look into a queue", &error))
+        });
+        let parked = read.await?.into_iter().map(|(body, cause)| {
+            Ok(Parked {
+                envelope: envelope(&body)?,
+                queue,
+                cause,
+            })
+        });
+        parked.collect()
+    }
+
+    async fn redrive(&self, queue: Queue) -> Result<usize, PortError> {
+        let now = self.now();
+        self.write("redrive a queue", move |connection| {
+            let sql = "UPDATE messages SET parked_at = NULL, parked_cause = NULL, visible_at = ?2, \
+                       attempt = 0 WHERE queue = ?1 AND parked_cause IS NOT NULL";
+            connection.execute(sql, params![queue.name(), now])
+        })
+        .await
+    }
+
+    async fn depth(&self, queue: Queue) -> Result<usize, PortError> {
+        let sql = "SELECT count(*) FROM messages WHERE queue = ?1 AND parked_cause IS NULL";
+        let depth = self.number(sql, queue, Vec::new()).await?;
+        Ok(usize::try_from(depth).unwrap_or(0))
+    }
+}

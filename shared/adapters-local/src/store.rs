@@ -1,0 +1,327 @@
+//! Records, counters and the outbox in SQLite.
+//!
+//! **Invariant: the id of a sent message is kept for [`SENT_DAYS`] days**, so that a stage that runs again, however late
+//! its message was delivered, does not send again. Older ids go in small portions, whenever messages are marked as sent.
+
+use crate::database::{Database, sqlite_error};
+use async_trait::async_trait;
+use kintsugi_domain::envelope::Envelope;
+use kintsugi_domain::id::{MessageId, ProjectId};
+use kintsugi_domain::limits::{COMMIT_WRITES_MAX, PAGE_RECORDS_MAX};
+use kintsugi_domain::ports::{
+    Add, Clock, Commit, PortError, Query, RawRecord, RecordKey, Store, Write,
+};
+use kintsugi_domain::record::Kind;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+/// Days for which the id of a sent message is kept: as long as an event's id, the longest any cause lives.
+pub const SENT_DAYS: i64 = kintsugi_domain::limits::EVENT_ID_DAYS;
+
+/// Most old ids that one call of `sent` removes.
+const PURGE_MAX: i64 = 500;
+
+/// Records, counters and the outbox in SQLite. Clones share the database.
+#[derive(Clone)]
+pub struct SqliteStore {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// The store of a database.
+    pub fn new(database: &Database, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            database: database.clone(),
+            clock,
+        }
+    }
+}
+
+/// Refuses what no home takes, before anything is tried.
+fn check(commit: &Commit) -> Result<(), PortError> {
+    if commit.writes.len() > COMMIT_WRITES_MAX {
+        let why = format!(
+            "{} records where {COMMIT_WRITES_MAX} are allowed",
+            commit.writes.len()
+        );
+        return Err(PortError::broken("commit", why));
+    }
+    let mut keys = BTreeSet::new();
+    match commit.writes.iter().find(|write| !keys.insert(&write.key)) {
+        Some(write) => Err(PortError::broken(&write.key, "written twice in one commit")),
+        None => Ok(()),
+    }
+}
+
+fn apply(connection: &Connection, commit: &Commit) -> Result<(), PortError> {
+    for write in &commit.writes {
+        let written = write_record(connection, write);
+        if !written.map_err(|error| sqlite_error(&format!("write {}", write.key), &error))? {
+            let what = write.key.to_string();
+            return Err(PortError::Conflict { what });
+        }
+    }
+    for add in &commit.adds {
+        let what = || format!("add to counter {} of project {}", add.counter, add.project);
+        add_to_counter(connection, add).map_err(|error| sqlite_error(&what(), &error))?;
+    }
+    for envelope in &commit.messages {
+        let body = serde_json::to_string(envelope)
+            .map_err(|error| PortError::broken(format!("message {}", envelope.id), error))?;
+        connection
+            .prepare_cached(
+                "INSERT INTO outbox (message, body) VALUES (?1, ?2) ON CONFLICT (message) DO NOTHING",
+            )
+            .and_then(|mut statement| statement.execute(params![envelope.id.as_str(), body]))
+            .map_err(|error| sqlite_error(&format!("keep message {}", envelope.id), &error))?;
+    }
+    Ok(())
+}
+
+/// Writes a record and its index entries; `false` when its version is not the expected one.
+fn write_record(connection: &Connection, write: &Write) -> Result<bool, rusqlite::Error> {
+    let RecordKey { project, kind, key } = &write.key;
+    let place = (project.0, kind.name(), key);
+    let id: Option<i64> = if write.expected == 0 {
+        connection
+            .prepare_cached(
+                "INSERT INTO records (project, kind, key, version, format, body) \
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5) ON CONFLICT DO NOTHING RETURNING id",
+            )?
+            .query_row(
+                params![place.0, place.1, place.2, write.format, write.body],
+                |row| row.get(0),
+            )
+            .optional()?
+    } else {
+        // A version beyond 63 bits was never stored: it matches nothing.
+        let expected = i64::try_from(write.expected).unwrap_or(-1);
+        connection
+            .prepare_cached(
+                "UPDATE records SET version = version + 1, format = ?4, body = ?5 \
+                 WHERE project = ?1 AND kind = ?2 AND key = ?3 AND version = ?6 RETURNING id",
+            )?
+            .query_row(
+                params![
+                    place.0,
+                    place.1,
+                    place.2,
+                    write.format,
+                    write.body,
+                    expected
+                ],
+                |row| row.get(0),
+            )
+            .optional()?
+    };
+    let Some(id) = id else {
+        return Ok(false);
+    };
+    if write.expected > 0 {
+        connection
+            .prepare_cached("DELETE FROM index_entries WHERE record = ?1")?
+            .execute([id])?;
+    }
+    for entry in &write.indexes {
+        connection
+            .prepare_cached(
+                "INSERT INTO index_entries (project, kind, name, value, key, record) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                place.0,
+                place.1,
+                entry.index,
+                entry.value,
+                place.2,
+                id
+            ])?;
+    }
+    Ok(true)
+}
+
+fn add_to_counter(connection: &Connection, add: &Add) -> Result<usize, rusqlite::Error> {
+    // A sum beyond 64 bits becomes a fraction, which the STRICT column refuses.
+    connection
+        .prepare_cached(
+            "INSERT INTO counters (project, counter, field, value) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET value = value + excluded.value",
+        )?
+        .execute(params![add.project.0, add.counter, add.field, add.by])
+}
+
+/// Reads `key, version, format, body`.
+fn raw(project: ProjectId, kind: Kind, row: &Row<'_>) -> Result<RawRecord, rusqlite::Error> {
+    Ok(RawRecord {
+        key: RecordKey {
+            project,
+            kind,
+            key: row.get(0)?,
+        },
+        version: row.get::<_, i64>(1)?.unsigned_abs(),
+        format: row.get(2)?,
+        body: row.get(3)?,
+    })
+}
+
+fn page(connection: &Connection, query: &Query) -> Result<Vec<RawRecord>, rusqlite::Error> {
+    let (project, kind) = (query.project, query.kind);
+    let limit = i64::try_from(query.limit.min(PAGE_RECORDS_MAX)).unwrap_or(0);
+    let read = |row: &Row<'_>| raw(project, kind, row);
+    // No key is empty, so "after the empty key" is the beginning.
+    let after = query.after.as_deref().unwrap_or_default();
+    match &query.index {
+        None => connection
+            .prepare_cached(
+                "SELECT key, version, format, body FROM records \
+                 WHERE project = ?1 AND kind = ?2 AND key > ?3 ORDER BY key LIMIT ?4",
+            )?
+            .query_map(params![project.0, kind.name(), after, limit], read)?
+            .collect(),
+        Some(entry) => connection
+            .prepare_cached(
+                "SELECT r.key, r.version, r.format, r.body FROM index_entries e \
+                 JOIN records r ON r.id = e.record \
+                 WHERE e.project = ?1 AND e.kind = ?2 AND e.name = ?3 AND e.value = ?4 AND e.key > ?5 \
+                 ORDER BY e.key LIMIT ?6",
+            )?
+            .query_map(
+                params![project.0, kind.name(), entry.index, entry.value, after, limit],
+                read,
+            )?
+            .collect(),
+    }
+}
+
+fn unsent(connection: &Connection, limit: usize) -> Result<Vec<String>, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT body FROM outbox WHERE sent_at IS NULL ORDER BY place LIMIT ?1")?
+        .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?
+        .collect()
+}
+
+fn mark_sent(connection: &Connection, ids: &[MessageId], now: i64) -> Result<(), rusqlite::Error> {
+    let mut mark = connection.prepare_cached(
+        "UPDATE outbox SET sent_at = ?2, body = '' WHERE message = ?1 AND sent_at IS NULL",
+    )?;
+    for id in ids {
+        mark.execute(params![id.as_str(), now])?;
+    }
+    let old = now.saturating_sub(SENT_DAYS * 24 * 60 * 60 * 1_000);
+    connection
+        .prepare_cached(
+            "DELETE FROM outbox WHERE place IN \
+             (SELECT place FROM outbox WHERE sent_at < ?1 ORDER BY sent_at LIMIT ?2)",
+        )?
+        .execute([old, PURGE_MAX])?;
+    Ok(())
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn get(&self, key: &RecordKey) -> Result<Option<RawRecord>, PortError> {
+        let key = key.clone();
+        let query = move |connection: &Connection| {
+            connection
+                .prepare_cached(
+                    "SELECT key, version, format, body FROM records \
+                     WHERE project = ?1 AND kind = ?2 AND key = ?3",
+                )?
+                .query_row(params![key.project.0, key.kind.name(), key.key], |row| {
+                    raw(key.project, key.kind, row)
+                })
+                .optional()
+        };
+        let read = self.database.read(move |connection| {
+            query(connection).map_err(|error| sqlite_error("read a record", &error))
+        });
+        read.await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<RawRecord>, PortError> {
+        let query = query.clone();
+        let read = self.database.read(move |connection| {
+            page(connection, &query).map_err(|error| sqlite_error("list records", &error))
+        });
+        read.await
+    }
+
+    async fn counter(
+        &self,
+        project: ProjectId,
+        counter: &str,
+    ) -> Result<BTreeMap<String, i64>, PortError> {
+        let counter = counter.to_owned();
+        let query = move |connection: &Connection| {
+            connection
+                .prepare_cached(
+                    "SELECT field, value FROM counters WHERE project = ?1 AND counter = ?2",
+                )?
+                .query_map(params![project.0, counter], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
+                .collect::<Result<BTreeMap<String, i64>, _>>()
+        };
+        let read = self.database.read(move |connection| {
+            query(connection).map_err(|error| sqlite_error("read a counter", &error))
+        });
+        read.await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), PortError> {
+        check(&commit)?;
+        if commit.is_empty() {
+            return Ok(());
+        }
+        self.database
+            .write(move |connection| apply(connection, &commit))
+            .await
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectId>, PortError> {
+        let query = |connection: &Connection| {
+            connection
+                .prepare_cached(
+                    "SELECT DISTINCT project FROM records WHERE kind = ?1 ORDER BY project",
+                )?
+                .query_map([Kind::Project.name()], |row| row.get(0).map(ProjectId))?
+                .collect::<Result<Vec<ProjectId>, _>>()
+        };
+        let read = self.database.read(move |connection| {
+            query(connection).map_err(|error| sqlite_error("list projects", &error))
+        });
+        read.await
+    }
+
+    async fn outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        let read = self.database.read(move |connection| {
+            unsent(connection, limit).map_err(|error| sqlite_error("read the outbox", &error))
+        });
+        let bodies = read.await?;
+        let parse = |body: &String| {
+            serde_json::from_str(body).map_err(|error| PortError::broken("outbox", error))
+        };
+        bodies.iter().map(parse).collect()
+    }
+
+    async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let (ids, now) = (ids.to_vec(), self.clock.now().as_millisecond());
+        let write = self.database.write(move |connection| {
+            mark_sent(connection, &ids, now)
+                .map_err(|error| sqlite_error("mark messages as sent", &error))
+        });
+        write.await
+    }
+}
