@@ -1,0 +1,92 @@
+//! Content encodings of request bodies, undone under a cap.
+//!
+//! **No more than [`REQUEST_DECODED_BYTES_MAX`] bytes are ever decompressed**, so a small body that
+//! would unfold into gigabytes costs no more than a large honest one.
+
+use brotli_decompressor::Decompressor;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use kintsugi_domain::limits::REQUEST_DECODED_BYTES_MAX;
+use std::io::Read;
+
+/// Most encodings one body may be wrapped in.
+const ENCODINGS_MAX: usize = 2;
+/// Buffer of the Brotli reader, bytes.
+const BROTLI_BUFFER_BYTES: usize = 4096;
+/// Largest Zstandard window, as a power of two: 8 MiB, what RFC 8878 §3.1.1.1.2 asks of decoders.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Why a body could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It unfolds into more than the cap.
+    #[error("decompressed body is larger than {REQUEST_DECODED_BYTES_MAX} bytes")]
+    TooLarge,
+    /// Its encoding is none of ours.
+    #[error("content encoding is not one of identity, gzip, x-gzip, deflate, br, zstd")]
+    UnknownEncoding,
+    /// It is cut off or damaged.
+    #[error("{encoding} body is cut off or damaged")]
+    Damaged {
+        /// The encoding.
+        encoding: &'static str,
+    },
+}
+
+/// Undoes the encodings that a `Content-Encoding` header names (RFC 9110 §8.4), last one first.
+pub fn decode(header: Option<&str>, body: Vec<u8>) -> Result<Vec<u8>, BodyError> {
+    let names: Vec<String> = header
+        .unwrap_or_default()
+        .split(',')
+        .map(|name| name.trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty() && name != "identity")
+        .collect();
+    if names.len() > ENCODINGS_MAX {
+        return Err(BodyError::UnknownEncoding);
+    }
+    let mut body = body;
+    for name in names.iter().rev() {
+        body = undo(name, &body)?;
+    }
+    Ok(body)
+}
+
+fn undo(encoding: &str, body: &[u8]) -> Result<Vec<u8>, BodyError> {
+    match encoding {
+        "gzip" | "x-gzip" => read("gzip", MultiGzDecoder::new(body)),
+        // RFC 9110 §8.4.1.2 means zlib; some clients send the bare stream (RFC 1951).
+        "deflate" if is_zlib(body) => read("deflate", ZlibDecoder::new(body)),
+        "deflate" => read("deflate", DeflateDecoder::new(body)),
+        "br" => read("br", Decompressor::new(body, BROTLI_BUFFER_BYTES)),
+        "zstd" => {
+            let damaged = |_| BodyError::Damaged { encoding: "zstd" };
+            let mut decoder = zstd::stream::read::Decoder::new(body).map_err(damaged)?;
+            decoder
+                .window_log_max(ZSTD_WINDOW_LOG_MAX)
+                .map_err(damaged)?;
+            read("zstd", decoder)
+        }
+        _ => Err(BodyError::UnknownEncoding),
+    }
+}
+
+/// The two header bytes of RFC 1950 §2.2: method 8, and a check that makes them a multiple of 31.
+fn is_zlib(body: &[u8]) -> bool {
+    match body {
+        [method, flags, ..] => {
+            method & 0x0f == 8 && (u16::from(*method) * 256 + u16::from(*flags)) % 31 == 0
+        }
+        _ => false,
+    }
+}
+
+fn read(encoding: &'static str, decoder: impl Read) -> Result<Vec<u8>, BodyError> {
+    let mut decoded = Vec::new();
+    decoder
+        .take(REQUEST_DECODED_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut decoded)
+        .map_err(|_| BodyError::Damaged { encoding })?;
+    if decoded.len() > REQUEST_DECODED_BYTES_MAX {
+        return Err(BodyError::TooLarge);
+    }
+    Ok(decoded)
+}
