@@ -1,0 +1,155 @@
+//! A function as it stands after the cold start: what it does with a message, a tick or a request.
+
+use crate::Tick;
+use crate::event::{BatchAnswer, Event};
+use crate::queue::{self, Deadline};
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use kintsugi_domain::envelope::Envelope;
+use kintsugi_domain::ports::{Clock, PortError};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::Value;
+use std::sync::Arc;
+use tracing::Instrument;
+
+/// What a queue stage does with what wakes it: translates it into the stage's command and runs that.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// One message. A refusal by the stage is `Ok`; an error means only that the world failed. MUST
+    /// be safe to call twice with the same message.
+    async fn message(&self, envelope: Envelope) -> Result<(), PortError>;
+
+    /// The clock struck. Stages without a schedule refuse.
+    async fn tick(&self, tick: Tick) -> Result<(), PortError> {
+        Err(PortError::broken(
+            format_args!("tick {}", tick.id),
+            "this stage has no schedule",
+        ))
+    }
+}
+
+/// Sends what the invocation committed to the outbox.
+#[async_trait]
+pub trait Relay: Send + Sync + 'static {
+    /// Relays until the outbox is empty. MUST be safe to call while others relay.
+    async fn relay(&self) -> Result<(), PortError>;
+}
+
+/// What a function does.
+pub struct Function {
+    work: Work,
+    relay: Arc<dyn Relay>,
+}
+
+enum Work {
+    Http(Router),
+    Queue {
+        handler: Arc<dyn Handler>,
+        clock: Arc<dyn Clock>,
+    },
+}
+
+impl Function {
+    /// A function that answers HTTP requests.
+    pub fn http(router: Router, relay: impl Relay) -> Self {
+        Self {
+            work: Work::Http(router),
+            relay: Arc::new(relay),
+        }
+    }
+
+    /// A function that is woken by its queues and, where its handler says so, by the clock.
+    pub fn queue(handler: impl Handler, clock: Arc<dyn Clock>, relay: impl Relay) -> Self {
+        Self {
+            work: Work::Queue {
+                handler: Arc::new(handler),
+                clock,
+            },
+            relay: Arc::new(relay),
+        }
+    }
+
+    /// Serves invocations until Lambda ends the process.
+    pub(crate) async fn run(self, stage: &'static str) -> Result<(), lambda_runtime::Error> {
+        let relay = self.relay;
+        match self.work {
+            Work::Http(router) => {
+                let router =
+                    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+                        let relay = Arc::clone(&relay);
+                        async move {
+                            let response = next.run(request).await;
+                            relay_and_log(&relay, stage).await;
+                            response
+                        }
+                    }));
+                lambda_http::run(router).await
+            }
+            Work::Queue { handler, clock } => {
+                let queue = Arc::new(QueueFunction {
+                    stage,
+                    handler,
+                    clock,
+                    relay,
+                });
+                lambda_runtime::run(service_fn(move |event| Arc::clone(&queue).invoke(event))).await
+            }
+        }
+    }
+}
+
+struct QueueFunction {
+    stage: &'static str,
+    handler: Arc<dyn Handler>,
+    clock: Arc<dyn Clock>,
+    relay: Arc<dyn Relay>,
+}
+
+impl QueueFunction {
+    async fn invoke(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<BatchAnswer, Diagnostic> {
+        let stage = self.stage;
+        let deadline = Deadline::new(Arc::clone(&self.clock), event.context.deadline);
+        let event = Event::read(event.payload)
+            .map_err(|error| refusal("Function.UnknownEvent", error.to_string()))?;
+        let answer = match event {
+            Event::Batch(records) => {
+                Ok(queue::handle(&self.handler, stage, records, &deadline).await)
+            }
+            Event::Tick(tick) => self.tick(tick, &deadline).await,
+        };
+        // Also after a failure: what was committed before it must leave.
+        relay_and_log(&self.relay, stage).await;
+        answer
+    }
+
+    /// A tick has no others beside it: its failure is the invocation's, and the clock tries again.
+    async fn tick(&self, tick: Tick, deadline: &Deadline) -> Result<BatchAnswer, Diagnostic> {
+        let span = tracing::info_span!("command", stage = self.stage, command.id = %tick.id);
+        let work = self.handler.tick(tick).instrument(span);
+        match tokio::time::timeout(deadline.left(), work).await {
+            Ok(Ok(())) => Ok(BatchAnswer::default()),
+            Ok(Err(error)) => Err(refusal("Function.StageFailed", error.to_string())),
+            Err(_) => Err(refusal(
+                "Function.OutOfTime",
+                "the invocation's time ran out".into(),
+            )),
+        }
+    }
+}
+
+fn refusal(error_type: &str, error_message: String) -> Diagnostic {
+    Diagnostic {
+        error_type: error_type.into(),
+        error_message,
+    }
+}
+
+/// A relay that failed loses nothing: the messages stay in the outbox for the next invocation and for
+/// the clock's sweep. So it is logged and does not spoil the answer.
+async fn relay_and_log(relay: &Arc<dyn Relay>, stage: &'static str) {
+    if let Err(error) = relay.relay().await {
+        tracing::warn!(stage, reason = %error, "the outbox was not relayed and waits for the next sweep");
+    }
+}

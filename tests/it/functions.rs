@@ -1,0 +1,159 @@
+//! Every function program, started as Lambda starts it and given its sample triggers.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code"
+)]
+
+mod lambda;
+mod samples;
+
+use kintsugi_domain::envelope::{Envelope, Queue};
+use lambda::Lambda;
+use samples::Sample;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use tempfile::TempDir;
+
+/// Which stage reads a queue; orders for the build engine are read by no function.
+fn reader(queue: Queue) -> Option<&'static str> {
+    match queue {
+        Queue::Events => Some("triage"),
+        Queue::Diagnoses => Some("diagnose"),
+        Queue::Fixes => Some("fix"),
+        Queue::Jobs => None,
+        Queue::Trains => Some("schedule"),
+        Queue::Bundles => Some("bundle"),
+        Queue::Signing => Some("sign"),
+        Queue::Rollouts | Queue::Outcomes => Some("rollout"),
+        Queue::Rollbacks => Some("rollback"),
+        Queue::Alerts => Some("notify"),
+    }
+}
+
+#[test]
+fn every_sample_message_is_a_current_envelope_for_the_stage_that_reads_its_queue() {
+    let mut covered = BTreeSet::new();
+    for sample in samples::all() {
+        for body in sample.bodies() {
+            let envelope: Envelope = serde_json::from_str(body)
+                .unwrap_or_else(|error| panic!("{}/{}: {error}", sample.stage, sample.case));
+            assert_eq!(
+                reader(envelope.queue()),
+                Some(sample.stage.as_str()),
+                "{}",
+                sample.case
+            );
+            // What is written again is what was read: no field of the sample is unknown.
+            let again = serde_json::to_value(&envelope).unwrap();
+            assert_eq!(
+                again,
+                serde_json::from_str::<Value>(body).unwrap(),
+                "{}",
+                sample.case
+            );
+            covered.insert(envelope.queue());
+        }
+    }
+    let wanted: BTreeSet<Queue> = Queue::ALL
+        .into_iter()
+        .filter(|&queue| reader(queue).is_some())
+        .collect();
+    assert_eq!(covered, wanted);
+}
+
+/// Starts a stage over a data folder of its own. The folder lives as long as the test holds it.
+async fn started(stage: &str) -> (Lambda, TempDir) {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().to_str().unwrap();
+    (Lambda::start(stage, &[("KINTSUGI_DATA", path)]).await, data)
+}
+
+/// The identifiers that the answer to a batch reports, or a panic when it is no such answer.
+#[track_caller]
+fn failures(answer: &Value) -> Vec<&str> {
+    let items = answer.get("batchItemFailures").and_then(Value::as_array);
+    items
+        .unwrap_or_else(|| panic!("not an answer to a batch: {answer}"))
+        .iter()
+        .map(|item| item.get("itemIdentifier").and_then(Value::as_str).unwrap())
+        .collect()
+}
+
+#[track_caller]
+fn assert_shape(sample: &Sample, answer: &Value) {
+    let name = format!("{}: {answer}", sample.name());
+    if sample.is_http() {
+        let status = answer
+            .get("statusCode")
+            .and_then(Value::as_u64)
+            .expect(&name);
+        assert!((200..500).contains(&status), "{name}");
+        assert!(
+            answer.get("headers").is_some_and(Value::is_object),
+            "{name}"
+        );
+        assert!(
+            answer.get("isBase64Encoded").is_some_and(Value::is_boolean),
+            "{name}"
+        );
+    } else {
+        // The samples name things that an empty home does not have; a stage records that and is done.
+        assert!(failures(answer).is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_function_starts_and_answers_its_sample_triggers() {
+    for sample in samples::of_functions() {
+        let (mut lambda, _data) = started(&sample.stage).await;
+        let answer = lambda.invoke(&sample.event).await;
+        assert_shape(&sample, &answer.response(&sample.name()));
+    }
+}
+
+#[tokio::test]
+async fn every_function_takes_the_next_trigger_after_one_that_it_cannot_read() {
+    for sample in samples::of_functions() {
+        if sample.is_http() {
+            continue;
+        }
+        let name = sample.name();
+        let (mut lambda, _data) = started(&sample.stage).await;
+        let error = lambda.invoke(&json!({"hello": "world"})).await.error(&name);
+        let kind = error.get("errorType").and_then(Value::as_str);
+        assert_eq!(kind, Some("Function.UnknownEvent"), "{name}");
+        lambda.invoke(&sample.event).await.response(&name);
+    }
+}
+
+#[tokio::test]
+async fn an_unreadable_record_is_reported_alone_and_the_others_are_done() {
+    for sample in samples::of_functions() {
+        let name = sample.name();
+        let mut event = sample.event.clone();
+        let Some(records) = event.get_mut("Records").and_then(Value::as_array_mut) else {
+            continue;
+        };
+        records.insert(
+            0,
+            json!({"messageId": "unreadable", "body": "{\"format\":"}),
+        );
+        let (mut lambda, _data) = started(&sample.stage).await;
+        let answer = lambda.invoke(&event).await.response(&name);
+        assert_eq!(failures(&answer), ["unreadable"], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_variable_stops_the_cold_start_and_is_named() {
+    for stage in samples::functions() {
+        let mut lambda = Lambda::start(&stage, &[]).await;
+        let error = lambda.answer().await.init_error(&stage);
+        let message = error.get("errorMessage").and_then(Value::as_str).unwrap();
+        assert!(message.contains("KINTSUGI_DATA"), "{stage}: {message}");
+        assert_eq!(lambda.end().await.code(), Some(1), "{stage}");
+    }
+}

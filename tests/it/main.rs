@@ -1,0 +1,4 @@
+//! Tests of the whole, in one binary: what no single crate can show.
+
+mod architecture;
+mod functions;

@@ -1,0 +1,224 @@
+//! What the tests need from outside the workspace: Debian packages and Python packages.
+//!
+//! Packages of the system come through apt, and only when we are root and they are missing; Python
+//! packages go into a private virtual environment below the target folder, pinned, and never into
+//! the system's Python. **An environment counts only when its mark was written as the last step**, so
+//! a run that was killed halfway is made anew. Not here: Rust toolchains.
+
+use crate::summary::say;
+use sha2::{Digest, Sha256};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The pinned Python packages.
+const REQUIREMENTS: &str = include_str!("../python-requirements.txt");
+
+/// The mark of a finished environment.
+const MARK: &str = "complete";
+
+/// Makes sure that everything is there; returns the Python of the private environment.
+pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
+    components()?;
+    system_packages()?;
+    python_environment(target)
+}
+
+/// The parts of the Rust toolchain that may be left out of an installation. They belong to the
+/// toolchain, so the person who chose it adds them.
+fn components() -> Result<(), String> {
+    for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !works(&["cargo", command, "--version"]) {
+            return Err(format!(
+                "cargo {command} is missing; run: rustup component add {component}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// One thing that a Debian package provides, and how to see that it is there.
+struct Need {
+    package: &'static str,
+    command: &'static [&'static str],
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        package: "git",
+        command: &["git", "--version"],
+    },
+    Need {
+        package: "python3",
+        command: &["python3", "--version"],
+    },
+    Need {
+        package: "python3-venv",
+        command: &["python3", "-c", "import venv, ensurepip"],
+    },
+    Need {
+        // The bundled SQLite and zstd are compiled from C.
+        package: "gcc",
+        command: &["cc", "--version"],
+    },
+    Need {
+        package: "ca-certificates",
+        command: &["test", "-d", "/etc/ssl/certs"],
+    },
+];
+
+fn works(command: &[&str]) -> bool {
+    let Some((program, arguments)) = command.split_first() else {
+        return false;
+    };
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn system_packages() -> Result<(), String> {
+    let missing = || -> Vec<&'static str> {
+        NEEDS
+            .iter()
+            .filter(|need| !works(need.command))
+            .map(|need| need.package)
+            .collect()
+    };
+    let wanted = missing();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let list = wanted.join(" ");
+    let by_hand = format!("install them by hand: apt-get install {list}");
+    if !works(&["apt-get", "--version"]) {
+        return Err(format!(
+            "{list}: missing, and this machine has no apt-get; install what they provide by hand"
+        ));
+    }
+    if !works(&["test", "-w", "/var/lib/dpkg"]) {
+        return Err(format!("{list}: missing, and we are not root; {by_hand}"));
+    }
+    say(&format!("tools      installing {list}"));
+    let apt = |arguments: &[&str]| {
+        Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    // The lists may be old or empty on a fresh machine. A failed refresh is not yet a failure.
+    apt(&["update", "--quiet"]);
+    let mut install = vec!["install", "--yes", "--no-install-recommends", "--quiet"];
+    install.extend(&wanted);
+    if !apt(&install) {
+        return Err(format!("apt-get could not install {list}; {by_hand}"));
+    }
+    match missing().as_slice() {
+        [] => Ok(()),
+        still => Err(format!(
+            "{}: still missing after apt-get; is another program of that name earlier in PATH?",
+            still.join(" ")
+        )),
+    }
+}
+
+/// The name of the environment: it changes with the pins and with the Python below it.
+fn environment_name(requirements: &str, python: &str) -> String {
+    let mut hash = Sha256::new();
+    hash.update(requirements.as_bytes());
+    hash.update([0]);
+    hash.update(python.as_bytes());
+    let mut digest = hex::encode(hash.finalize());
+    digest.truncate(12);
+    format!("venv-{digest}")
+}
+
+fn python_environment(target: &Path) -> Result<PathBuf, String> {
+    let identity = Command::new("python3")
+        .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("python3 does not start: {error}"))?;
+    let identity = String::from_utf8_lossy(&identity.stdout).into_owned();
+    let tools = target.join("kintsugi-tools");
+    let folder = tools.join(environment_name(REQUIREMENTS, &identity));
+    let python = folder.join("bin").join("python");
+    let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+
+    fs::create_dir_all(&tools).map_err(|e| failed("the tools folder cannot be made", &e))?;
+    // Two runs on one machine: the second waits for the first and then finds it done.
+    let lock = File::create(tools.join("lock")).map_err(|e| failed("the tools lock", &e))?;
+    lock.lock().map_err(|e| failed("the tools lock", &e))?;
+    if finished(&folder) {
+        return Ok(python);
+    }
+    say("tools      making a private Python environment");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|e| failed("an unfinished environment", &e))?;
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    let requirements = folder.join("requirements.txt");
+    fs::write(&requirements, REQUIREMENTS).map_err(|e| failed("the list of packages", &e))?;
+    run(Command::new(&python)
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", "--no-input", "--retries=5"])
+        .arg("--requirement")
+        .arg(&requirements))?;
+    run(Command::new(&python).args(["-c", "import tuf, joserfc, sentry_sdk, cryptography"]))?;
+    fs::write(folder.join(MARK), "").map_err(|e| failed("the mark of completion", &e))?;
+    Ok(python)
+}
+
+fn finished(folder: &Path) -> bool {
+    folder.join(MARK).is_file() && folder.join("bin").join("python").exists()
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let line = format!("{command:?}");
+    match command.stdin(Stdio::null()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{line} ended with {status}")),
+        Err(error) => Err(format!("{line} does not start: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_pin_or_another_python_is_another_environment() {
+        let name = environment_name("tuf==7.0.1\n", "3.11");
+        assert_eq!(name, environment_name("tuf==7.0.1\n", "3.11"));
+        assert_ne!(name, environment_name("tuf==7.0.2\n", "3.11"));
+        assert_ne!(name, environment_name("tuf==7.0.1\n", "3.12"));
+        assert!(name.len() == 17 && name.starts_with("venv-"), "{name}");
+    }
+
+    #[test]
+    fn every_python_package_is_pinned_to_one_version() {
+        let mut packages = 0;
+        for line in REQUIREMENTS.lines().filter(|line| !line.starts_with('#')) {
+            let (name, version) = line.split_once("==").unwrap();
+            assert!(!name.is_empty() && !version.is_empty(), "{line}");
+            packages += 1;
+        }
+        assert!(packages >= 4);
+    }
+
+    #[test]
+    fn an_environment_without_its_mark_is_not_finished() {
+        let folder = std::env::temp_dir().join(format!("kintsugi-xtask-{}", std::process::id()));
+        fs::create_dir_all(folder.join("bin")).unwrap();
+        fs::write(folder.join("bin").join("python"), "").unwrap();
+        assert!(!finished(&folder));
+        fs::write(folder.join(MARK), "").unwrap();
+        assert!(finished(&folder));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
