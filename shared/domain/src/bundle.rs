@@ -94,6 +94,8 @@ pub struct Bundle {
     pub release: Option<ReleaseId>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
+    /// What people ordered it for; empty for a train, whose fixes say it.
+    pub notes: String,
     /// When it was cut.
     pub cut_at: Timestamp,
     /// What happened to it.
@@ -134,6 +136,7 @@ impl Bundle {
             job: None,
             release: None,
             failure: None,
+            notes: String::new(),
             cut_at: at,
             story: Story::default(),
         }

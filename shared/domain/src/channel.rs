@@ -82,7 +82,7 @@ pub enum Priority {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthCheck {
-    /// Program and arguments, run in the device's folder with the version's folder as `{app}`.
+    /// Program and arguments, run in the version's folder, which `{app}` in them stands for.
     pub command: Vec<String>,
     /// Longer is a failure, seconds.
     pub timeout_seconds: u32,
@@ -322,6 +322,9 @@ pub fn decide(document: &ChannelDocument, request: &Request) -> Decision {
 pub struct Head {
     /// The project.
     pub project: ProjectId,
+    /// The last version number that a signing has claimed for itself. Numbers of signings that did
+    /// not get to the end stay unused.
+    pub claimed: u64,
     /// Version of the root metadata.
     pub root: u64,
     /// Version of the targets metadata.

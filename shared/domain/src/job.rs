@@ -277,6 +277,7 @@ impl Job {
         Self {
             id,
             project,
+            repository,
             order,
             config,
             state: JobState::Ordered,

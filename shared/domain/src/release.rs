@@ -62,6 +62,15 @@ pub enum RequiredAction {
     FeatureFlag,
 }
 
+/// A signed statement about a release: compact JWS, ES384.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The statement.
+    pub jws: String,
+    /// When it stops to count; signed anew before.
+    pub expires: Timestamp,
+}
+
 /// One version of one product.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Release {
@@ -89,6 +98,8 @@ pub struct Release {
     pub built: Built,
     /// The changelog section of this version.
     pub notes: String,
+    /// The release statement for plain clients, once signed.
+    pub statement: Option<Statement>,
     /// What a device must do besides.
     pub required_actions: Vec<RequiredAction>,
     /// When its build was cut.

@@ -124,6 +124,8 @@ pub struct Rollout {
     pub halt_reason: Option<String>,
     /// The version that devices were brought back to.
     pub rolled_back_to: Option<Version>,
+    /// The signed permission to go back, once rolled back.
+    pub grant: Option<crate::release::Statement>,
     /// When everybody was offered it.
     pub finalised_at: Option<Timestamp>,
     /// Whether its fixes were judged.
@@ -184,6 +186,7 @@ impl Rollout {
             share_since: at,
             halt_reason: None,
             rolled_back_to: None,
+            grant: None,
             finalised_at: None,
             judged: false,
             story: Story::default(),
