@@ -1,7 +1,7 @@
 //! The arguments.
 
 use clap::{Args, Parser, Subcommand};
-use kintsugi_domain::id::{DeviceId, ProjectId};
+use kintsugi_sdk::updater::{DeviceId, ProjectId};
 use std::path::PathBuf;
 
 /// The table of exit codes, shown by `--help`.

@@ -9,7 +9,7 @@ mod print;
 
 use args::{Arguments, Command, Init};
 use clap::Parser as _;
-use kintsugi_domain::id::DeviceId;
+use kintsugi_sdk::updater::DeviceId;
 use kintsugi_sdk::updater::{ErrorKind, Outcome, Settings, Summary, UpdateError, Updater};
 use rand_core::{OsRng, RngCore as _};
 use std::path::Path;
@@ -106,7 +106,7 @@ fn fresh_device() -> Result<DeviceId, UpdateError> {
     hex::encode(bytes)
         .parse()
         .map_err(
-            |error: kintsugi_domain::id::InvalidId| UpdateError::Settings {
+            |error: kintsugi_sdk::updater::InvalidId| UpdateError::Settings {
                 path: "--device".to_owned(),
                 why: error.to_string(),
             },

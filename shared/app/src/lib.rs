@@ -1,4 +1,24 @@
 //! One module per stage: load, decide, save, hand on.
+//!
+//! Read it in the order of the loop: [`ingest`] → [`triage`] → [`diagnose`] → [`fix`] → [`schedule`] →
+//! [`bundle`] → [`sign`] → [`rollout`] → [`rollback`], with [`manifest`] and [`outcomes`] facing the
+//! devices, [`flags`] facing products, [`notify`] and [`admin`] facing people, and [`work`] in front of
+//! the build engine.
+//!
+//! [`stage`] says what a stage is, [`ports`] what it works with, [`records`] how it reads; [`worker`]
+//! takes messages from the queues and [`outbox`] puts them there.
+//!
+//! **Invariant: a stage changes the world by one commit, after everything else it does is stored.** What
+//! it does before (signing, storing a blob, proposing a commit) is the same when it is done again.
 
+pub mod diagnose;
 pub mod ingest;
+pub mod news;
+pub mod notify;
+pub mod outbox;
+pub mod ports;
+pub mod records;
 pub mod stage;
+pub mod triage;
+pub mod work;
+pub mod worker;

@@ -26,6 +26,7 @@ pub mod id;
 pub mod issue;
 pub mod job;
 pub mod limits;
+pub mod manifest;
 pub mod outcome;
 pub mod ports;
 pub mod project;

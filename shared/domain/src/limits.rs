@@ -32,13 +32,17 @@ pub const COMMIT_WRITES_MAX: usize = 100;
 /// Most records one page of a list returns.
 pub const PAGE_RECORDS_MAX: usize = 500;
 /// Deliveries of one message before it is parked.
-pub const DELIVERIES_MAX: u32 = 5;
-/// Most fixes in one bundle.
-pub const BUNDLE_FIXES_MAX: usize = 50;
+pub const DELIVERIES_MAX: u32 = 8;
+/// Most fixes in one bundle: each is two writes of one commit (the fix and its issue).
+pub const BUNDLE_FIXES_MAX: usize = 40;
 /// Supported versions for which deltas are built.
 pub const DELTA_BASES_MAX: usize = 5;
 /// Seconds for which a cache may keep a channel document or a timestamp.
 pub const CHANNEL_CACHE_SECONDS_MAX: u32 = 30;
+/// Published releases that a channel document lists, the newest.
+pub const CHANNEL_RELEASES_MAX: usize = 20;
+/// Events that one commit files; each is two writes at most (the event and its issue).
+pub const FILED_EVENTS_MAX: usize = 40;
 /// Largest package, bytes (unpacked archive).
 pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest metadata file a client reads, bytes.

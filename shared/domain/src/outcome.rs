@@ -8,6 +8,10 @@ use crate::ports::Commit;
 use crate::record::{IndexEntry, Kind, Record};
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of [`OutcomeReport`]'s written form.
+pub const REPORT_FORMAT: u16 = 1;
 
 /// How far an install came. The control arm reports too: its device checks the version that it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +51,22 @@ pub struct Outcome {
     pub at: Timestamp,
     /// From the start of the install to its end, milliseconds.
     pub duration_ms: u64,
+}
+
+/// The body of `POST /v1/{project}/outcomes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutcomeReport {
+    /// [`REPORT_FORMAT`].
+    pub format: u16,
+    /// The ticket of the offer: says which device, rollout and arm this is about.
+    pub ticket: String,
+    /// How far it came.
+    pub progress: Progress,
+    /// Since the install began, milliseconds.
+    pub duration_ms: u64,
+    /// The system: `platform`, `arch`, `updater`.
+    pub system: BTreeMap<String, String>,
 }
 
 /// What a report changes about what we know of a device.

@@ -7,7 +7,6 @@
 use super::error::{ErrorKind, UpdateError};
 use super::obtain::{Obtained, Source, obtain, unpack};
 use super::offer::Offer;
-use super::report::OutcomeReport;
 use super::state::{Installed, Journal, Phase, Quarantine};
 use super::{Step, Updater, health, report};
 use kintsugi_domain::Timestamp;
@@ -200,7 +199,7 @@ impl Updater {
         let Some(ticket) = ticket else { return Ok(()) };
         let since = self.clock.now().duration_since(started_at).as_millis();
         let duration_ms = u64::try_from(since).unwrap_or(0);
-        let report = OutcomeReport::new(ticket, progress, duration_ms);
+        let report = report::of(ticket, progress, duration_ms);
         report::store(&self.folder, &report)?;
         self.send_reports()?;
         Ok(())

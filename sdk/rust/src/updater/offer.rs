@@ -4,7 +4,6 @@
 //! this device, with a statement signed by the targets role, of files that the signed targets list.**
 
 use super::error::UpdateError;
-use super::manifest::{MANIFEST_FORMAT, Manifest};
 use super::metadata::Repository;
 use super::settings::Settings;
 use kintsugi_domain::Timestamp;
@@ -13,6 +12,7 @@ use kintsugi_domain::channel::{
     decide,
 };
 use kintsugi_domain::id::RolloutId;
+use kintsugi_domain::manifest::{MANIFEST_FORMAT, Manifest};
 use kintsugi_trust::statement::{
     ReleaseExpectation, ReleaseStatement, RollbackExpectation, RollbackGrant,
 };

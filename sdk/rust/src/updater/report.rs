@@ -7,56 +7,35 @@
 use super::error::{OnPath, UpdateError};
 use super::folder::{Folder, list, remove_file, write_json};
 use super::http::Http;
-use kintsugi_domain::outcome::Progress;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use kintsugi_domain::outcome::{OutcomeReport, Progress, REPORT_FORMAT};
 
-/// The version of [`OutcomeReport`]'s written form.
-pub const REPORT_FORMAT: u16 = 1;
 /// Reports that wait at most; the oldest go first.
 const WAITING_MAX: usize = 64;
 /// Characters of an error that are sent.
 const ERROR_CHARS_MAX: usize = 500;
 
-/// The body of `POST /v1/{project}/outcomes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OutcomeReport {
-    /// [`REPORT_FORMAT`].
-    pub format: u16,
-    /// The ticket of the offer: says which device, rollout and arm this is about.
-    pub ticket: String,
-    /// How far it came.
-    pub progress: Progress,
-    /// Since the install began, milliseconds.
-    pub duration_ms: u64,
-    /// The system: `platform`, `arch`, `updater`.
-    pub system: BTreeMap<String, String>,
-}
-
-impl OutcomeReport {
-    pub(super) fn new(ticket: &str, progress: Progress, duration_ms: u64) -> Self {
-        let system = [
-            ("platform", std::env::consts::OS),
-            ("arch", std::env::consts::ARCH),
-            ("updater", env!("CARGO_PKG_VERSION")),
-        ];
-        let cut = |text: String| text.chars().take(ERROR_CHARS_MAX).collect();
-        Self {
-            format: REPORT_FORMAT,
-            ticket: ticket.to_owned(),
-            progress: match progress {
-                Progress::Failed { step, error } => Progress::Failed {
-                    step,
-                    error: cut(error),
-                },
-                Progress::Started | Progress::Healthy | Progress::Silent => progress,
+/// The report of this machine.
+pub(super) fn of(ticket: &str, progress: Progress, duration_ms: u64) -> OutcomeReport {
+    let system = [
+        ("platform", std::env::consts::OS),
+        ("arch", std::env::consts::ARCH),
+        ("updater", env!("CARGO_PKG_VERSION")),
+    ];
+    let cut = |text: String| text.chars().take(ERROR_CHARS_MAX).collect();
+    OutcomeReport {
+        format: REPORT_FORMAT,
+        ticket: ticket.to_owned(),
+        progress: match progress {
+            Progress::Failed { step, error } => Progress::Failed {
+                step,
+                error: cut(error),
             },
-            duration_ms,
-            system: system
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-        }
+            Progress::Started | Progress::Healthy | Progress::Silent => progress,
+        },
+        duration_ms,
+        system: system
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
     }
 }
 

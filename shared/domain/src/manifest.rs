@@ -4,11 +4,9 @@
 //! document, and the updater does derive them and compares; what the server adds of its own is where to
 //! load from and the ticket, and neither can change what is installed.
 
-use kintsugi_domain::Timestamp;
-use kintsugi_domain::channel::{
-    ChannelRelease, DeltaTarget, Grant, HealthCheck, Package, Priority, Target,
-};
-use kintsugi_domain::job::Content;
+use crate::Timestamp;
+use crate::channel::{ChannelRelease, DeltaTarget, Grant, HealthCheck, Package, Priority, Target};
+use crate::job::Content;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 

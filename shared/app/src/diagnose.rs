@@ -1,0 +1,155 @@
+//! Diagnosis: what is wrong and where, on the commit that a fix will stand on.
+//!
+//! Not here: models and their consensus, profile and trace data (ledger D).
+
+use crate::news;
+use crate::ports::Ports;
+use crate::records;
+use crate::stage::{Done, Stage, Wake, not_mine, step};
+use async_trait::async_trait;
+use kintsugi_domain::alert::{Alert, Urgency};
+use kintsugi_domain::diagnosis::{self, Diagnosis, Suspect};
+use kintsugi_domain::envelope::{Envelope, Message};
+use kintsugi_domain::event::FiledEvent;
+use kintsugi_domain::id::IssueId;
+use kintsugi_domain::issue::{Issue, IssueMove};
+use kintsugi_domain::ports::{Commit, PortError, check_source_path};
+use kintsugi_domain::record::Stored;
+
+/// Most places that a search looks at.
+const SUSPECTS_MAX: usize = 8;
+
+/// The diagnose stage.
+#[derive(Debug, Clone)]
+pub struct Diagnose {
+    ports: Ports,
+}
+
+impl Diagnose {
+    /// The stage of a home.
+    pub fn new(ports: Ports) -> Self {
+        Self { ports }
+    }
+
+    async fn diagnose(&self, cause: &Envelope, id: &IssueId) -> Result<Done, PortError> {
+        let (store, at) = (self.ports.store.as_ref(), self.ports.now());
+        let Some(mut issue) = records::get::<Issue>(store, cause.project, id.as_str()).await?
+        else {
+            return Ok(Done::nothing("the issue does not exist"));
+        };
+        // Asked before the work, which a late message must not repeat.
+        if let Err(refused) = issue.value.state.next(IssueMove::Diagnose) {
+            return Ok(refused.into());
+        }
+        let project = records::project(store, cause.project).await?;
+        let Some((project, repository)) = project.and_then(|stored| {
+            let repository = stored.value.repository.clone()?;
+            Some((stored.value, repository))
+        }) else {
+            return Ok(Done::nothing("the project names no repository"));
+        };
+        let sample: Stored<FiledEvent> =
+            records::need(store, cause.project, issue.value.sample.as_str()).await?;
+        let event = sample.value.event;
+        let branch = &project.config.product.branch;
+        let commit = self.ports.forge.head(&repository, branch).await?;
+        let suspects = self
+            .in_source(&repository, &commit, diagnosis::suspects(&event))
+            .await?;
+        let Some(first) = suspects.first() else {
+            let why = "no frame of the event is a file of the product's source";
+            return self.give_up(cause, issue, why).await;
+        };
+        let pattern = event
+            .raised()
+            .and_then(|raised| diagnosis::pattern(&raised.kind));
+        let meaning = pattern
+            .as_ref()
+            .map_or("not a known pattern", |pattern| pattern.meaning.as_str());
+        let why = format!("{}:{}: {meaning}", first.file, first.function);
+        step!(issue.value, IssueMove::Diagnose, at, Self::NAME, why);
+        let known = records::get::<Diagnosis>(store, cause.project, id.as_str()).await?;
+        let diagnosis = Stored {
+            version: known.map_or(0, |known| known.version),
+            value: Diagnosis {
+                issue: id.clone(),
+                project: cause.project,
+                at,
+                commit,
+                pattern,
+                suspects,
+            },
+        };
+        let message = Message::FindFix { issue: id.clone() };
+        let envelope = Envelope::new(cause.id.to_string(), cause.project, message);
+        let commit = Commit::new()
+            .update(&issue)
+            .update(&diagnosis)
+            .send(envelope);
+        self.ports.store.commit(commit).await?;
+        Ok(Done::did(format!("issue {id} is diagnosed")))
+    }
+
+    /// Keeps the suspects whose file is in the source, under the path it has there.
+    async fn in_source(
+        &self,
+        repository: &str,
+        commit: &str,
+        suspects: Vec<Suspect>,
+    ) -> Result<Vec<Suspect>, PortError> {
+        let mut found = Vec::new();
+        for suspect in suspects.into_iter().take(SUSPECTS_MAX) {
+            // Paths come from the event: hostile.
+            if check_source_path(&suspect.file).is_ok()
+                && self
+                    .ports
+                    .forge
+                    .file(repository, commit, &suspect.file)
+                    .await?
+                    .is_some()
+            {
+                found.push(suspect);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn give_up(
+        &self,
+        cause: &Envelope,
+        mut issue: Stored<Issue>,
+        why: &str,
+    ) -> Result<Done, PortError> {
+        let at = self.ports.now();
+        step!(issue.value, IssueMove::GiveUp, at, Self::NAME, why);
+        let alert = Alert::new(
+            cause.project,
+            Urgency::Warning,
+            "issue.needs_human",
+            &format!("{}@{}", issue.value.id, cause.id),
+            format!("“{}” needs a person: {why}", issue.value.title),
+            at,
+        );
+        let commit = Commit::new().update(&issue);
+        let commit = news::raise(&self.ports, commit, cause.id.as_str(), alert).await?;
+        self.ports.store.commit(commit).await?;
+        Ok(Done::did(format!(
+            "issue {} needs a person: {why}",
+            issue.value.id
+        )))
+    }
+}
+
+#[async_trait]
+impl Stage for Diagnose {
+    const NAME: &'static str = "diagnose";
+    type Command = Wake;
+    type Done = Done;
+
+    async fn run(&self, wake: Wake) -> Result<Done, PortError> {
+        match wake.message() {
+            Some((envelope, Message::Diagnose { issue })) => self.diagnose(envelope, issue).await,
+            _ => Err(not_mine(Self::NAME, &wake)),
+        }
+    }
+}

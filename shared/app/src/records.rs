@@ -1,0 +1,99 @@
+//! Reading records as what they are. Writing goes through [`kintsugi_domain::ports::Commit`].
+
+use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::limits::PAGE_RECORDS_MAX;
+use kintsugi_domain::ports::{PortError, Query, RawRecord, RecordKey, Store};
+use kintsugi_domain::project::Project;
+use kintsugi_domain::record::{IndexEntry, Record, Stored};
+
+/// The record of that key, or nothing.
+pub async fn get<T: Record>(
+    store: &dyn Store,
+    project: ProjectId,
+    key: &str,
+) -> Result<Option<Stored<T>>, PortError> {
+    let key = RecordKey {
+        project,
+        kind: T::KIND,
+        key: key.to_owned(),
+    };
+    let raw = store.get(&key).await?;
+    raw.as_ref().map(read).transpose()
+}
+
+/// The record of that key, which another record names: without it, that one cannot be right.
+pub async fn need<T: Record>(
+    store: &dyn Store,
+    project: ProjectId,
+    key: &str,
+) -> Result<Stored<T>, PortError> {
+    match get(store, project, key).await? {
+        Some(found) => Ok(found),
+        None => Err(PortError::broken(
+            format!("{} {key} of project {project}", T::KIND),
+            "another record names it, and it does not exist",
+        )),
+    }
+}
+
+/// The project itself.
+pub async fn project(
+    store: &dyn Store,
+    project: ProjectId,
+) -> Result<Option<Stored<Project>>, PortError> {
+    get(store, project, "project").await
+}
+
+/// One page of records in key order, after a key.
+pub async fn page<T: Record>(
+    store: &dyn Store,
+    project: ProjectId,
+    index: Option<IndexEntry>,
+    after: Option<String>,
+    limit: usize,
+) -> Result<Vec<Stored<T>>, PortError> {
+    let query = Query {
+        project,
+        kind: T::KIND,
+        index,
+        after,
+        limit: limit.min(PAGE_RECORDS_MAX),
+    };
+    store.list(&query).await?.iter().map(read).collect()
+}
+
+/// Every record with that index entry (all of them without one), in key order.
+pub async fn all<T: Record>(
+    store: &dyn Store,
+    project: ProjectId,
+    index: Option<IndexEntry>,
+) -> Result<Vec<Stored<T>>, PortError> {
+    let mut found: Vec<Stored<T>> = Vec::new();
+    loop {
+        let after = found.last().map(|last| last.value.key());
+        let page = page(store, project, index.clone(), after, PAGE_RECORDS_MAX).await?;
+        let is_last = page.len() < PAGE_RECORDS_MAX;
+        found.extend(page);
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+fn read<T: Record>(raw: &RawRecord) -> Result<Stored<T>, PortError> {
+    if raw.format != T::FORMAT {
+        let why = format!(
+            "it has format {}, this version reads {}",
+            raw.format,
+            T::FORMAT
+        );
+        return Err(PortError::broken(&raw.key, why));
+    }
+    match serde_json::from_str(&raw.body) {
+        Ok(value) => Ok(Stored {
+            value,
+            version: raw.version,
+        }),
+        Err(error) => Err(PortError::broken(&raw.key, error)),
+    }
+}
