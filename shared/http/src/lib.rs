@@ -1,6 +1,7 @@
 //! The routes of the HTTP stages, one definition for Lambda and the local server.
 
-pub mod admin;
-// c
+mod admin;
+mod console;
 
 pub use admin::admin;
+pub use console::{Transport, console};
