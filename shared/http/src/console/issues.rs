@@ -138,8 +138,12 @@ pub(super) async fn one(
         (story(&view.issue.story))
         (actions(&visitor, project, &view))
     };
+    let title = match view.issue.title.trim() {
+        "" => "Issue without a title",
+        title => title,
+    };
     let place = Place {
-        title: &view.issue.title,
+        title,
         project: Some(&views.project()),
         done: asked.done,
     };
