@@ -6,6 +6,7 @@ use super::shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
     RolloutView, TallyView,
 };
+use crate::ingest::COUNTER;
 use crate::ports::Ports;
 use crate::records;
 use kintsugi_domain::alert::Alert;
@@ -181,7 +182,7 @@ impl ProjectViews<'_> {
 
     /// What became of reports, by reason.
     pub async fn counters(&self) -> Result<BTreeMap<String, i64>, PortError> {
-        self.ports.store.counter(self.project.id, "ingest").await
+        self.ports.store.counter(self.project.id, COUNTER).await
     }
 
     /// One record by its key: a fix, a release, a bundle.

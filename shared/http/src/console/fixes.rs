@@ -8,6 +8,7 @@ use axum::extract::{Path, Query, State};
 use kintsugi_app::admin::Part;
 use kintsugi_domain::fix::{Fix, FixMove, FixState};
 use kintsugi_domain::id::{FixId, ProjectId};
+use kintsugi_domain::limits::REASON_CHARS_MAX;
 use kintsugi_trust::token::Role;
 use maud::{Markup, html};
 
@@ -117,7 +118,7 @@ fn review(visitor: &Visitor, fix: &Fix) -> Markup {
         form method="post" action=(action) {
             input type="hidden" name="form" value=(visitor.form);
             label for="reason" { "Reason (optional)" }
-            input type="text" id="reason" name="reason" maxlength="2000" autocomplete="off";
+            input type="text" id="reason" name="reason" maxlength=(REASON_CHARS_MAX) autocomplete="off";
             @if may_approve {
                 button type="submit" name="approved" value="true" { "Approve: let it depart" }
             }

@@ -5,6 +5,7 @@ use kintsugi_app::admin::{Page, ProjectView};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::Gate;
+use kintsugi_domain::limits::REASON_CHARS_MAX;
 use kintsugi_domain::story::Story;
 use maud::{DOCTYPE, Markup, html};
 use serde::{Deserialize, Serialize};
@@ -217,7 +218,7 @@ pub(super) fn reason_form(
             label for=(format!("{id}-reason")) {
                 "Reason" @if !is_needed { " (optional)" }
             }
-            input type="text" id=(format!("{id}-reason")) name="reason" maxlength="2000"
+            input type="text" id=(format!("{id}-reason")) name="reason" maxlength=(REASON_CHARS_MAX)
                 autocomplete="off" required[is_needed];
             button type="submit" { (button) }
         }

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use kintsugi_app::admin::Part;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::limits::PAGE_RECORDS_MAX;
+use kintsugi_domain::limits::{PAGE_RECORDS_MAX, REASON_CHARS_MAX};
 use kintsugi_trust::token::Role;
 use maud::{Markup, html};
 
@@ -133,7 +133,7 @@ fn redrive(visitor: &Visitor, queue: Queue) -> Markup {
             input type="hidden" name="form" value=(visitor.form);
             input type="hidden" name="queue" value=(queue);
             label for=(format!("reason-{queue}")) { "Reason (optional)" }
-            input type="text" id=(format!("reason-{queue}")) name="reason" maxlength="2000"
+            input type="text" id=(format!("reason-{queue}")) name="reason" maxlength=(REASON_CHARS_MAX)
                 autocomplete="off";
             button type="submit" { "Redrive queue " (queue) }
         }

@@ -116,8 +116,8 @@ fn waiting(project: &ProjectView, needs: &Needs) -> Markup {
             }
             @if !needs.parked.is_empty() {
                 li {
-                    a href="/console/parked" { (needs.parked.len()) " parked messages" }
-                    ": mend the cause, then redrive"
+                    a href="/console/parked" { "Parked messages: " (needs.parked.len()) }
+                    "; mend the cause, then redrive"
                 }
             }
         }

@@ -262,7 +262,7 @@ async fn parked_messages_are_redriven_from_their_page() {
         visit(&home, &token, "")
             .await
             .text
-            .contains("1 parked messages")
+            .contains("Parked messages: 1")
     );
     let form = format!("form={}&queue=signing&reason=", secret(&page));
     let got = send(&home, &token, "redrive", form).await;
