@@ -11,13 +11,16 @@
 //! **Invariant: a stage changes the world by one commit, after everything else it does is stored.** What
 //! it does before (signing, storing a blob, proposing a commit) is the same when it is done again.
 
+pub mod bundle;
 pub mod diagnose;
+pub mod fix;
 pub mod ingest;
 pub mod news;
 pub mod notify;
 pub mod outbox;
 pub mod ports;
 pub mod records;
+pub mod schedule;
 pub mod stage;
 pub mod triage;
 pub mod work;

@@ -189,9 +189,9 @@ impl<'a> Build<'a> {
     }
 
     /// A tree with the version and its notes written into it.
-    fn dressed(&self, tree: &Tree) -> Result<Tree, Failure> {
+    fn dressed(&self, steps: &[Step<'a>]) -> Result<Tree, Failure> {
         let version = self.order.version.to_string();
-        let mut tree = tree.clone();
+        let mut tree = tip(steps, self.base).clone();
         if let Some(path) = &self.job.config.package.version_file {
             let path = path.trim_start_matches("./");
             tree = tree
@@ -200,7 +200,9 @@ impl<'a> Build<'a> {
         }
         if let Some(text) = tree.text(CHANGELOG) {
             let date = self.order.at.strftime("%Y-%m-%d").to_string();
-            let text = changelog::insert(text, &version, &date, &self.order.notes);
+            let applied: Vec<_> = steps.iter().map(|step| step.patch.fix.clone()).collect();
+            let notes = self.order.notes_with(&applied);
+            let text = changelog::insert(text, &version, &date, &notes);
             tree = tree.with_text(CHANGELOG, &text).map_err(build_failure)?;
         }
         Ok(tree)
@@ -208,7 +210,7 @@ impl<'a> Build<'a> {
 
     /// Everything after the tests: build command, package, deltas, commits.
     fn finish(&mut self, steps: &[Step<'a>], bases: &Bases) -> OrFailure<(Built, Vec<Blob>)> {
-        let release = match self.dressed(tip(steps, self.base)) {
+        let release = match self.dressed(steps) {
             Ok(tree) => tree,
             Err(failure) => return Ok(Err(failure)),
         };
