@@ -12,13 +12,18 @@
 //! it does before (signing, storing a blob, proposing a commit) is the same when it is done again.
 
 pub mod diagnose;
+pub mod flags;
 pub mod ingest;
+pub mod manifest;
 pub mod news;
 pub mod notify;
 pub mod outbox;
+pub mod outcomes;
 pub mod ports;
 pub mod records;
+pub mod repository;
 pub mod stage;
+mod tickets;
 pub mod triage;
 pub mod work;
 pub mod worker;
