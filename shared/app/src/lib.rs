@@ -14,12 +14,16 @@
 pub mod bundle;
 pub mod diagnose;
 pub mod fix;
+pub mod flags;
 pub mod ingest;
+pub mod manifest;
 pub mod news;
 pub mod notify;
 pub mod outbox;
+pub mod outcomes;
 pub mod ports;
 pub mod records;
+pub mod repository;
 pub mod rollback;
 pub mod rollout;
 pub mod schedule;
@@ -28,3 +32,5 @@ pub mod stage;
 pub mod triage;
 pub mod work;
 pub mod worker;
+
+mod tickets;
