@@ -11,6 +11,7 @@
 //! **Invariant: a stage changes the world by one commit, after everything else it does is stored.** What
 //! it does before (signing, storing a blob, proposing a commit) is the same when it is done again.
 
+pub mod admin;
 pub mod bundle;
 pub mod diagnose;
 pub mod fix;
