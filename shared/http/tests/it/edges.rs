@@ -4,9 +4,10 @@ use crate::home::{KEY, home};
 use axum::body::Body;
 use axum::http::Request;
 use kintsugi_domain::envelope::Queue;
-use kintsugi_domain::ports::{PortError, Store as _};
+use kintsugi_domain::ports::{PortError, Store};
 use kintsugi_http::Problem;
 use serde_json::json;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn there_is_nothing_at_an_unknown_address() {
@@ -139,4 +140,27 @@ async fn the_router_of_one_stage_is_complete_in_itself() {
         assert_eq!(answer.status(), 404);
         assert_eq!(answer.headers()["content-type"], "application/problem+json");
     }
+}
+
+#[tokio::test]
+async fn a_home_that_fails_accepts_nothing_and_asks_to_try_again() {
+    use kintsugi_testkit::fault::{Crashing, Faults};
+    let mut home = home().await;
+    let faults = Faults::new();
+    home.ports.store = Arc::new(Crashing::<dyn Store>::new(
+        home.ports.store.clone(),
+        &faults,
+    ));
+    home.router = kintsugi_http::everything(&home.ports);
+    let auth = format!("Sentry sentry_key={KEY}");
+    let headers = [("x-sentry-auth", &*auth)];
+    let send = async || home.post("/api/1/store/", &headers, "{}").await;
+    faults.crash_before(1);
+    let refused = send().await;
+    refused.is_problem(503, "home.unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+    assert!(home.counter(1, "ingest").await.is_empty());
+    faults.restart();
+    assert_eq!(send().await.status, 200);
 }
