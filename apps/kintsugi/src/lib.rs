@@ -31,7 +31,7 @@ use clap::{CommandFactory as _, Parser as _};
 use context::Context;
 use error::Error;
 use exit::Exit;
-use kintsugi_app::ports::Ports;
+use kintsugi_domain::ports::Ports;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.

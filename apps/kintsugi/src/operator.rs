@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use kintsugi_app::admin::{Action, Admin, Answer, Command, Done, authenticate, issue_token};
-use kintsugi_app::ports::Ports;
 use kintsugi_app::stage::Stage as _;
+use kintsugi_domain::ports::Ports;
 use kintsugi_trust::token::{Role, Token};
 use std::time::Duration;
 

@@ -3,7 +3,6 @@
 //! Not here: applying, testing, building and deltas (`kintsugi-engine`).
 
 use crate::news;
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
@@ -15,7 +14,7 @@ use kintsugi_domain::id::{BundleId, FixId, IssueId, JobId, ProjectId};
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::job::{BuildOrder, Built, Failure, Job, Order, PatchToApply, Report};
 use kintsugi_domain::limits::DELTA_BASES_MAX;
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, ReleaseState, RequiredAction};
 use kintsugi_domain::story::Story;

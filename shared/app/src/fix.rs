@@ -7,7 +7,6 @@
 //! Not here: how candidates are made and tried (`kintsugi-repair`, `kintsugi-engine`).
 
 use crate::news;
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
 use crate::work::done_message;
@@ -23,7 +22,7 @@ use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::job::{
     CandidateReport, FixClass, Job, JobState, Order, Report, SearchOrder, SourceFile,
 };
-use kintsugi_domain::ports::{Commit, PortError, Proposal};
+use kintsugi_domain::ports::{Commit, PortError, Ports, Proposal};
 use kintsugi_domain::record::Stored;
 
 /// A rule that is trusted less than this before any test never departs without a person: tests alone

@@ -5,14 +5,13 @@
 //!
 //! Not here: the protocol (OFREP, in `kintsugi-http`) and changing flags (`admin`).
 
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::Stage;
 use async_trait::async_trait;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::flag::{Evaluation, Flag};
 use kintsugi_domain::id::{DeviceId, DsnKey, ProjectId};
-use kintsugi_domain::ports::PortError;
+use kintsugi_domain::ports::{PortError, Ports};
 
 /// Longest key of a flag, bytes.
 const KEY_BYTES_MAX: usize = 200;

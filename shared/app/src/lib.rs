@@ -5,7 +5,7 @@
 //! devices, [`flags`] facing products, [`notify`] and [`admin`] facing people, and [`work`] in front of
 //! the build engine.
 //!
-//! [`stage`] says what a stage is, [`ports`] what it works with, [`records`] how it reads; [`worker`]
+//! [`stage`] says what a stage is, [`records`] how it reads; [`worker`]
 //! takes messages from the queues and [`outbox`] puts them there.
 //!
 //! **Invariant: a stage changes the world by one commit, after everything else it does is stored.** What
@@ -22,7 +22,6 @@ pub mod news;
 pub mod notify;
 pub mod outbox;
 pub mod outcomes;
-pub mod ports;
 pub mod records;
 pub mod repository;
 pub mod rollback;

@@ -9,7 +9,6 @@
 //!
 //! **Invariant: nothing is written and nothing is signed for a check.** A ticket is a MAC.
 
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::Stage;
 use crate::tickets::Tickets;
@@ -21,7 +20,7 @@ use kintsugi_domain::cohort::Arm;
 use kintsugi_domain::id::{DeviceId, ProjectId, RolloutId};
 use kintsugi_domain::limits::METADATA_BYTES_MAX;
 use kintsugi_domain::manifest::Manifest;
-use kintsugi_domain::ports::PortError;
+use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_trust::ticket::Ticket;
 use semver::Version;
 use std::collections::VecDeque;

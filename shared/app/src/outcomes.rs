@@ -12,7 +12,6 @@
 //! **Invariants: the ticket is opened before anything else of the report is believed. Error texts are
 //! scrubbed and cut before they are handed on.**
 
-use crate::ports::Ports;
 use crate::stage::Stage;
 use crate::tickets::Tickets;
 use async_trait::async_trait;
@@ -20,7 +19,7 @@ use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope, Message};
 use kintsugi_domain::id::{MessageId, ProjectId};
 use kintsugi_domain::outcome::{Outcome, OutcomeReport, Progress, REPORT_FORMAT};
-use kintsugi_domain::ports::{Commit, KeyName, KeyUse, PortError};
+use kintsugi_domain::ports::{Commit, KeyName, KeyUse, PortError, Ports};
 use kintsugi_scrub::Scrubber;
 use kintsugi_trust::ticket::Ticket;
 pub use kintsugi_trust::ticket::TicketError;

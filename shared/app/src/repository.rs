@@ -9,13 +9,12 @@
 //!
 //! **Invariant: only names of the repository's own form reach the blobs.**
 
-use crate::ports::Ports;
 use crate::records;
 use kintsugi_domain::channel::Head;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::limits::{METADATA_BYTES_MAX, PACKAGE_BYTES_MAX};
-use kintsugi_domain::ports::{PortError, check_blob_key};
+use kintsugi_domain::ports::{PortError, Ports, check_blob_key};
 use kintsugi_trust::tuf::TargetPath;
 
 /// Digits of the longest version in a name: any `u64`.

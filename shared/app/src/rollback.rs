@@ -6,7 +6,6 @@
 //! Not here yet: the health check after the rollback and the escalation ladder (ledger I7).
 
 use crate::news;
-use crate::ports::Ports;
 use crate::records;
 use crate::sign::grant;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
@@ -16,7 +15,7 @@ use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::id::RolloutId;
 use kintsugi_domain::issue::{Issue, IssueMove, IssueState};
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, ReleaseMove, ReleaseState};
 use kintsugi_domain::rollout::{Rollout, RolloutMove, RolloutState};

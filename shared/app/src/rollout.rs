@@ -7,7 +7,6 @@
 //! The decision is [`kintsugi_domain::rollout::plan`]; this loads, applies and tells.
 
 use crate::news;
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
@@ -21,7 +20,7 @@ use kintsugi_domain::guard::{Tally, tally_counter};
 use kintsugi_domain::id::{ProjectId, ReleaseId, RolloutId};
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::outcome::{Counts, Outcome, Progress, counts};
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::record::{IndexEntry, Stored};
 use kintsugi_domain::release::{Release, ReleaseState};
 use kintsugi_domain::rollout::{Rollout, RolloutMove, RolloutState, Step, plan};

@@ -5,7 +5,6 @@
 //!
 //! Not here yet: calendars and freeze windows (ledger E3).
 
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
@@ -15,7 +14,7 @@ use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::fix::{Fix, FixMove, FixState};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::issue::Issue;
-use kintsugi_domain::ports::{Commit, PortError, Store};
+use kintsugi_domain::ports::{Commit, PortError, Ports, Store};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Stored};
 use kintsugi_domain::release::Release;

@@ -4,10 +4,9 @@
 //! **Invariant: no secret is made for a project that does not exist**, whatever number a stranger asks
 //! for.
 
-use crate::ports::Ports;
 use crate::records;
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::ports::{KeyName, KeyUse, PortError};
+use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Ports};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

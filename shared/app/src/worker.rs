@@ -8,7 +8,6 @@
 
 use crate::news;
 use crate::outbox;
-use crate::ports::Ports;
 use crate::stage::{Done, Wake, settle};
 use crate::work::Work;
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::limits::DELIVERIES_MAX;
-use kintsugi_domain::ports::{BuildEngine, Commit, Delivery, PortError};
+use kintsugi_domain::ports::{BuildEngine, Commit, Delivery, PortError, Ports};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -17,11 +17,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router, middleware};
 use kintsugi_app::flags::{Command, Done, Flags, user};
-use kintsugi_app::ports::Ports;
 use kintsugi_app::stage::Stage as _;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::flag::Evaluation;
 use kintsugi_domain::id::{DeviceId, DsnKey, ProjectId};
+use kintsugi_domain::ports::Ports;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -11,11 +11,10 @@ use axum::middleware;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use kintsugi_app::ingest::{self, Answer, Endpoint, Ingest};
-use kintsugi_app::ports::Ports;
 use kintsugi_app::stage::Stage as _;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::limits::REQUEST_BYTES_MAX;
-use kintsugi_domain::ports::Clock;
+use kintsugi_domain::ports::{Clock, Ports};
 use std::sync::Arc;
 
 const CORS: Cors = Cors {

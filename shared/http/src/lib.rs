@@ -29,7 +29,7 @@ pub use relay::with_relay;
 
 use axum::Router;
 use dress::dress;
-use kintsugi_app::ports::Ports;
+use kintsugi_domain::ports::Ports;
 
 /// Reports of Sentry's clients: `POST /api/{project}/envelope/` and `/store/`.
 pub fn ingest(ports: &Ports) -> Router {

@@ -8,9 +8,9 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use kintsugi_app::outcomes::{Command, Done, OUTCOME_BYTES_MAX, Outcomes, Refusal};
-use kintsugi_app::ports::Ports;
 use kintsugi_app::stage::Stage as _;
 use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::ports::Ports;
 use std::sync::Arc;
 
 pub(crate) fn routes(ports: &Ports) -> Router {

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use kintsugi_app::outbox;
-use kintsugi_app::ports::Ports;
+use kintsugi_domain::ports::Ports;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;

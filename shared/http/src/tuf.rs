@@ -9,8 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::get;
-use kintsugi_app::ports::Ports;
 use kintsugi_app::repository::Repository;
+use kintsugi_domain::ports::Ports;
 use std::sync::Arc;
 
 /// The name of these routes in the log; one function serves them with the manifest stage.

@@ -1,8 +1,7 @@
 //! Signatures: TUF metadata and compact JWS by keys that never leave the signer.
 
-use crate::ports::Ports;
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::ports::{KeyName, KeyUse, PortError};
+use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Ports};
 use kintsugi_trust::key::PublicKey;
 use kintsugi_trust::tuf::{Metadata, Role, RoleKeys, Roles, assemble, canonical};
 use std::fmt;

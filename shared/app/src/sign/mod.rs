@@ -18,7 +18,6 @@ mod metadata;
 mod publish;
 
 use crate::news;
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
@@ -30,7 +29,7 @@ use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::id::ReleaseId;
 use kintsugi_domain::issue::{Issue, IssueMove};
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, ReleaseMove, Statement};

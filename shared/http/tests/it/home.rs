@@ -4,7 +4,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use kintsugi_app::ports::Ports;
 use kintsugi_app::records;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::channel::{
@@ -16,7 +15,7 @@ use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::Content;
-use kintsugi_domain::ports::{Commit, KeyName, KeyUse, Signer as _, Store as _};
+use kintsugi_domain::ports::{Commit, KeyName, KeyUse, Ports, Signer as _, Store as _};
 use kintsugi_domain::project::Project;
 use kintsugi_testkit::memory::{
     FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryStore,
