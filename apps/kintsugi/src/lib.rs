@@ -32,6 +32,7 @@ use context::Context;
 use error::Error;
 use exit::Exit;
 use kintsugi_domain::ports::Ports;
+use kintsugi_http::Transport;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
@@ -53,7 +54,7 @@ pub fn run() -> ExitCode {
 
 /// Every route of the local home.
 fn routes(ports: &Ports) -> Router {
-    kintsugi_http::everything(ports)
+    kintsugi_http::everything(ports, Transport::Loopback)
 }
 
 fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {

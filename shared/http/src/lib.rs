@@ -11,7 +11,9 @@
 //! **Invariants: no body is read beyond its cap. No answer tells a stranger what went wrong inside.
 //! No address, body, key or ticket is logged.**
 
+mod admin;
 mod body;
+mod console;
 mod cors;
 mod dress;
 mod file;
@@ -24,6 +26,7 @@ mod problem;
 mod relay;
 mod tuf;
 
+pub use console::Transport;
 pub use problem::Problem;
 pub use relay::with_relay;
 
@@ -61,19 +64,31 @@ pub fn flags(ports: &Ports) -> Router {
     dress(flags::routes(ports))
 }
 
+/// The admin API: `/admin/v1/…`.
+pub fn admin(ports: &Ports) -> Router {
+    dress(admin::routes(ports))
+}
+
+/// The console, for people: `/console/`.
+pub fn console(ports: &Ports, transport: Transport) -> Router {
+    dress(console::routes(ports, transport))
+}
+
 /// `GET /health` and `GET /version`.
 pub fn health() -> Router {
     dress(health::routes())
 }
 
 /// Every route, for the local server: with a relay, because no runtime around it has one.
-pub fn everything(ports: &Ports) -> Router {
+pub fn everything(ports: &Ports, transport: Transport) -> Router {
     let routes = Router::new()
         .merge(ingest::routes(ports))
         .merge(manifest::routes(ports))
         .merge(tuf::routes(ports))
         .merge(outcomes::routes(ports))
         .merge(flags::routes(ports))
+        .merge(admin::routes(ports))
+        .merge(console::routes(ports, transport))
         .merge(health::routes());
     with_relay(dress(routes), ports)
 }

@@ -29,7 +29,6 @@ pub use shown::{
 };
 pub use views::{ProjectViews, Views};
 
-use crate::outbox;
 use crate::stage::Stage;
 use async_trait::async_trait;
 use kintsugi_domain::Timestamp;
@@ -220,10 +219,6 @@ impl Admin {
 
     /// What has to happen outside of the store, after it holds what was decided.
     async fn follow_up(&self, answer: Answer) -> Result<Answer, PortError> {
-        // What stays in the outbox is swept by the clock.
-        if let Err(error) = outbox::relay(&self.ports).await {
-            tracing::warn!(reason = %error, "the outbox waits for the clock");
-        }
         match answer {
             Answer::Redriven { queue, .. } => {
                 let messages = self.ports.queues.redrive(queue).await?;

@@ -133,6 +133,7 @@ impl Home {
     /// Messages that wait in a queue.
     fn waiting(&self, queue: Queue) -> Vec<Message> {
         use kintsugi_domain::ports::Queues as _;
+        block_on(crate::outbox::relay(&self.admin.ports)).unwrap();
         let received = block_on(self.queues.receive(queue, 100, Duration::from_secs(1))).unwrap();
         let messages = received
             .into_iter()

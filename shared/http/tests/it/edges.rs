@@ -151,7 +151,7 @@ async fn a_home_that_fails_accepts_nothing_and_asks_to_try_again() {
         home.ports.store.clone(),
         &faults,
     ));
-    home.router = kintsugi_http::everything(&home.ports);
+    home.router = kintsugi_http::everything(&home.ports, kintsugi_http::Transport::Loopback);
     let auth = format!("Sentry sentry_key={KEY}");
     let headers = [("x-sentry-auth", &*auth)];
     let send = async || home.post("/api/1/store/", &headers, "{}").await;

@@ -95,7 +95,7 @@ pub(crate) async fn home() -> Home {
         .commit(Commit::new().create(&project(PROJECT, KEY)))
         .await
         .unwrap();
-    let router = kintsugi_http::everything(&ports);
+    let router = kintsugi_http::everything(&ports, kintsugi_http::Transport::Loopback);
     Home {
         store,
         blobs,
@@ -201,7 +201,9 @@ impl Home {
             timestamp_body: timestamp_body.to_owned(),
             expires: Timestamp::MAX,
             documents: [(channel.clone(), (blob, document.serial))].into(),
-            content: digest,
+            root_expires: Timestamp::MAX,
+            targets_expires: Timestamp::MAX,
+            snapshot_expires: Timestamp::MAX,
         };
         let before = records::get::<Head>(store, PROJECT, "head").await.unwrap();
         let commit = match before {

@@ -216,6 +216,7 @@ fn a_flag_is_made_changed_and_left_alone() {
 fn parked_messages_are_shown_without_their_content_and_go_back_on_order() {
     let home = home();
     let project = home.project();
+    block_on(crate::outbox::relay(&home.admin.ports)).unwrap();
     let delivery = block_on(
         home.queues
             .receive(Queue::Signing, 1, Duration::from_mins(1)),
