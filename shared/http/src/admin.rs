@@ -32,6 +32,7 @@ mod reads;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::dress::staged;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
@@ -40,8 +41,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, body::Bytes, middleware};
 use kintsugi_app::admin::{Action, Admin, Answer, AuthError, Command, Done, authenticate};
-use kintsugi_app::ports::Ports;
 use kintsugi_app::stage::Stage as _;
+use kintsugi_domain::ports::Ports;
 use kintsugi_trust::token::Token;
 use problem::Problem;
 use serde::Serialize;
@@ -51,7 +52,7 @@ use serde::de::DeserializeOwned;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The admin API of a home.
-pub fn admin(ports: &Ports) -> Router {
+pub(crate) fn routes(ports: &Ports) -> Router {
     let project = Router::new()
         .route("/", get(reads::project))
         .route("/config", put(changes::configure))
@@ -81,7 +82,7 @@ pub fn admin(ports: &Ports) -> Router {
         .route("/audit", get(reads::audit))
         .route("/parked", get(reads::parked))
         .route("/counters", get(reads::counters));
-    Router::new()
+    let routes = Router::new()
         .route(
             "/admin/v1/projects",
             get(reads::projects).post(changes::add_project),
@@ -92,7 +93,8 @@ pub fn admin(ports: &Ports) -> Router {
         .nest("/admin/v1/projects/{project}", project)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(private))
-        .with_state(Admin::new(ports.clone()))
+        .with_state(Admin::new(ports.clone()));
+    staged(routes, "admin", &ports.ids)
 }
 
 /// Answers are for who asked, now: nothing between keeps them.

@@ -22,15 +22,16 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+use crate::dress::staged;
 use axum::extract::rejection::{FormRejection, PathRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use kintsugi_app::admin::{Admin, ProjectViews, Refusal, RefusalKind};
-use kintsugi_app::ports::Ports;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::PortError;
+use kintsugi_domain::ports::Ports;
 use maud::{Markup, html};
 use session::Visitor;
 
@@ -51,7 +52,7 @@ struct Home {
 }
 
 /// The console of a home that browsers reach over `transport`.
-pub fn console(ports: &Ports, transport: Transport) -> Router {
+pub(crate) fn routes(ports: &Ports, transport: Transport) -> Router {
     let project = Router::new()
         .route("/issues", get(issues::list))
         .route("/issues/{id}", get(issues::one))
@@ -69,7 +70,7 @@ pub fn console(ports: &Ports, transport: Transport) -> Router {
         .route("/rollouts/{id}/rollback", post(actions::roll_back))
         .route("/alerts", get(lists::alerts))
         .route("/audit", get(lists::audit));
-    Router::new()
+    let routes = Router::new()
         .route("/console", get(async || Redirect::permanent("/console/")))
         .route("/console/", get(overview::page))
         .route("/console/style.css", get(style))
@@ -81,7 +82,8 @@ pub fn console(ports: &Ports, transport: Transport) -> Router {
         .with_state(Home {
             admin: Admin::new(ports.clone()),
             transport,
-        })
+        });
+    staged(routes, "console", &ports.ids)
 }
 
 /// Puts the headers on that make browsers careful.

@@ -3,9 +3,8 @@
 //! The key is that of [`KeyUse::Tokens`] of [`HOME`]: a token is for the home, not for one project.
 //! Not here: revocation before expiry; tokens are short-lived (`kintsugi_trust::token`).
 
-use crate::ports::Ports;
 use kintsugi_domain::audit::HOME;
-use kintsugi_domain::ports::{KeyName, KeyUse, PortError};
+use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Ports};
 use kintsugi_trust::jws;
 use kintsugi_trust::key::PublicKey;
 use kintsugi_trust::token::{Role, Token, TokenError, verify};

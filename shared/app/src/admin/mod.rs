@@ -29,7 +29,6 @@ pub use shown::{
 };
 pub use views::{ProjectViews, Views};
 
-use crate::ports::Ports;
 use crate::stage::Stage;
 use async_trait::async_trait;
 use kintsugi_domain::Timestamp;
@@ -38,7 +37,7 @@ use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::limits::{CONFLICT_RETRIES_MAX, REASON_CHARS_MAX};
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::state::IllegalTransition;
 use kintsugi_trust::token::{Role, Token};
 

@@ -7,7 +7,6 @@ use super::shown::{
     RolloutView, TallyView,
 };
 use crate::ingest::COUNTER;
-use crate::ports::Ports;
 use crate::records;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::audit::{Audit, HOME};
@@ -20,7 +19,7 @@ use kintsugi_domain::guard::{Tally, tally_counter};
 use kintsugi_domain::id::{IssueId, JobId, ProjectId, RolloutId};
 use kintsugi_domain::issue::{Issue, IssueState};
 use kintsugi_domain::job::Job;
-use kintsugi_domain::ports::PortError;
+use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Record, Stored};
 use kintsugi_domain::release::Release;

@@ -1,14 +1,13 @@
 //! The routes over memory ports: who is let in, what is answered, what is refused.
 
-use super::admin;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kintsugi_app::admin::issue_token;
 use kintsugi_app::outbox;
-use kintsugi_app::ports::Ports;
 use kintsugi_domain::envelope::{Message, Queue};
+use kintsugi_domain::ports::Ports;
 use kintsugi_domain::ports::{Commit, Queues as _, Store as _};
 use kintsugi_domain::record::Record;
 use kintsugi_testkit::memory::{
@@ -142,7 +141,7 @@ impl Home {
                 format!("Bearer {}", self.token(role).await),
             );
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        call(admin(&self.ports), request.body(body).unwrap()).await
+        call(crate::admin(&self.ports), request.body(body).unwrap()).await
     }
 
     pub(crate) async fn project(&self) {
@@ -162,7 +161,10 @@ async fn nobody_is_let_in_without_a_token_of_this_home() {
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, token);
         }
-        call(admin(&home.ports), request.body(Body::empty()).unwrap())
+        call(
+            crate::admin(&home.ports),
+            request.body(Body::empty()).unwrap(),
+        )
     };
     let none = ask(None).await;
     assert_eq!(none.code(), (401, "token.missing".into()));

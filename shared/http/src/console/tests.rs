@@ -1,7 +1,7 @@
 //! The pages over memory ports: who gets in, what strangers' text becomes, what forms need.
 
-use super::{Transport, console};
 use crate::admin::tests::{Got, Home, call, home};
+use crate::{Transport, console};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use kintsugi_domain::digest::Digest;

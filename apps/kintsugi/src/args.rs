@@ -1,0 +1,85 @@
+//! The arguments.
+
+use crate::demo::Demo;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A self-healing release pipeline: reports go in, healed releases come out.
+#[derive(Debug, Parser)]
+#[command(name = "kintsugi", version, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: see kintsugi help exit-codes")]
+pub(crate) struct Arguments {
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Log more to standard error; twice for everything.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole loop on a sample product: a real crash goes in, a healed app comes out.
+    Demo(Demo),
+    /// Run the local home: every stage and the HTTP interface, until SIGTERM or Ctrl-C.
+    Up(Up),
+    /// Write a commented kintsugi.toml for the product in this folder.
+    Init(Init),
+    /// Say whether a kintsugi.toml can be used.
+    Check {
+        /// The file.
+        #[arg(default_value = "kintsugi.toml", value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Say whether this machine has what a local home needs.
+    Doctor(Place),
+    /// Print the help of a command, or the table exit-codes.
+    Help {
+        /// A command, or exit-codes.
+        topic: Option<String>,
+    },
+}
+
+/// Where a home is.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// The data folder; made on first use.
+    #[arg(long, value_name = "DIR", default_value = ".kintsugi")]
+    pub(crate) data: PathBuf,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7373")]
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// A product to take care of: its kintsugi.toml, or the git repository that has one. May be repeated.
+    #[arg(long = "project", value_name = "FILE_OR_REPO")]
+    pub(crate) projects: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to write; the product is the folder around it.
+    #[arg(long, value_name = "FILE", default_value = "kintsugi.toml")]
+    pub(crate) path: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

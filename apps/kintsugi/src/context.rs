@@ -1,0 +1,71 @@
+//! What the environment says, read once, and where logs go.
+
+use crate::error::Error;
+use std::io::{IsTerminal as _, stderr};
+use tracing_subscriber::EnvFilter;
+
+/// Seals the keys of the data folder; without it, a file there does.
+const PASSPHRASE: &str = "KINTSUGI_KEY_PASSPHRASE";
+/// What is logged, in the directives of `tracing-subscriber`; wins over `--verbose`.
+const LOG: &str = "KINTSUGI_LOG";
+
+/// What the environment says.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The passphrase of the keys, if there is one.
+    pub(crate) passphrase: Option<Secret>,
+}
+
+/// Text that no log shows.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Context {
+    /// Reads the environment and starts the log.
+    pub(crate) fn read(verbose: u8) -> Result<Self, Error> {
+        start_log(verbose)?;
+        Ok(Self {
+            passphrase: variable(PASSPHRASE)?.map(Secret),
+        })
+    }
+}
+
+/// A variable that is set and not empty.
+fn variable(name: &'static str) -> Result<Option<String>, Error> {
+    match std::env::var_os(name).map(std::ffi::OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Some(Err(_)) => Err(Error::Setting {
+            name,
+            why: "it is not valid text".to_owned(),
+        }),
+    }
+}
+
+fn start_log(verbose: u8) -> Result<(), Error> {
+    let default = match verbose {
+        0 => "warn",
+        1 => "info",
+        2.. => "debug",
+    };
+    let directives = variable(LOG)?.unwrap_or_else(|| default.to_owned());
+    let filter = EnvFilter::try_new(&directives).map_err(|error| Error::Setting {
+        name: LOG,
+        why: error.to_string(),
+    })?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+    // Whoever runs this library in-process may have a log of their own.
+    drop(log);
+    Ok(())
+}

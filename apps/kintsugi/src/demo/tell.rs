@@ -1,0 +1,34 @@
+//! What the demo says while it runs: one line per thing that happened, with the time since the start.
+
+use crate::print;
+use std::time::Instant;
+
+/// Tells a person what happens.
+#[derive(Debug)]
+pub(super) struct Teller {
+    started: Instant,
+}
+
+impl Teller {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+
+    /// Seconds since the start.
+    pub(super) fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// A step of the story begins or has ended.
+    pub(super) fn step(&self, text: &str) {
+        let (good, seconds) = (print::GOOD, self.seconds());
+        print::say(&format_args!("{good}{seconds:6.1} s{good:#}  {text}"));
+    }
+
+    /// Something beside it.
+    pub(super) fn note(&self, text: &str) {
+        print::say(&format_args!("          {text}"));
+    }
+}

@@ -1,0 +1,207 @@
+//! The local home: every stage in one process over one data folder, with the HTTP interface in front.
+//!
+//! One task per queue drains it, a clock task ticks every second, one task serves HTTP. Messages that a
+//! stage hands on, and requests that change something, ring a bell, so the next stage need not wait for
+//! its turn to look.
+//!
+//! Not here: the routes, which come as an argument, and the stages (`kintsugi-app`).
+//!
+//! **Invariant: a home may be killed at any instant; the next start on the same folder goes on.** A clean
+//! stop only makes that cheaper. **Invariant: no task dies silently**: whoever runs a home waits for
+//! [`LocalHome::failed`].
+
+mod bell;
+mod engine;
+mod serve;
+mod tasks;
+
+pub use serve::health_only;
+
+use crate::error::Error;
+use axum::Router;
+use bell::Bell;
+use engine::NoSandbox;
+use kintsugi_adapters_local::Home;
+use kintsugi_app::worker::Worker;
+use kintsugi_domain::envelope::Queue;
+use kintsugi_domain::ports::{Blobs, BuildEngine, Ports};
+use kintsugi_engine::Engine;
+use kintsugi_sandbox::{Sandbox, SandboxError};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tasks::Tasks;
+use tokio::net::TcpListener;
+
+/// Where the engine keeps what it is working on, below the data folder.
+const WORK_FOLDER: &str = "work";
+
+/// What a home is started with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The data folder; made on first use.
+    pub folder: PathBuf,
+    /// The address to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Seals the keys; without it a file in the data folder does.
+    pub passphrase: Option<String>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("folder", &self.folder)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A home that runs.
+#[derive(Debug)]
+pub struct LocalHome {
+    /// Its ports.
+    pub ports: Ports,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its data folder, absolute.
+    pub folder: PathBuf,
+    /// Why no sandbox works here; searches and builds then stop.
+    pub no_sandbox: Option<String>,
+    bell: Arc<Bell>,
+    tasks: Tasks,
+}
+
+impl LocalHome {
+    /// Opens the data folder, starts the stages and listens.
+    ///
+    /// `routes` makes the HTTP interface from the ports. When this returns, requests are answered.
+    pub async fn start(
+        settings: Settings,
+        routes: impl FnOnce(&Ports) -> Router + Send,
+    ) -> Result<Self, Error> {
+        // First the address, which costs nothing: a start that fails there leaves no folder behind.
+        let (listener, address) = listen(settings.listen).await?;
+        let folder = prepare(&settings.folder)?;
+        let home = Home::open(&folder, settings.passphrase.as_deref())
+            .await
+            .map_err(|error| Error::from_open(&folder, error))?;
+        let ports = home.ports();
+        let (engine, no_sandbox) = engine(&ports.blobs, folder.join(WORK_FOLDER)).await?;
+        let worker = Arc::new(Worker::new(&ports, engine));
+        let bell = Arc::new(Bell::new());
+        let mut tasks = Tasks::new();
+        let router = serve::ringing(routes(&ports), Arc::clone(&bell));
+        let stop = tasks.stop_signal();
+        tasks.spawn("http", serve::serve(listener, router, stop));
+        for queue in Queue::ALL {
+            let (worker, bell) = (Arc::clone(&worker), Arc::clone(&bell));
+            let drain = tasks::drain(worker, queue, bell, tasks.stop_signal());
+            tasks.spawn(queue.name(), drain);
+        }
+        let clock = tasks::clock(worker, Arc::clone(&bell), tasks.stop_signal());
+        tasks.spawn("clock", clock);
+        Ok(Self {
+            ports,
+            address,
+            folder,
+            no_sandbox,
+            bell,
+            tasks,
+        })
+    }
+
+    /// Where clients reach it, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Has every stage look at its queue now. For messages that were sent past the HTTP interface.
+    pub fn wake(&self) {
+        self.bell.ring();
+    }
+
+    /// Waits until a part of the home ends that must not end, for as long as all is well.
+    pub async fn failed(&mut self) -> Error {
+        self.tasks.failed().await
+    }
+
+    /// Takes no more requests, ends the messages in hand, and closes. What is not done within a few
+    /// seconds, such as a long search, is cut; the next start does it again.
+    pub async fn stop(self) {
+        self.tasks.stop().await;
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |error: &io::Error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            return Error::AddressInUse { address };
+        }
+        Error::Address {
+            address,
+            why: error.to_string(),
+        }
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| failed(&error))?;
+    let bound = listener.local_addr().map_err(|error| failed(&error))?;
+    Ok((listener, bound))
+}
+
+/// Makes the data folder, for its owner only and out of reach of `git add`: it holds keys.
+fn prepare(folder: &Path) -> Result<PathBuf, Error> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    if folder.exists() && !folder.is_dir() {
+        return Err(Error::Folder {
+            why: format!("data folder {}: it is a file", folder.display()),
+            help: "choose another with --data".to_owned(),
+        });
+    }
+    let failed = |error: io::Error| {
+        Error::Folder {
+        why: format!("data folder {}: {error}", folder.display()),
+        help: "give the user that runs Kintsugi the right to write there, or choose another with --data"
+            .to_owned(),
+    }
+    };
+    let is_new = !folder.exists();
+    let mut builder = fs::DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(failed)?;
+    let folder = fs::canonicalize(folder).map_err(failed)?;
+    if is_new {
+        // Only a courtesy. Whether the folder can be written to is found out below.
+        drop(fs::write(folder.join(".gitignore"), "*\n"));
+    }
+    Ok(folder)
+}
+
+/// The build engine, and why it cannot work where it cannot.
+async fn engine(
+    blobs: &Arc<dyn Blobs>,
+    work: PathBuf,
+) -> Result<(Arc<dyn BuildEngine>, Option<String>), Error> {
+    let blobs = Arc::clone(blobs);
+    let made = tokio::task::spawn_blocking(move || -> Result<Engine, SandboxError> {
+        let sandbox = Sandbox::probe()?;
+        Ok(Engine::new(blobs, work, sandbox))
+    });
+    let made = made.await.map_err(|error| Error::System {
+        act: "look for a sandbox",
+        why: error.to_string(),
+    })?;
+    Ok(match made {
+        Ok(engine) => (Arc::new(engine), None),
+        Err(error) => {
+            let why = error.to_string();
+            (Arc::new(NoSandbox::new(&why)), Some(why))
+        }
+    })
+}

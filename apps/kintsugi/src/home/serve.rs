@@ -1,0 +1,44 @@
+//! The HTTP interface of a local home: serves the routes it is given.
+
+use super::bell::Bell;
+use super::tasks::Stop;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::routing::get;
+use axum::{Json, Router};
+use kintsugi_domain::ports::Ports;
+use serde_json::json;
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Routes that say only that the home is there.
+pub fn health_only(_: &Ports) -> Router {
+    Router::new().route("/health", get(async || Json(json!({"status": "ok"}))))
+}
+
+/// The same routes; after a request that may change something, the stages look at their queues.
+pub(super) fn ringing(routes: Router, bell: Arc<Bell>) -> Router {
+    routes.layer(from_fn(move |request: Request, next: Next| {
+        let bell = Arc::clone(&bell);
+        async move {
+            let may_change = !request.method().is_safe();
+            let response = next.run(request).await;
+            if may_change {
+                bell.ring();
+            }
+            response
+        }
+    }))
+}
+
+/// Serves until the stop, then ends the requests in hand.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: Stop,
+) -> Result<(), io::Error> {
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.stopped())
+        .await
+}

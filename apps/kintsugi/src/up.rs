@@ -1,0 +1,163 @@
+//! `kintsugi up`: runs the local home until it is told to stop.
+
+use crate::args::Up;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::home::{LocalHome, Settings};
+use crate::operator::Operator;
+use crate::project::{self, Product};
+use crate::{print, tools};
+use kintsugi_app::records;
+use kintsugi_domain::project::Project;
+use serde_json::json;
+use std::io;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long threads that cannot be cut, such as the one of a search, are waited for at the end. The next
+/// start does again what they leave.
+const LAST_THREADS: Duration = Duration::from_millis(500);
+
+/// Runs a home until SIGTERM or SIGINT.
+pub(crate) fn run(up: &Up, context: &Context, json: bool) -> Result<Exit, Error> {
+    tools::git()?;
+    tools::python()?;
+    let products: Result<Vec<Product>, Error> =
+        up.projects.iter().map(|path| project::read(path)).collect();
+    let products = products?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| system("start threads", &error))?;
+    let ended = runtime.block_on(serve(up, context, &products, json));
+    runtime.shutdown_timeout(LAST_THREADS);
+    ended
+}
+
+async fn serve(
+    up: &Up,
+    context: &Context,
+    products: &[Product],
+    json: bool,
+) -> Result<Exit, Error> {
+    // Before anything is opened, so that no signal finds an open home without a way to stop.
+    let mut signals = Signals::new()?;
+    let settings = Settings {
+        folder: up.place.data.clone(),
+        listen: up.place.listen,
+        passphrase: context.passphrase.clone().map(|secret| secret.0),
+    };
+    let mut home = LocalHome::start(settings, crate::routes).await?;
+    let operator = Operator::of(&home.ports, "kintsugi up").await?;
+    let mut ready = Ok(());
+    for product in products {
+        ready = ready.and(project::add(&operator, product.clone()).await.map(drop));
+    }
+    if ready.is_ok() {
+        ready = announce(&home, &operator, json).await;
+    }
+    if let Err(error) = ready {
+        home.stop().await;
+        return Err(error);
+    }
+    let ended = tokio::select! {
+        error = home.failed() => Err(error),
+        () = signals.any() => Ok(Exit::Done),
+    };
+    if ended.is_ok() && !json {
+        print::say(&"stopping: what is in hand is finished or left for the next start");
+    }
+    home.stop().await;
+    if ended.is_ok() && json {
+        print::object(&json!({"event": "stopped"}));
+    }
+    ended
+}
+
+/// Says where everything is.
+async fn announce(home: &LocalHome, operator: &Operator, json: bool) -> Result<(), Error> {
+    let (folder, url) = (home.folder.display(), home.url());
+    let console = format!("{url}/console/?token={}", operator.token());
+    if json {
+        let line = json!({"event": "home", "data": folder.to_string(), "address": url, "console": console});
+        print::object(&line);
+    } else {
+        print::out(&format_args!("data      {folder}"));
+        print::out(&format_args!("address   {url}"));
+        print::out(&format_args!("console   {console}"));
+    }
+    for project in projects(home).await.map_err(Error::Store)? {
+        let name = &project.config.product.name;
+        let dsn = project::dsn(&project, home.address).unwrap_or_else(|| "no key".to_owned());
+        if json {
+            let id = project.id;
+            print::object(&json!({"event": "project", "project": id, "name": name, "dsn": dsn}));
+        } else {
+            print::out(&format_args!("DSN       {dsn}   {name}"));
+        }
+    }
+    if let Some(why) = &home.no_sandbox {
+        let sentence = format!(
+            "searches for fixes and builds stop, because product code never runs unboxed: {why}; reports are taken all the same"
+        );
+        print::warning(&sentence, json);
+    }
+    if !home.address.ip().is_loopback() {
+        let sentence = format!(
+            "{} can be reached from other machines and speaks plain HTTP: put a proxy with TLS in front, and use its name in DSNs",
+            home.address
+        );
+        print::warning(&sentence, json);
+    }
+    if json {
+        print::object(&json!({"event": "ready"}));
+    } else {
+        print::out(&"ready; stop with Ctrl-C");
+    }
+    Ok(())
+}
+
+async fn projects(home: &LocalHome) -> Result<Vec<Project>, kintsugi_domain::ports::PortError> {
+    let store = home.ports.store.as_ref();
+    let mut found = Vec::new();
+    for id in store.projects().await? {
+        found.extend(
+            records::project(store, id)
+                .await?
+                .map(|stored| stored.value),
+        );
+    }
+    Ok(found)
+}
+
+/// The signals that end a home.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        let on = |kind| signal(kind).map_err(|error| system("wait for signals", &error));
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the first of them.
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn system(act: &'static str, error: &io::Error) -> Error {
+    Error::System {
+        act,
+        why: error.to_string(),
+    }
+}
