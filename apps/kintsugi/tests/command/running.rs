@@ -10,7 +10,8 @@ use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::{BundleId, JobId, ProjectId};
 use kintsugi_domain::job::{BuildOrder, Job, JobState, Order};
 use kintsugi_domain::ports::{Commit, Queues as _, RecordKey, Store as _};
-use kintsugi_domain::record::{Kind, Stored};
+use kintsugi_domain::project::Project;
+use kintsugi_domain::record::{Record, Stored};
 use rustix::process::Signal;
 use semver::Version;
 use std::fs;
@@ -72,6 +73,31 @@ fn a_project_keeps_its_key_over_starts_and_kills() {
     }
     keys.dedup();
     assert_eq!(keys.len(), 1, "{keys:?}");
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, product) = (folder.path().join("home"), folder.path().join("product"));
+    endless(&product);
+    let file = product.join("kintsugi.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let mut seen = Vec::new();
+    for seconds in [3600, 7] {
+        let changed = text.replace("3600", &seconds.to_string());
+        fs::write(&file, changed).unwrap();
+        let home = Running::start(&data, &["--project", product.to_str().unwrap()]);
+        assert!(home.signal(Signal::TERM).0.success());
+        seen.push(record::<Project>(&data, "project").value);
+    }
+    let timeouts: Vec<u32> = seen
+        .iter()
+        .map(|it| it.config.test.timeout_seconds)
+        .collect();
+    assert_eq!(timeouts, [3600, 7]);
+    assert!(seen.windows(2).all(|pair| pair[0].keys == pair[1].keys));
+    let repository = fs::canonicalize(&product).unwrap();
+    assert_eq!(seen[1].repository.as_deref(), repository.to_str());
 }
 
 /// A product whose tests say that they began, and then take longer than anybody waits.
@@ -139,11 +165,11 @@ fn with_home<T>(data: &Path, work: impl AsyncFnOnce(&Home) -> T) -> T {
     })
 }
 
-fn job(data: &Path, id: &JobId) -> Stored<Job> {
+fn record<T: Record>(data: &Path, key: &str) -> Stored<T> {
     let key = RecordKey {
         project: PROJECT,
-        kind: Kind::Job,
-        key: id.to_string(),
+        kind: T::KIND,
+        key: key.to_owned(),
     };
     let raw = with_home(data, async |home| {
         home.store.get(&key).await.unwrap().unwrap()
@@ -178,7 +204,10 @@ fn a_job_that_is_cut_by_a_stop_or_a_kill_is_done_by_the_next_start() {
             _ => assert_eq!(status.signal(), Some(Signal::KILL.as_raw())),
         }
         // Cut, not lost.
-        assert_eq!(job(&data, &ordered.id).value.state, JobState::Ordered);
+        assert_eq!(
+            record::<Job>(&data, ordered.id.as_str()).value.state,
+            JobState::Ordered
+        );
         let waiting = with_home(&data, async |home| {
             home.queues.depth(Queue::Jobs).await.unwrap()
         });
@@ -190,7 +219,7 @@ fn a_job_that_is_cut_by_a_stop_or_a_kill_is_done_by_the_next_start() {
     }
 
     // Now the tests may take a second: the job ends, with a report that says that they did not.
-    let mut stored = job(&data, &ordered.id);
+    let mut stored = record::<Job>(&data, ordered.id.as_str());
     stored.value.config.test.timeout_seconds = 1;
     with_home(&data, async |home| {
         home.store
@@ -202,7 +231,7 @@ fn a_job_that_is_cut_by_a_stop_or_a_kill_is_done_by_the_next_start() {
     until(|| has_begun(&work));
     until(|| !has_begun(&work));
     assert!(home.signal(Signal::TERM).0.success());
-    let done = job(&data, &ordered.id).value;
+    let done = record::<Job>(&data, ordered.id.as_str()).value;
     assert_eq!(done.state, JobState::Done);
     assert!(done.report.is_some());
 }
