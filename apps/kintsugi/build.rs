@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a build script has no other way to be told its folders"
+)]
 fn main() -> io::Result<()> {
     let sample = PathBuf::from(env::var("CARGO_MANIFEST_DIR").unwrap_or_default())
         .join("../../samples/till");

@@ -54,6 +54,8 @@ pub enum Error {
     Passphrase {
         /// How it does not fit.
         why: String,
+        /// What to do.
+        help: &'static str,
     },
     /// Another program listens on the address.
     #[error("the address {address} is in use")]
@@ -190,9 +192,7 @@ impl Error {
             }
             Self::Exists { .. } => "use --force to replace it, or --path to write another file",
             Self::Setting { .. } => "set it to something valid, or unset it",
-            Self::Passphrase { .. } => {
-                "set KINTSUGI_KEY_PASSPHRASE to the passphrase that this data folder was made with"
-            }
+            Self::Passphrase { help, .. } => help,
             Self::AddressInUse { .. } => {
                 "stop the program that listens there (perhaps another Kintsugi), or choose another with --listen"
             }
@@ -263,7 +263,12 @@ impl Error {
             format!("data folder {place}: {what}: {why}")
         };
         if what.starts_with("keys in") && why.contains("passphrase") {
-            return Self::Passphrase { why };
+            let help = if why.contains("not with a passphrase") {
+                "unset KINTSUGI_KEY_PASSPHRASE"
+            } else {
+                "set KINTSUGI_KEY_PASSPHRASE to the passphrase that this data folder was made with"
+            };
+            return Self::Passphrase { why, help };
         }
         Self::Folder { why, help }
     }

@@ -1,6 +1,6 @@
 //! The story itself, in the order of the loop.
 
-use super::fleet::{Fleet, Run, Source, failures, offered};
+use super::fleet::{Fleet, Run, Source, failures};
 use super::scene::Scene;
 use super::tell::Teller;
 use super::watch::{Missed, Seen, Watch};
@@ -10,7 +10,6 @@ use kintsugi_app::admin::Action;
 use kintsugi_app::records;
 use kintsugi_app::repository::Repository;
 use kintsugi_domain::bundle::Bundle;
-use kintsugi_domain::cohort::{Arm, Share, arm};
 use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::{Fix, FixState};
 use kintsugi_domain::issue::{Issue, IssueState};
@@ -19,7 +18,6 @@ use kintsugi_domain::release::{Release, ReleaseState};
 use kintsugi_domain::rollout::{Rollout, RolloutState};
 use semver::Version;
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longest wait for anything that one machine does.
@@ -27,9 +25,9 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// Longest wait for a report, which takes a moment.
 const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 /// Most rounds of the fleet for one release. The plan needs three.
-const ROUNDS_MAX: usize = 60;
+pub(super) const ROUNDS_MAX: usize = 60;
 /// Time between the rounds.
-const ROUND_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const ROUND_PAUSE: Duration = Duration::from_millis(500);
 
 /// What happened, filled as it happens.
 #[derive(Debug, Default, Serialize)]
@@ -63,7 +61,7 @@ pub(super) enum Ended {
 
 /// What a part of the story ends with: an error of the machine, a story that went another way, or what
 /// the next part needs.
-type Part<T> = Result<Result<T, Missed>, Error>;
+pub(super) type Part<T> = Result<Result<T, Missed>, Error>;
 
 /// Goes on with what a part gave, or ends the story there.
 macro_rules! part {
@@ -74,6 +72,8 @@ macro_rules! part {
         }
     };
 }
+
+pub(super) use part;
 
 /// Plays the whole story.
 pub(super) async fn play(
@@ -93,9 +93,9 @@ pub(super) async fn play(
     })
 }
 
-struct Story<'a> {
-    scene: &'a Scene,
-    teller: &'a Teller,
+pub(super) struct Story<'a> {
+    pub(super) scene: &'a Scene,
+    pub(super) teller: &'a Teller,
     watch: Watch<'a>,
 }
 
@@ -114,7 +114,7 @@ impl Story<'_> {
     }
 
     /// Orders a version from the product's branch and waits until it is published.
-    async fn release(&mut self, version: Version, notes: &str) -> Part<Release> {
+    pub(super) async fn release(&mut self, version: Version, notes: &str) -> Part<Release> {
         let order = Action::OrderRelease {
             project: self.scene.project,
             from: "main".to_owned(),
@@ -366,7 +366,7 @@ impl Story<'_> {
         ))))
     }
 
-    async fn rollout(&mut self, version: &Version) -> Part<Rollout> {
+    pub(super) async fn rollout(&mut self, version: &Version) -> Part<Rollout> {
         let rollouts =
             records::all::<Rollout>(self.watch.store(), self.watch.project(), None).await?;
         let found = rollouts.into_iter().find(|it| it.value.version == *version);
@@ -376,7 +376,7 @@ impl Story<'_> {
         })
     }
 
-    fn tell_steps(&self, rollout: &Rollout, told: &mut usize) {
+    pub(super) fn tell_steps(&self, rollout: &Rollout, told: &mut usize) {
         for step in rollout.story.steps().iter().skip(*told) {
             let version = &rollout.version;
             self.teller
@@ -385,7 +385,7 @@ impl Story<'_> {
         }
     }
 
-    fn tell_failures(&self, runs: &[Run]) {
+    pub(super) fn tell_failures(&self, runs: &[Run]) {
         if let Some(why) = failures(runs).first() {
             self.teller.note(&format!("an updater: {why}"));
         }
@@ -415,101 +415,6 @@ impl Story<'_> {
         told.healed = true;
         self.teller
             .step("the issue is resolved and the fix is effective");
-        Ok(Ok(()))
-    }
-
-    /// A developer's mistake: a version that works on their machine and nowhere else.
-    async fn publish_bad(&mut self, fleet: &Fleet, good: &Release, told: &mut Told) -> Part<()> {
-        let scene = self.scene;
-        scene.sample.commit_bad_version(&scene.repository)?;
-        let bad = Version::new(1, 1, 0);
-        told.bad_release = Some(bad.to_string());
-        part!(
-            self.release(bad.clone(), "Tax numbers on the report.")
-                .await
-        );
-        let mut steps = 0;
-        let mut seen: BTreeSet<String> = BTreeSet::new();
-        let mut canaries: BTreeSet<String> = BTreeSet::new();
-        for _ in 0..ROUNDS_MAX {
-            let before = part!(self.rollout(&bad).await);
-            canaries.extend(self.offered_now(fleet, &before)?);
-            let runs = fleet.round().await?;
-            seen.extend(offered(&runs, &bad));
-            let rollout = part!(self.rollout(&bad).await);
-            self.tell_steps(&rollout, &mut steps);
-            let on_bad = fleet
-                .versions()?
-                .iter()
-                .filter(|it| it.as_ref() == Some(&bad))
-                .count();
-            told.canary_devices = canaries.len();
-            told.devices_offered_bad_release = seen.len();
-            told.devices_on_bad_release_at_end = on_bad;
-            told.halt_reason.clone_from(&rollout.halt_reason);
-            told.rolled_back_to = rollout.rolled_back_to.as_ref().map(ToString::to_string);
-            if rollout.state == RolloutState::RolledBack {
-                // Once more: the signed rollback reaches every device, and nobody is offered it again.
-                let runs = fleet.round().await?;
-                let again = offered(&runs, &bad).difference(&seen).count();
-                return Ok(self.verdict(good, fleet, (&canaries, &seen, again))?);
-            }
-            self.tell_failures(&runs);
-            tokio::time::sleep(ROUND_PAUSE).await;
-        }
-        Ok(Err(Missed(format!("{bad} was not rolled back"))))
-    }
-
-    /// The devices that a rollout offers its version to at this moment.
-    fn offered_now(&self, fleet: &Fleet, rollout: &Rollout) -> Result<BTreeSet<String>, Error> {
-        let mut found = BTreeSet::new();
-        if !rollout.state.is_offering() || rollout.share == Share::NONE {
-            return Ok(found);
-        }
-        for index in 0..fleet.len() {
-            let name = fleet.name(index).unwrap_or_default();
-            let device = name
-                .parse()
-                .map_err(|error| Error::unexpected("read a device's name", &error))?;
-            let salt = rollout.id.as_str();
-            if arm(salt, &device, rollout.share, rollout.holdout) == Arm::New {
-                found.insert(name.to_owned());
-            }
-        }
-        Ok(found)
-    }
-
-    fn verdict(
-        &self,
-        good: &Release,
-        fleet: &Fleet,
-        (canaries, seen, again): (&BTreeSet<String>, &BTreeSet<String>, usize),
-    ) -> Result<Result<(), Missed>, Error> {
-        let missed = |why: String| Ok(Err(Missed(why)));
-        let outsiders = seen.difference(canaries).count();
-        if outsiders > 0 {
-            return missed(format!(
-                "{outsiders} devices outside the canary cohort were offered the bad version"
-            ));
-        }
-        if again > 0 {
-            return missed(format!(
-                "{again} devices were offered the bad version after its rollback"
-            ));
-        }
-        let versions = fleet.versions()?;
-        let elsewhere = versions
-            .iter()
-            .filter(|it| it.as_ref() != Some(&good.version))
-            .count();
-        if elsewhere > 0 {
-            return missed(format!("{elsewhere} devices are not on {}", good.version));
-        }
-        self.teller.step(&format!(
-            "the rollback is signed and published; all {} devices run {}",
-            fleet.len(),
-            good.version
-        ));
         Ok(Ok(()))
     }
 }

@@ -9,6 +9,7 @@
 //! numbers of the sample's `kintsugi.toml` are for a fleet of 60 and a patience of seconds.
 
 mod act;
+mod bad;
 mod fleet;
 mod reporter;
 mod sample;
@@ -58,18 +59,15 @@ pub(crate) fn run(demo: &Demo, context: &Context, json: bool) -> Result<Exit, Er
         .build()
         .map_err(|error| Error::unexpected("start the demo", &error))?;
     let temporary;
-    let folder: &Path = match &demo.keep {
-        Some(folder) => {
-            make_empty(folder)?;
-            folder
-        }
-        None => {
-            temporary = tempfile::Builder::new()
-                .prefix("kintsugi-demo-")
-                .tempdir()
-                .map_err(|error| Error::unexpected("make a folder for the demo", &error))?;
-            temporary.path()
-        }
+    let folder: &Path = if let Some(folder) = &demo.keep {
+        make_empty(folder)?;
+        folder
+    } else {
+        temporary = tempfile::Builder::new()
+            .prefix("kintsugi-demo-")
+            .tempdir()
+            .map_err(|error| Error::unexpected("make a folder for the demo", &error))?;
+        temporary.path()
     };
     runtime.block_on(play(demo, context, folder, json))
 }

@@ -1,18 +1,26 @@
 //! What the demo says while it runs: one line per thing that happened, with the time since the start.
 
 use crate::print;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Tells a person what happens.
 #[derive(Debug)]
 pub(super) struct Teller {
     started: Instant,
+    notes: RefCell<BTreeSet<String>>,
 }
 
 impl Teller {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the demo is a program that measures itself"
+    )]
     pub(super) fn new() -> Self {
         Self {
             started: Instant::now(),
+            notes: RefCell::default(),
         }
     }
 
@@ -27,8 +35,10 @@ impl Teller {
         print::say(&format_args!("{good}{seconds:6.1} s{good:#}  {text}"));
     }
 
-    /// Something beside it.
+    /// Something beside it, once.
     pub(super) fn note(&self, text: &str) {
-        print::say(&format_args!("          {text}"));
+        if self.notes.borrow_mut().insert(text.to_owned()) {
+            print::say(&format_args!("          {text}"));
+        }
     }
 }

@@ -7,8 +7,7 @@ use kintsugi_app::records;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::Store;
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the records are looked at.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -30,16 +29,11 @@ pub(super) struct Missed(pub(super) String);
 pub(super) struct Watch<'a> {
     home: &'a mut LocalHome,
     project: ProjectId,
-    told: BTreeSet<String>,
 }
 
 impl<'a> Watch<'a> {
     pub(super) fn new(home: &'a mut LocalHome, project: ProjectId) -> Self {
-        Self {
-            home,
-            project,
-            told: BTreeSet::new(),
-        }
+        Self { home, project }
     }
 
     pub(super) fn project(&self) -> ProjectId {
@@ -62,13 +56,13 @@ impl<'a> Watch<'a> {
         what: &str,
         mut look: impl AsyncFnMut(&dyn Store, ProjectId) -> Result<Seen<T>, Error>,
     ) -> Result<Result<T, Missed>, Error> {
-        let started = Instant::now();
+        let started = teller.seconds();
         loop {
             self.tell_alerts(teller).await?;
             match look(self.home.ports.store.as_ref(), self.project).await? {
                 Seen::Yes(found) => return Ok(Ok(found)),
                 Seen::Never(why) => return Ok(Err(Missed(why))),
-                Seen::NotYet if started.elapsed() > limit => {
+                Seen::NotYet if teller.seconds() - started > limit.as_secs_f64() => {
                     let seconds = limit.as_secs();
                     let why = format!("{what} did not come about within {seconds} s");
                     return Ok(Err(Missed(why)));
@@ -87,9 +81,7 @@ impl<'a> Watch<'a> {
             .await
             .map_err(Error::Store)?;
         for alert in alerts.into_iter().map(|stored| stored.value) {
-            if self.told.insert(alert.id.to_string()) {
-                teller.note(&format!("alert {}: {}", alert.code, alert.text));
-            }
+            teller.note(&format!("alert {}: {}", alert.code, alert.text));
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ use engine::NoSandbox;
 use kintsugi_adapters_local::Home;
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::envelope::Queue;
-use kintsugi_domain::ports::{Blobs, BuildEngine, Ports};
+use kintsugi_domain::ports::{Blobs, BuildEngine, PortError, Ports};
 use kintsugi_engine::Engine;
 use kintsugi_sandbox::{Sandbox, SandboxError};
 use std::fmt;
@@ -38,6 +38,8 @@ use tokio::net::TcpListener;
 
 /// Where the engine keeps what it is working on, below the data folder.
 const WORK_FOLDER: &str = "work";
+/// A disk with less free space than this cannot take even an empty database, bytes.
+const FREE_BYTES_MIN: u64 = 128 * 1024;
 
 /// What a home is started with.
 #[derive(Clone)]
@@ -87,7 +89,7 @@ impl LocalHome {
         let folder = prepare(&settings.folder)?;
         let home = Home::open(&folder, settings.passphrase.as_deref())
             .await
-            .map_err(|error| Error::from_open(&folder, error))?;
+            .map_err(|error| Error::from_open(&folder, disk_full(&folder, error)))?;
         let ports = home.ports();
         let (engine, no_sandbox) = engine(&ports.blobs, folder.join(WORK_FOLDER)).await?;
         let worker = Arc::new(Worker::new(&ports, engine));
@@ -161,12 +163,14 @@ fn prepare(folder: &Path) -> Result<PathBuf, Error> {
             help: "choose another with --data".to_owned(),
         });
     }
-    let failed = |error: io::Error| {
-        Error::Folder {
+    let failed = |error: io::Error| Error::Folder {
         why: format!("data folder {}: {error}", folder.display()),
-        help: "give the user that runs Kintsugi the right to write there, or choose another with --data"
-            .to_owned(),
-    }
+        help: if error.kind() == io::ErrorKind::StorageFull {
+            "free some space, or choose another disk with --data".to_owned()
+        } else {
+            "give the user that runs Kintsugi the right to write there, or choose another with --data"
+                .to_owned()
+        },
     };
     let is_new = !folder.exists();
     let mut builder = fs::DirBuilder::new();
@@ -181,6 +185,24 @@ fn prepare(folder: &Path) -> Result<PathBuf, Error> {
         drop(fs::write(folder.join(".gitignore"), "*\n"));
     }
     Ok(folder)
+}
+
+/// Says that the disk is full where that is why a file system call failed in some other way, as it is
+/// for memory that SQLite maps.
+fn disk_full(folder: &Path, error: PortError) -> PortError {
+    match error {
+        PortError::Unavailable { what, .. } if free_bytes(folder) < FREE_BYTES_MIN => {
+            PortError::unavailable(what, "the disk is full; free some space, then it goes on")
+        }
+        PortError::Unavailable { .. } | PortError::Broken { .. } | PortError::Conflict { .. } => {
+            error
+        }
+    }
+}
+
+fn free_bytes(folder: &Path) -> u64 {
+    let disk = rustix::fs::statvfs(folder);
+    disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// The build engine, and why it cannot work where it cannot.
