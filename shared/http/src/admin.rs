@@ -33,6 +33,7 @@ mod reads;
 pub(crate) mod tests;
 
 use crate::dress::staged;
+use crate::problem::Problem;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query, Request, State};
 use axum::http::request::Parts;
@@ -44,7 +45,6 @@ use kintsugi_app::admin::{Action, Admin, Answer, AuthError, Command, Done, authe
 use kintsugi_app::stage::Stage as _;
 use kintsugi_domain::ports::Ports;
 use kintsugi_trust::token::Token;
-use problem::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -118,11 +118,11 @@ impl FromRequestParts<Admin> for Actor {
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
         let Some(token) = token else {
-            return Err(Problem::nobody());
+            return Err(problem::nobody());
         };
         match authenticate(admin.ports(), token).await {
             Ok(token) => Ok(Self(token)),
-            Err(AuthError::Token(error)) => Err(Problem::not_taken(&error)),
+            Err(AuthError::Token(error)) => Err(problem::not_taken(&error)),
             Err(AuthError::Port(error)) => Err(error.into()),
         }
     }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kintsugi_domain::ports::PortError;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt;
 
 /// Seconds after which a client may try again when something of ours did not answer.
@@ -16,6 +16,8 @@ pub struct Problem {
     status: StatusCode,
     code: String,
     detail: String,
+    /// More about it, for programs (RFC 9457 §3.2).
+    members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -27,6 +29,7 @@ impl Problem {
             status,
             code: code.into(),
             detail: detail.to_string(),
+            members: Vec::new(),
             headers: Vec::new(),
         }
     }
@@ -45,6 +48,13 @@ impl Problem {
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// With one more member, for programs. Not one of those that every problem has.
+    #[must_use]
+    pub fn with_member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.push((name, value.into()));
         self
     }
 
@@ -82,13 +92,17 @@ impl From<PortError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Unknown"),
             "status": self.status.as_u16(),
             "detail": self.detail,
             "code": self.code,
         });
+        if let Some(body) = body.as_object_mut() {
+            let members = self.members.into_iter();
+            body.extend(members.map(|(name, value)| (name.to_owned(), value)));
+        }
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();

@@ -1,7 +1,8 @@
 //! What is looked at.
 
-use super::problem::Problem;
+use super::problem::missing;
 use super::{Actor, Answered, Asked, At, shown};
+use crate::problem::Problem;
 use axum::extract::State;
 use kintsugi_app::admin::{Admin, Part, ProjectViews};
 use kintsugi_domain::bundle::Bundle;
@@ -44,7 +45,7 @@ async fn of<'a>(
     project: ProjectId,
 ) -> Result<ProjectViews<'a>, Problem> {
     let found = admin.views(actor)?.project(project).await?;
-    found.ok_or_else(|| Problem::missing("project.unknown", "project"))
+    found.ok_or_else(|| missing("project.unknown", "project"))
 }
 
 pub(super) async fn projects(State(admin): State<Admin>, Actor(actor): Actor) -> Answered {
@@ -131,7 +132,7 @@ macro_rules! one {
             let $views = of(&admin, &actor, project).await?;
             match $get.await? {
                 Some(found) => Ok(shown(found)),
-                None => Err(Problem::missing($code, stringify!($name))),
+                None => Err(missing($code, stringify!($name))),
             }
         }
     )*};
