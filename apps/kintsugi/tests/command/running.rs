@@ -76,6 +76,32 @@ fn a_project_keeps_its_key_over_starts_and_kills() {
 }
 
 #[test]
+fn each_product_is_a_project_with_a_key_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, product) = (folder.path().join("home"), folder.path().join("product"));
+    endless(&product);
+    let (one, two) = (sample(), product);
+    let projects = [
+        "--project",
+        one.to_str().unwrap(),
+        "--project",
+        two.to_str().unwrap(),
+    ];
+    for more in [&projects[..], &projects[2..], &[]] {
+        let home = Running::start(&data, more);
+        let shown = home
+            .events
+            .iter()
+            .filter(|event| event["event"] == "project");
+        let shown: Vec<_> = shown
+            .map(|it| (it["project"].as_u64(), it["name"].as_str()))
+            .collect();
+        assert_eq!(shown, [(Some(1), Some("till")), (Some(2), Some("endless"))]);
+        assert!(home.signal(Signal::TERM).0.success());
+    }
+}
+
+#[test]
 fn a_changed_configuration_is_taken_over_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let (data, product) = (folder.path().join("home"), folder.path().join("product"));
