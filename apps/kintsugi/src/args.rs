@@ -1,5 +1,6 @@
 //! The arguments.
 
+use crate::demo::Demo;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show the whole loop on a sample product: a real crash goes in, a healed app comes out.
+    Demo(Demo),
     /// Run the local home: every stage and the HTTP interface, until SIGTERM or Ctrl-C.
     Up(Up),
     /// Write a commented kintsugi.toml for the product in this folder.

@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use kintsugi_domain::config::ConfigError;
 use kintsugi_domain::ports::PortError;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -97,6 +98,28 @@ pub enum Error {
         /// How it ended.
         why: String,
     },
+    /// Something that is needed could not be had from the network.
+    #[error("cannot get {what}: {why}")]
+    Download {
+        /// What.
+        what: &'static str,
+        /// What happened.
+        why: String,
+    },
+    /// This machine cannot box product code, which therefore is not run.
+    #[error("no sandbox works here: {why}")]
+    NoSandbox {
+        /// What is missing.
+        why: String,
+    },
+    /// The home did not take an order.
+    #[error("{why}")]
+    Refused {
+        /// The stable name of the reason.
+        code: &'static str,
+        /// The reason.
+        why: String,
+    },
     /// The system refused something that always works.
     #[error("cannot {act}: {why}")]
     System {
@@ -105,6 +128,12 @@ pub enum Error {
         /// What the system says.
         why: String,
     },
+}
+
+impl From<PortError> for Error {
+    fn from(error: PortError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl Error {
@@ -124,6 +153,9 @@ impl Error {
             Self::Tool { .. } => "tool_missing",
             Self::Store(_) => "store",
             Self::Task { .. } => "task_ended",
+            Self::Download { .. } => "download",
+            Self::NoSandbox { .. } => "no_sandbox",
+            Self::Refused { code, .. } => code,
             Self::System { .. } => "system",
         }
     }
@@ -140,7 +172,9 @@ impl Error {
             | Self::Passphrase { .. } => Exit::Configuration,
             Self::AddressInUse { .. } | Self::Address { .. } => Exit::Address,
             Self::Folder { .. } | Self::Store(_) => Exit::Folder,
-            Self::Tool { .. } => Exit::Tool,
+            Self::Tool { .. } | Self::Download { .. } => Exit::Tool,
+            Self::NoSandbox { .. } => Exit::Sandbox,
+            Self::Refused { .. } => Exit::No,
             Self::Task { .. } | Self::System { .. } => Exit::Internal,
         }
     }
@@ -172,9 +206,40 @@ impl Error {
             Self::Task { .. } => {
                 "start again: nothing accepted is lost; please report what is above"
             }
+            Self::Download { .. } => "check the network and the settings of pip, then try again",
+            Self::NoSandbox { .. } => {
+                "allow user namespaces and Landlock (kintsugi doctor says what is missing), or use another machine"
+            }
+            Self::Refused { .. } => "mend what it names, then try again",
             Self::System { .. } => "check the limits of this user and system",
         };
         fixed.to_owned()
+    }
+
+    /// A file that cannot be read.
+    pub(crate) fn read(path: &Path, why: &impl fmt::Display) -> Self {
+        Self::File {
+            act: "read",
+            path: path.to_owned(),
+            why: why.to_string(),
+        }
+    }
+
+    /// A file that cannot be written.
+    pub(crate) fn write(path: &Path, why: &impl fmt::Display) -> Self {
+        Self::File {
+            act: "write",
+            path: path.to_owned(),
+            why: why.to_string(),
+        }
+    }
+
+    /// Something that always works did not.
+    pub(crate) fn unexpected(act: &'static str, why: &(impl fmt::Display + ?Sized)) -> Self {
+        Self::System {
+            act,
+            why: why.to_string(),
+        }
     }
 
     /// The failure of opening a data folder.

@@ -13,21 +13,26 @@
 mod args;
 mod check;
 mod context;
+mod demo;
 mod doctor;
 pub mod error;
 pub mod exit;
 pub mod home;
 mod init;
+mod operator;
 mod print;
 pub mod project;
 mod tools;
 mod up;
 
 use args::{Arguments, Command};
+use axum::Router;
 use clap::{CommandFactory as _, Parser as _};
 use context::Context;
 use error::Error;
 use exit::Exit;
+use kintsugi_domain::ports::Ports;
+use kintsugi_http::Transport;
 use std::process::ExitCode;
 
 /// Runs the command line of this process.
@@ -47,9 +52,15 @@ pub fn run() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
+/// Every route of the local home.
+fn routes(ports: &Ports) -> Router {
+    kintsugi_http::everything(ports, Transport::Loopback)
+}
+
 fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
     let json = arguments.json;
     match &arguments.command {
+        Command::Demo(demo) => demo::run(demo, context, json),
         Command::Up(up) => up::run(up, context, json),
         Command::Init(init) => init::run(init, json),
         Command::Check { file } => check::run(file, json),

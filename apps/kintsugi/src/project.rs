@@ -1,11 +1,9 @@
 //! A product's `kintsugi.toml`, and the product that a home takes care of because of it.
 
 use crate::error::Error;
-use kintsugi_app::ports::Ports;
-use kintsugi_app::records;
+use crate::operator::Operator;
+use kintsugi_app::admin::{Action, Answer, ProjectView};
 use kintsugi_domain::config::Config;
-use kintsugi_domain::id::{DsnKey, ProjectId};
-use kintsugi_domain::ports::{Commit, PortError};
 use kintsugi_domain::project::Project;
 use std::fs;
 use std::io;
@@ -73,42 +71,27 @@ pub fn read(path: &Path) -> Result<Product, Error> {
     })
 }
 
-/// Has a home take care of a product: adds it, or brings what the home knows of it up to date. A product
-/// is known by its name, so the same `--project` on every start is one project with one DSN.
-pub async fn add(ports: &Ports, product: &Product) -> Result<Project, Error> {
-    settle(ports, product).await.map_err(Error::Store)
-}
-
-async fn settle(ports: &Ports, product: &Product) -> Result<Project, PortError> {
+/// Has a home take care of a product: adds it, or brings what the home knows of it up to date. The same
+/// product on every start is one project with one DSN.
+pub(crate) async fn add(operator: &Operator, product: Product) -> Result<ProjectView, Error> {
     let repository = product
         .repository
-        .as_ref()
         .map(|folder| folder.display().to_string());
-    let mut last = 0;
-    for id in ports.store.projects().await? {
-        last = last.max(id.0);
-        let Some(mut found) = records::project(ports.store.as_ref(), id).await? else {
-            continue;
-        };
-        if found.value.config.product.name != product.config.product.name {
-            continue;
-        }
-        if found.value.config != product.config || found.value.repository != repository {
-            found.value.config = product.config.clone();
-            found.value.repository = repository;
-            ports.store.commit(Commit::new().update(&found)).await?;
-        }
-        return Ok(found.value);
-    }
-    let project = Project {
-        id: ProjectId(last.saturating_add(1)),
-        config: product.config.clone(),
-        keys: vec![DsnKey::from_digest(ports.ids.fresh())],
+    let action = Action::AddProject {
+        config: Box::new(product.config),
         repository,
-        added_at: ports.now(),
     };
-    ports.store.commit(Commit::new().create(&project)).await?;
-    Ok(project)
+    match operator.order(action).await? {
+        Answer::Project { project } => Ok(*project),
+        Answer::Key { .. }
+        | Answer::Bundle { .. }
+        | Answer::Changed { .. }
+        | Answer::Ordered { .. }
+        | Answer::Redriven { .. } => {
+            let why = "the admin stage answered with something else";
+            Err(Error::unexpected("add a project", &why))
+        }
+    }
 }
 
 /// The DSN that a product's apps report to; none for a project without keys.

@@ -2,11 +2,41 @@
 
 use crate::error::Error;
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What git calls its version.
 pub(crate) fn git() -> Result<String, Error> {
     version("git", &["--version"])
+}
+
+/// Runs git in a folder, without the machine's and the user's configuration, and gives what it printed.
+pub(crate) fn run_git(
+    folder: &Path,
+    env: &[(&str, &str)],
+    arguments: &[&str],
+) -> Result<String, Error> {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| Error::Tool {
+            name: "git",
+            why: format!("the program git does not start: {error}"),
+        })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    let act = arguments.first().copied().unwrap_or_default();
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(Error::Tool {
+        name: "git",
+        why: format!("git {act} failed: {}", words.trim()),
+    })
 }
 
 /// What Python calls its version, if it is one that can be used in the sandbox.

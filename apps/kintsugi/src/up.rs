@@ -4,7 +4,8 @@ use crate::args::Up;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::home::{LocalHome, Settings, health_only};
+use crate::home::{LocalHome, Settings};
+use crate::operator::Operator;
 use crate::project::{self, Product};
 use crate::{print, tools};
 use kintsugi_app::records;
@@ -47,13 +48,14 @@ async fn serve(
         listen: up.place.listen,
         passphrase: context.passphrase.clone().map(|secret| secret.0),
     };
-    let mut home = LocalHome::start(settings, health_only).await?;
+    let mut home = LocalHome::start(settings, crate::routes).await?;
+    let operator = Operator::of(&home.ports, "kintsugi up").await?;
     let mut ready = Ok(());
     for product in products {
-        ready = ready.and(project::add(&home.ports, product).await.map(drop));
+        ready = ready.and(project::add(&operator, product.clone()).await.map(drop));
     }
     if ready.is_ok() {
-        ready = announce(&home, json).await;
+        ready = announce(&home, &operator, json).await;
     }
     if let Err(error) = ready {
         home.stop().await;
@@ -74,9 +76,9 @@ async fn serve(
 }
 
 /// Says where everything is.
-async fn announce(home: &LocalHome, json: bool) -> Result<(), Error> {
+async fn announce(home: &LocalHome, operator: &Operator, json: bool) -> Result<(), Error> {
     let (folder, url) = (home.folder.display(), home.url());
-    let console = format!("{url}/console/");
+    let console = format!("{url}/console/?token={}", operator.token());
     if json {
         let line = json!({"event": "home", "data": folder.to_string(), "address": url, "console": console});
         print::object(&line);

@@ -4,7 +4,7 @@ use crate::{
     Database, FileBlobs, GitForge, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock,
     WebhookNotifier,
 };
-use kintsugi_domain::ports::PortError;
+use kintsugi_domain::ports::{PortError, Ports};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,5 +51,19 @@ impl Home {
         };
         home.queues.release_leases().await?;
         Ok(home)
+    }
+
+    /// All of them as the stages take them.
+    pub fn ports(self) -> Ports {
+        Ports {
+            store: Arc::new(self.store),
+            queues: Arc::new(self.queues),
+            blobs: Arc::new(self.blobs),
+            signer: Arc::new(self.signer),
+            forge: Arc::new(self.forge),
+            notifier: Arc::new(self.notifier),
+            clock: Arc::new(self.clock),
+            ids: Arc::new(self.ids),
+        }
     }
 }

@@ -3,7 +3,6 @@
 //! Not here: models and their consensus, profile and trace data (ledger D).
 
 use crate::news;
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
@@ -13,7 +12,7 @@ use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::id::IssueId;
 use kintsugi_domain::issue::{Issue, IssueMove};
-use kintsugi_domain::ports::{Commit, PortError, check_source_path};
+use kintsugi_domain::ports::{Commit, PortError, Ports, check_source_path};
 use kintsugi_domain::record::Stored;
 
 /// Most places that a search looks at.

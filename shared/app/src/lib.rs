@@ -5,20 +5,32 @@
 //! devices, [`flags`] facing products, [`notify`] and [`admin`] facing people, and [`work`] in front of
 //! the build engine.
 //!
-//! [`stage`] says what a stage is, [`ports`] what it works with, [`records`] how it reads; [`worker`]
+//! [`stage`] says what a stage is, [`records`] how it reads; [`worker`]
 //! takes messages from the queues and [`outbox`] puts them there.
 //!
 //! **Invariant: a stage changes the world by one commit, after everything else it does is stored.** What
 //! it does before (signing, storing a blob, proposing a commit) is the same when it is done again.
 
+pub mod admin;
+pub mod bundle;
 pub mod diagnose;
+pub mod fix;
+pub mod flags;
 pub mod ingest;
+pub mod manifest;
 pub mod news;
 pub mod notify;
 pub mod outbox;
-pub mod ports;
+pub mod outcomes;
 pub mod records;
+pub mod repository;
+pub mod rollback;
+pub mod rollout;
+pub mod schedule;
+pub mod sign;
 pub mod stage;
 pub mod triage;
 pub mod work;
 pub mod worker;
+
+mod tickets;

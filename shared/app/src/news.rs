@@ -1,10 +1,9 @@
 //! News for people: an alert is raised once, whatever is run again.
 
-use crate::ports::Ports;
 use crate::records;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::envelope::{Envelope, Message};
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 
 /// Adds an alert and its message to a commit, unless it was raised before.
 pub(crate) async fn raise(

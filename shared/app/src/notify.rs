@@ -2,14 +2,13 @@
 //!
 //! Not here yet: escalation and acknowledgement (ledger K).
 
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::id::AlertId;
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 
 /// The notify stage.
 #[derive(Debug, Clone)]

@@ -1,8 +1,7 @@
 //! From the outbox to the queues: what a commit hands on leaves here, at the end of an invocation, or
 //! when the clock sweeps because that failed.
 
-use crate::ports::Ports;
-use kintsugi_domain::ports::PortError;
+use kintsugi_domain::ports::{PortError, Ports};
 
 /// Messages moved at a time.
 const PAGE: usize = 100;

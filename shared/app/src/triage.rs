@@ -6,7 +6,6 @@
 //! Not here: similarity between groups, anomalies, SLA clocks, ownership (ledger C).
 
 use crate::news;
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
@@ -19,7 +18,7 @@ use kintsugi_domain::grouping::Fingerprint;
 use kintsugi_domain::id::{EventId, IssueId, ProjectId};
 use kintsugi_domain::issue::{Issue, IssueMove, IssueState};
 use kintsugi_domain::limits::{FILED_EVENTS_MAX, REQUEST_DECODED_BYTES_MAX};
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::score;

@@ -2,14 +2,13 @@
 //!
 //! Runs where product code may run: in the local home and in runners, never in a cloud function.
 
-use crate::ports::Ports;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::id::JobId;
 use kintsugi_domain::job::{Job, JobMove, Order};
-use kintsugi_domain::ports::{BuildEngine, Commit, PortError};
+use kintsugi_domain::ports::{BuildEngine, Commit, PortError, Ports};
 use std::fmt;
 use std::sync::Arc;
 

@@ -8,14 +8,16 @@
 
 use crate::news;
 use crate::outbox;
-use crate::ports::Ports;
 use crate::stage::{Done, Wake, settle};
 use crate::work::Work;
-use crate::{diagnose::Diagnose, notify::Notify, triage::Triage};
+use crate::{
+    bundle::Bundles, diagnose::Diagnose, fix::Fixes, notify::Notify, rollback::Rollback,
+    rollout::Rollouts, schedule::Schedule, sign::Sign, triage::Triage,
+};
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::limits::DELIVERIES_MAX;
-use kintsugi_domain::ports::{BuildEngine, Commit, Delivery, PortError};
+use kintsugi_domain::ports::{BuildEngine, Commit, Delivery, PortError, Ports};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,8 +34,14 @@ pub struct Worker {
     ports: Ports,
     triage: Triage,
     diagnose: Diagnose,
-    notify: Notify,
+    fixes: Fixes,
     work: Work,
+    schedule: Schedule,
+    bundles: Bundles,
+    sign: Sign,
+    rollouts: Rollouts,
+    rollback: Rollback,
+    notify: Notify,
 }
 
 impl Worker {
@@ -42,8 +50,14 @@ impl Worker {
         Self {
             triage: Triage::new(ports.clone()),
             diagnose: Diagnose::new(ports.clone()),
-            notify: Notify::new(ports.clone()),
+            fixes: Fixes::new(ports.clone()),
             work: Work::new(ports.clone(), engine),
+            schedule: Schedule::new(ports.clone()),
+            bundles: Bundles::new(ports.clone()),
+            sign: Sign::new(ports.clone()),
+            rollouts: Rollouts::new(ports.clone()),
+            rollback: Rollback::new(ports.clone()),
+            notify: Notify::new(ports.clone()),
             ports: ports.clone(),
         }
     }
@@ -74,23 +88,25 @@ impl Worker {
         match envelope.queue() {
             Queue::Events => settle(&self.triage, &wake).await,
             Queue::Diagnoses => settle(&self.diagnose, &wake).await,
+            Queue::Fixes => settle(&self.fixes, &wake).await,
             Queue::Jobs => settle(&self.work, &wake).await,
+            Queue::Trains => settle(&self.schedule, &wake).await,
+            Queue::Bundles => settle(&self.bundles, &wake).await,
+            Queue::Signing => settle(&self.sign, &wake).await,
+            Queue::Rollouts | Queue::Outcomes => settle(&self.rollouts, &wake).await,
+            Queue::Rollbacks => settle(&self.rollback, &wake).await,
             Queue::Alerts => settle(&self.notify, &wake).await,
-            Queue::Fixes
-            | Queue::Trains
-            | Queue::Bundles
-            | Queue::Signing
-            | Queue::Rollouts
-            | Queue::Outcomes
-            | Queue::Rollbacks => Ok(Done::nothing("")),
         }
     }
 
     /// The clock struck: every stage with a schedule looks at what time alone changes, and what lies in
     /// the outbox is swept. Each is tried whatever became of the others; the first failure is returned.
     pub async fn tick(&self) -> Result<(), PortError> {
-        outbox::relay(&self.ports).await?;
-        Ok(())
+        let schedule = settle(&self.schedule, &Wake::Tick).await;
+        let rollouts = settle(&self.rollouts, &Wake::Tick).await;
+        let sign = settle(&self.sign, &Wake::Tick).await;
+        let swept = outbox::relay(&self.ports).await;
+        schedule.and(rollouts).and(sign).and(swept).map(|_| ())
     }
 
     async fn conclude(

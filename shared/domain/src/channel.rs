@@ -335,12 +335,16 @@ pub struct Head {
     pub timestamp: u64,
     /// The signed timestamp metadata itself.
     pub timestamp_body: String,
+    /// When the root expires.
+    pub root_expires: Timestamp,
+    /// When the targets metadata expires.
+    pub targets_expires: Timestamp,
+    /// When the snapshot expires.
+    pub snapshot_expires: Timestamp,
     /// When the timestamp expires.
     pub expires: Timestamp,
     /// The channel documents served, by channel: blob key and serial.
     pub documents: BTreeMap<String, (String, u64)>,
-    /// Digest of what was published, to tell whether anything changed.
-    pub content: Digest,
 }
 
 impl Record for Head {

@@ -340,13 +340,16 @@ impl Config {
 
     /// What no type can say. Answers with the key and what was expected.
     fn check(&self) -> Result<(), (&'static str, String)> {
-        let name = &self.product.name;
+        // Both become parts of file names and addresses.
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if name.is_empty() || name.len() > 40 || !name.bytes().all(fits) {
-            return Err((
-                "product.name",
-                format!("expected 1 to 40 of a-z, 0-9 and '-', found “{name}”"),
-            ));
+        for (key, name) in [
+            ("product.name", &self.product.name),
+            ("trains.channel", &self.trains.channel),
+        ] {
+            if name.is_empty() || name.len() > 40 || !name.bytes().all(fits) {
+                let found = format!("expected 1 to 40 of a-z, 0-9 and '-', found “{name}”");
+                return Err((key, found));
+            }
         }
         for (key, command) in [
             ("test.command", &self.test),

@@ -258,8 +258,15 @@ impl Record for Fix {
 
     fn indexes(&self) -> Vec<IndexEntry> {
         let mut entries = vec![IndexEntry::new("issue", &self.issue)];
-        if self.state == FixState::Approved {
-            entries.push(IndexEntry::new("waiting", &"train"));
+        match self.state {
+            FixState::Validated => entries.push(IndexEntry::new("waiting", &"review")),
+            FixState::Approved => entries.push(IndexEntry::new("waiting", &"train")),
+            FixState::Candidate
+            | FixState::Bundled
+            | FixState::Released
+            | FixState::Effective
+            | FixState::Ineffective
+            | FixState::Rejected => {}
         }
         entries
     }

@@ -99,8 +99,35 @@ pub struct BuildOrder {
     pub at: Timestamp,
     /// Full packages of supported versions, to build deltas from: version and blob key.
     pub delta_bases: Vec<(Version, String)>,
-    /// The changelog text of this version.
+    /// What people ordered the version for; empty for a train.
     pub notes: String,
+}
+
+impl BuildOrder {
+    /// The changelog section of the version with these fixes in it: what people wrote, then a line for
+    /// each fix (the form of Keep a Changelog 1.1.0).
+    pub fn notes_with(&self, applied: &[FixId]) -> String {
+        let mut notes = self.notes.trim().to_owned();
+        let mut heading = "### Fixed\n\n";
+        for patch in self
+            .fixes
+            .iter()
+            .filter(|patch| applied.contains(&patch.fix))
+        {
+            if !heading.is_empty() && !notes.is_empty() {
+                notes.push_str("\n\n");
+            }
+            notes.push_str(heading);
+            heading = "";
+            notes.push_str(if notes.ends_with("\n\n") {
+                "- "
+            } else {
+                "\n- "
+            });
+            notes.push_str(patch.title.lines().next().unwrap_or_default());
+        }
+        notes
+    }
 }
 
 /// A fix to apply.
@@ -296,5 +323,37 @@ impl Record for Job {
 
     fn key(&self) -> String {
         self.id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_name_what_is_in_the_version_and_nothing_else() {
+        let patch = |name: &str| PatchToApply {
+            fix: name.parse().unwrap(),
+            commit: String::new(),
+            title: format!("Fix {name}"),
+        };
+        let mut order = BuildOrder {
+            bundle: "b".parse().unwrap(),
+            commit: String::new(),
+            fixes: vec![patch("a"), patch("b"), patch("c")],
+            version: Version::new(1, 0, 1),
+            at: Timestamp::UNIX_EPOCH,
+            delta_bases: vec![],
+            notes: String::new(),
+        };
+        let applied = ["a", "c"].map(|id| id.parse().unwrap());
+        let fixed = "### Fixed\n\n- Fix a\n- Fix c";
+        assert_eq!(order.notes_with(&applied), fixed);
+        "Adds taxes.".clone_into(&mut order.notes);
+        assert_eq!(
+            order.notes_with(&applied),
+            format!("Adds taxes.\n\n{fixed}")
+        );
+        assert_eq!(order.notes_with(&[]), "Adds taxes.");
     }
 }

@@ -10,6 +10,7 @@
 //! (`kintsugi-app`), and anything that knows a database or a cloud (`kintsugi-adapters-*`).
 
 pub mod alert;
+pub mod audit;
 pub mod bundle;
 pub mod channel;
 pub mod cohort;

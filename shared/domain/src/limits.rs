@@ -49,3 +49,9 @@ pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub const METADATA_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Times a commit is decided again after a conflict before the message goes back to its queue.
 pub const CONFLICT_RETRIES_MAX: u32 = 8;
+/// Longest reason that a person may give for an order, characters.
+pub const REASON_CHARS_MAX: usize = 2_000;
+/// Longest release notes that a person may order a release with, characters.
+pub const NOTES_CHARS_MAX: usize = 20_000;
+/// Most reporting keys of one project.
+pub const PROJECT_KEYS_MAX: usize = 20;

@@ -10,6 +10,7 @@ use crate::record::{IndexEntry, Kind, Record, Stored};
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The world failed, or refused a write. Refusals of the domain are not errors of a port.
@@ -499,4 +500,40 @@ pub trait Notifier: Send + Sync {
         channel: &crate::config::AlertChannel,
         alert: &crate::alert::Alert,
     ) -> Result<(), PortError>;
+}
+
+/// The ports of one home. Cloning is cheap and gives the same home.
+///
+/// Not here: the build engine, which only whoever works off jobs needs.
+#[derive(Clone)]
+pub struct Ports {
+    /// Records, counters and the outbox.
+    pub store: Arc<dyn Store>,
+    /// Queues.
+    pub queues: Arc<dyn Queues>,
+    /// Content by key.
+    pub blobs: Arc<dyn Blobs>,
+    /// Private keys.
+    pub signer: Arc<dyn Signer>,
+    /// The products' source.
+    pub forge: Arc<dyn Forge>,
+    /// Alerts to people.
+    pub notifier: Arc<dyn Notifier>,
+    /// The one clock.
+    pub clock: Arc<dyn Clock>,
+    /// The one source of chance.
+    pub ids: Arc<dyn Ids>,
+}
+
+impl Ports {
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
 }

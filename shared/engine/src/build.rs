@@ -103,7 +103,7 @@ impl<'a> Build<'a> {
         if nothing_left {
             return Ok(Err(self.nothing_left()));
         }
-        let gate = match self.test(tip(&steps, self.base))? {
+        let gate = match self.test(tip(&steps, self.base), &applied(&steps))? {
             Ok(gate) => gate,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -114,7 +114,7 @@ impl<'a> Build<'a> {
         if steps.is_empty() {
             return Ok(Err(self.test_failure(gate)));
         }
-        let without = match self.test(self.base)? {
+        let without = match self.test(self.base, &[])? {
             Ok(gate) => gate,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -135,7 +135,7 @@ impl<'a> Build<'a> {
             };
             let gate = match known.take() {
                 Some(gate) => gate,
-                None => match self.test(&step.tree)? {
+                None => match self.test(&step.tree, &with(&steps, patch))? {
                     Ok(gate) => gate,
                     Err(failure) => return Ok(Err(failure)),
                 },
@@ -174,8 +174,8 @@ impl<'a> Build<'a> {
     }
 
     /// The suite on a tree as it would be released.
-    fn test(&self, tree: &Tree) -> OrFailure<Gate> {
-        let tree = match self.dressed(tree) {
+    fn test(&self, tree: &Tree, applied: &[FixId]) -> OrFailure<Gate> {
+        let tree = match self.dressed(tree, applied) {
             Ok(tree) => tree,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -189,7 +189,7 @@ impl<'a> Build<'a> {
     }
 
     /// A tree with the version and its notes written into it.
-    fn dressed(&self, tree: &Tree) -> Result<Tree, Failure> {
+    fn dressed(&self, tree: &Tree, applied: &[FixId]) -> Result<Tree, Failure> {
         let version = self.order.version.to_string();
         let mut tree = tree.clone();
         if let Some(path) = &self.job.config.package.version_file {
@@ -200,7 +200,8 @@ impl<'a> Build<'a> {
         }
         if let Some(text) = tree.text(CHANGELOG) {
             let date = self.order.at.strftime("%Y-%m-%d").to_string();
-            let text = changelog::insert(text, &version, &date, &self.order.notes);
+            let notes = self.order.notes_with(applied);
+            let text = changelog::insert(text, &version, &date, &notes);
             tree = tree.with_text(CHANGELOG, &text).map_err(build_failure)?;
         }
         Ok(tree)
@@ -208,7 +209,7 @@ impl<'a> Build<'a> {
 
     /// Everything after the tests: build command, package, deltas, commits.
     fn finish(&mut self, steps: &[Step<'a>], bases: &Bases) -> OrFailure<(Built, Vec<Blob>)> {
-        let release = match self.dressed(tip(steps, self.base)) {
+        let release = match self.dressed(tip(steps, self.base), &applied(steps)) {
             Ok(tree) => tree,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -311,6 +312,18 @@ impl<'a> Build<'a> {
             why: format!("every fix was set aside: {}", reasons.join("; ")),
         }
     }
+}
+
+/// The fixes of some steps.
+fn applied(steps: &[Step<'_>]) -> Vec<FixId> {
+    steps.iter().map(|step| step.patch.fix.clone()).collect()
+}
+
+/// … and one more.
+fn with(steps: &[Step<'_>], patch: &PatchToApply) -> Vec<FixId> {
+    let mut fixes = applied(steps);
+    fixes.push(patch.fix.clone());
+    fixes
 }
 
 fn tip<'t>(steps: &'t [Step<'_>], base: &'t Tree) -> &'t Tree {

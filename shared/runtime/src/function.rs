@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
+use kintsugi_app::outbox;
+use kintsugi_app::stage::{Done, Stage, Wake, settle};
 use kintsugi_domain::envelope::Envelope;
-use kintsugi_domain::ports::{Clock, PortError};
+use kintsugi_domain::ports::{Clock, PortError, Ports};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::sync::Arc;
@@ -71,6 +73,20 @@ impl Function {
         }
     }
 
+    /// A function of a stage: messages and ticks become its commands, and what it commits is relayed.
+    pub fn stage<S>(stage: S, ports: Ports) -> Self
+    where
+        S: Stage<Command = Wake, Done = Done> + 'static,
+    {
+        let clock = Arc::clone(&ports.clock);
+        Self::queue(Staged(stage), clock, Outbox(ports))
+    }
+
+    /// A function of the routes of a stage.
+    pub fn routes(router: Router, ports: Ports) -> Self {
+        Self::http(router, Outbox(ports))
+    }
+
     /// Serves invocations until Lambda ends the process.
     pub(crate) async fn run(self, stage: &'static str) -> Result<(), lambda_runtime::Error> {
         let relay = self.relay;
@@ -97,6 +113,37 @@ impl Function {
                 lambda_runtime::run(service_fn(move |event| Arc::clone(&queue).invoke(event))).await
             }
         }
+    }
+}
+
+/// A stage behind its queues.
+struct Staged<S>(S);
+
+#[async_trait]
+impl<S> Handler for Staged<S>
+where
+    S: Stage<Command = Wake, Done = Done> + 'static,
+{
+    async fn message(&self, envelope: Envelope) -> Result<(), PortError> {
+        let done = settle(&self.0, &Wake::Message(Arc::new(envelope))).await?;
+        tracing::info!(stage = S::NAME, ?done, "handled");
+        Ok(())
+    }
+
+    async fn tick(&self, _tick: Tick) -> Result<(), PortError> {
+        let done = settle(&self.0, &Wake::Tick).await?;
+        tracing::info!(stage = S::NAME, ?done, "ticked");
+        Ok(())
+    }
+}
+
+/// The outbox of a home.
+struct Outbox(Ports);
+
+#[async_trait]
+impl Relay for Outbox {
+    async fn relay(&self) -> Result<(), PortError> {
+        outbox::relay(&self.0).await.map(|_| ())
     }
 }
 

@@ -22,10 +22,9 @@ use axum::Router;
 use bell::Bell;
 use engine::NoSandbox;
 use kintsugi_adapters_local::Home;
-use kintsugi_app::ports::Ports;
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::envelope::Queue;
-use kintsugi_domain::ports::{Blobs, BuildEngine, PortError};
+use kintsugi_domain::ports::{Blobs, BuildEngine, PortError, Ports};
 use kintsugi_engine::Engine;
 use kintsugi_sandbox::{Sandbox, SandboxError};
 use std::fmt;
@@ -91,7 +90,7 @@ impl LocalHome {
         let home = Home::open(&folder, settings.passphrase.as_deref())
             .await
             .map_err(|error| Error::from_open(&folder, disk_full(&folder, error)))?;
-        let ports = ports(home);
+        let ports = home.ports();
         let (engine, no_sandbox) = engine(&ports.blobs, folder.join(WORK_FOLDER)).await?;
         let worker = Arc::new(Worker::new(&ports, engine));
         let bell = Arc::new(Bell::new());
@@ -204,19 +203,6 @@ fn disk_full(folder: &Path, error: PortError) -> PortError {
 fn free_bytes(folder: &Path) -> u64 {
     let disk = rustix::fs::statvfs(folder);
     disk.map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-fn ports(home: Home) -> Ports {
-    Ports {
-        store: Arc::new(home.store),
-        queues: Arc::new(home.queues),
-        blobs: Arc::new(home.blobs),
-        signer: Arc::new(home.signer),
-        forge: Arc::new(home.forge),
-        notifier: Arc::new(home.notifier),
-        clock: Arc::new(home.clock),
-        ids: Arc::new(home.ids),
-    }
 }
 
 /// The build engine, and why it cannot work where it cannot.

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::routing::get;
 use axum::{Json, Router};
-use kintsugi_app::ports::Ports;
+use kintsugi_domain::ports::Ports;
 use serde_json::json;
 use std::io;
 use std::sync::Arc;

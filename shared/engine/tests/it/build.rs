@@ -10,7 +10,7 @@ use kintsugi_domain::ports::Blobs;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const NOTES: &str = "### Fixed\n\n- A day without sales no longer crashes.\n";
+const NOTES: &str = "Days without sales are quieter.";
 
 fn order(commit: &str, version: &str, fixes: &[(&str, &str)]) -> BuildOrder {
     BuildOrder {
@@ -129,7 +129,9 @@ async fn a_fix_becomes_a_version_with_notes_package_and_delta() {
     );
     assert_eq!(product.git(&["rev-parse", "kintsugi/release/1.0.1^"]), fix);
     let changelog = product.git(&["show", &format!("{}:CHANGELOG.md", built.commit)]);
-    let section = format!("## [Unreleased]\n\n## [1.0.1] - 2026-11-21\n\n{NOTES}\n## [1.0.0]");
+    let fixed = "### Fixed\n\n- fix: right";
+    let section =
+        format!("## [Unreleased]\n\n## [1.0.1] - 2026-11-21\n\n{NOTES}\n\n{fixed}\n\n## [1.0.0]");
     assert!(changelog.contains(&section), "{changelog}");
     let message = product.git(&["log", "-1", "--format=%an <%ae> %at%n%B", &built.commit]);
     let expected = "Kintsugi <kintsugi@localhost> 1795233600\nrelease: till 1.0.1\n\n- fix: right";

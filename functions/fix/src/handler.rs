@@ -1,0 +1,10 @@
+//! From a message to the stage's command.
+
+use kintsugi_app::fix::Fixes;
+use kintsugi_domain::ports::Ports;
+use kintsugi_runtime::Function;
+
+/// The function over its adapters.
+pub(crate) fn serve(ports: Ports) -> Function {
+    Function::stage(Fixes::new(ports.clone()), ports)
+}

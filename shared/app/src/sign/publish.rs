@@ -1,0 +1,331 @@
+//! One publication of a project's repository.
+
+use super::document::{document, listed, target_path};
+use super::metadata::{roles, signed};
+use super::{STATEMENT_LIFE, Sign, grant, is_due};
+use crate::records;
+use crate::stage::Done;
+use jiff::SignedDuration;
+use kintsugi_domain::Timestamp;
+use kintsugi_domain::channel::{ChannelDocument, Head};
+use kintsugi_domain::digest::Digest;
+use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::limits::METADATA_BYTES_MAX;
+use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::project::Project;
+use kintsugi_domain::record::Stored;
+use kintsugi_domain::release::{Release, Statement};
+use kintsugi_domain::rollout::Rollout;
+use kintsugi_trust::tuf::{
+    MetaFile, Metadata, Role, Root, Snapshot, TargetInfo, TargetPath, Targets,
+    Timestamp as TufTimestamp, file_name,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const TIMESTAMP_LIFE: SignedDuration = SignedDuration::from_hours(24);
+const SNAPSHOT_LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
+const TARGETS_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
+const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// Statements, and grants, signed anew in one publication; the rest wait for the next.
+const RENEWALS_MAX: usize = 40;
+
+/// A channel document and the text it was or will be stored as.
+struct Page {
+    document: ChannelDocument,
+    text: String,
+    is_new: bool,
+}
+
+impl Sign {
+    /// Publishes what the records say now, if that differs from what is served or something served
+    /// expires soon. The head is read first: what changes while this runs has its own message, and of
+    /// two publications at once the later one to commit looks again.
+    pub(super) async fn publish(&self, id: ProjectId) -> Result<Done, PortError> {
+        let (store, at) = (self.ports.store.as_ref(), self.ports.now());
+        let Some(project) = records::project(store, id).await? else {
+            return Ok(Done::nothing("the project does not exist"));
+        };
+        let project = project.value;
+        let mut head = self.head(id).await?;
+        let mut releases = records::all::<Release>(store, id, None).await?;
+        let mut rollouts = records::all::<Rollout>(store, id, None).await?;
+        let renewed = self.renew(&project, &mut releases, &mut rollouts).await?;
+        let releases: Vec<Release> = releases.into_iter().map(|it| it.value).collect();
+        let rollouts: Vec<Rollout> = rollouts.into_iter().map(|it| it.value).collect();
+        let pages = self
+            .pages(&project, &head.value, &releases, &rollouts)
+            .await?;
+        let changed = pages.values().any(|page| page.is_new);
+        let due = due(&head.value, at);
+        if !changed && due.is_empty() {
+            return Ok(Done::nothing("what is served is what the records say"));
+        }
+        self.claim(&mut head).await?;
+        if due.contains(&Role::Root) {
+            self.write_root(&mut head.value, id).await?;
+        }
+        let targets = changed || due.contains(&Role::Targets);
+        if targets {
+            self.write_targets(&mut head.value, &pages, &releases)
+                .await?;
+        }
+        if targets || due.contains(&Role::Snapshot) {
+            self.write_snapshot(&mut head.value).await?;
+        }
+        self.write_timestamp(&mut head.value).await?;
+        store.commit(renewed.update(&head)).await?;
+        let serials: Vec<String> = pages
+            .iter()
+            .map(|(channel, page)| format!("{channel} {}", page.document.serial))
+            .collect();
+        Ok(Done::did(format!("published {}", serials.join(", "))))
+    }
+
+    /// The head of the repository; on first use the repository is founded.
+    async fn head(&self, id: ProjectId) -> Result<Stored<Head>, PortError> {
+        let store = self.ports.store.as_ref();
+        if let Some(head) = records::get::<Head>(store, id, "head").await? {
+            return Ok(head);
+        }
+        let past = Timestamp::UNIX_EPOCH;
+        let mut head = Head {
+            project: id,
+            claimed: 0,
+            root: 0,
+            targets: 0,
+            snapshot: 0,
+            timestamp: 0,
+            timestamp_body: String::new(),
+            root_expires: past,
+            targets_expires: past,
+            snapshot_expires: past,
+            expires: past,
+            documents: BTreeMap::new(),
+        };
+        self.write_root(&mut head, id).await?;
+        store.commit(Commit::new().create(&head)).await?;
+        Ok(Stored {
+            value: head,
+            version: 1,
+        })
+    }
+
+    /// Takes the next version number for this publication alone.
+    async fn claim(&self, head: &mut Stored<Head>) -> Result<(), PortError> {
+        head.value.claimed += 1;
+        self.ports.store.commit(Commit::new().update(head)).await?;
+        head.version += 1;
+        Ok(())
+    }
+
+    /// Signs statements and grants anew that expire soon; the commit stores them.
+    async fn renew(
+        &self,
+        project: &Project,
+        releases: &mut [Stored<Release>],
+        rollouts: &mut [Stored<Rollout>],
+    ) -> Result<Commit, PortError> {
+        let mut commit = Commit::new();
+        let is_due = |statement: &Option<Statement>| {
+            let expires = statement.as_ref().map(|statement| statement.expires);
+            expires.is_some_and(|expires| is_due(expires, STATEMENT_LIFE, self.ports.now()))
+        };
+        let old = releases.iter_mut().filter(|it| is_due(&it.value.statement));
+        for release in old.take(RENEWALS_MAX) {
+            release.value.statement = Some(self.statement(project, &release.value).await?);
+            commit = commit.update(release);
+        }
+        let old = rollouts.iter_mut().filter(|it| is_due(&it.value.grant));
+        for rollout in old.take(RENEWALS_MAX) {
+            rollout.value.grant = grant(&self.ports, project, &rollout.value).await?;
+            commit = commit.update(rollout);
+        }
+        Ok(commit)
+    }
+
+    /// The documents of all channels: the stored one where it still says what the records say.
+    async fn pages(
+        &self,
+        project: &Project,
+        head: &Head,
+        releases: &[Release],
+        rollouts: &[Rollout],
+    ) -> Result<BTreeMap<String, Page>, PortError> {
+        let mut channels: BTreeSet<&str> = releases.iter().map(|it| it.channel.as_str()).collect();
+        channels.insert(&project.config.trains.channel);
+        let mut pages = BTreeMap::new();
+        for channel in channels {
+            let records = (releases, rollouts);
+            let stored = self.stored_page(head, channel).await?;
+            let page = match stored {
+                Some((served, text)) => {
+                    let same = (served.serial, served.issued_at);
+                    if document(project, channel, records, same)? == served {
+                        Page {
+                            document: served,
+                            text,
+                            is_new: false,
+                        }
+                    } else {
+                        let next = (served.serial + 1, self.ports.now());
+                        Page::new(document(project, channel, records, next)?)
+                    }
+                }
+                None => Page::new(document(project, channel, records, (1, self.ports.now()))?),
+            };
+            pages.insert(channel.to_owned(), page);
+        }
+        Ok(pages)
+    }
+
+    async fn stored_page(
+        &self,
+        head: &Head,
+        channel: &str,
+    ) -> Result<Option<(ChannelDocument, String)>, PortError> {
+        let Some((key, _)) = head.documents.get(channel) else {
+            return Ok(None);
+        };
+        let broken =
+            |why: &dyn std::fmt::Display| PortError::broken(format!("document {key}"), why);
+        let Some(content) = self.ports.blobs.get(key, METADATA_BYTES_MAX).await? else {
+            return Err(broken(&"the head names it, and it is not stored"));
+        };
+        let text = String::from_utf8(content).map_err(|error| broken(&error))?;
+        let document = serde_json::from_str(&text).map_err(|error| broken(&error))?;
+        Ok(Some((document, text)))
+    }
+
+    async fn write_root(&self, head: &mut Head, id: ProjectId) -> Result<(), PortError> {
+        head.root += 1;
+        head.root_expires = self.ports.now() + ROOT_LIFE;
+        let roles = roles(&self.ports, id).await?;
+        let root = Root::new(head.root, head.root_expires, roles);
+        self.write(id, head.root, &root).await?;
+        Ok(())
+    }
+
+    async fn write_targets(
+        &self,
+        head: &mut Head,
+        pages: &BTreeMap<String, Page>,
+        releases: &[Release],
+    ) -> Result<(), PortError> {
+        let id = head.project;
+        let mut targets = BTreeMap::new();
+        let mut list = |path: String, digest, length| {
+            let info = TargetInfo {
+                length,
+                digest,
+                custom: None,
+            };
+            let path: TargetPath = path
+                .parse()
+                .map_err(|error| PortError::broken("targets metadata", error))?;
+            let name = path.hashed_name(&digest);
+            targets.insert(path, info);
+            Ok::<_, PortError>(name)
+        };
+        for (channel, page) in pages {
+            for release in listed(releases, channel) {
+                let deltas = release.built.deltas.iter().map(|delta| &delta.artifact);
+                for artifact in deltas.chain([&release.built.full]) {
+                    list(target_path(id, artifact)?, artifact.digest, artifact.length)?;
+                }
+            }
+            let digest = Digest::of(page.text.as_bytes());
+            let path = format!("channels/{channel}.json");
+            let name = list(path, digest, page.text.len() as u64)?;
+            let key = format!("tuf/{id}/targets/{name}");
+            if page.is_new {
+                let content = page.text.clone().into_bytes();
+                self.ports.blobs.put(&key, content).await?;
+            }
+            let entry = (key, page.document.serial);
+            head.documents.insert(channel.clone(), entry);
+        }
+        head.targets = head.claimed;
+        head.targets_expires = self.ports.now() + TARGETS_LIFE;
+        let metadata = Targets {
+            version: head.targets,
+            expires: head.targets_expires,
+            targets,
+        };
+        self.write(id, head.targets, &metadata).await?;
+        Ok(())
+    }
+
+    async fn write_snapshot(&self, head: &mut Head) -> Result<(), PortError> {
+        let targets = self.meta(head.project, Role::Targets, head.targets).await?;
+        head.snapshot = head.claimed;
+        head.snapshot_expires = self.ports.now() + SNAPSHOT_LIFE;
+        let metadata = Snapshot::new(head.snapshot, head.snapshot_expires, targets);
+        self.write(head.project, head.snapshot, &metadata).await?;
+        Ok(())
+    }
+
+    /// The timestamp is no blob: it changes in place, with the head.
+    async fn write_timestamp(&self, head: &mut Head) -> Result<(), PortError> {
+        let snapshot = self
+            .meta(head.project, Role::Snapshot, head.snapshot)
+            .await?;
+        head.timestamp = head.claimed;
+        head.expires = self.ports.now() + TIMESTAMP_LIFE;
+        let metadata = TufTimestamp::new(head.timestamp, head.expires, snapshot);
+        head.timestamp_body = signed(&self.ports, head.project, &metadata).await?;
+        Ok(())
+    }
+
+    async fn meta(&self, id: ProjectId, role: Role, version: u64) -> Result<MetaFile, PortError> {
+        let key = metadata_key(id, role, version);
+        match self.ports.blobs.get(&key, METADATA_BYTES_MAX).await? {
+            Some(content) => Ok(MetaFile::of(version, &content)),
+            None => Err(PortError::broken(
+                format!("metadata {key}"),
+                "the head names it, and it is not stored",
+            )),
+        }
+    }
+
+    async fn write<T: Metadata + Sync>(
+        &self,
+        id: ProjectId,
+        version: u64,
+        metadata: &T,
+    ) -> Result<(), PortError> {
+        let text = signed(&self.ports, id, metadata).await?;
+        let key = metadata_key(id, T::ROLE, version);
+        self.ports.blobs.put(&key, text.into_bytes()).await
+    }
+}
+
+/// The blob of a version of a role's metadata.
+fn metadata_key(project: ProjectId, role: Role, version: u64) -> String {
+    format!("tuf/{project}/metadata/{}", file_name(role, version))
+}
+
+/// The roles whose metadata expires soon.
+fn due(head: &Head, now: Timestamp) -> Vec<Role> {
+    [
+        (Role::Root, head.root_expires, ROOT_LIFE),
+        (Role::Targets, head.targets_expires, TARGETS_LIFE),
+        (Role::Snapshot, head.snapshot_expires, SNAPSHOT_LIFE),
+        (Role::Timestamp, head.expires, TIMESTAMP_LIFE),
+    ]
+    .into_iter()
+    .filter(|(_, expires, life)| is_due(*expires, *life, now))
+    .map(|(role, ..)| role)
+    .collect()
+}
+
+impl Page {
+    fn new(document: ChannelDocument) -> Self {
+        Self {
+            // A document is made of strings, numbers and maps with string keys: it serialises.
+            text: serde_json::to_string(&document).unwrap_or_default(),
+            document,
+            is_new: true,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What is looked at.
+
+use super::problem::Problem;
+use super::{Actor, Answered, Asked, At, shown};
+use axum::extract::State;
+use kintsugi_app::admin::{Admin, Part, ProjectViews};
+use kintsugi_domain::bundle::Bundle;
+use kintsugi_domain::fix::Fix;
+use kintsugi_domain::id::{BundleId, FixId, IssueId, JobId, ProjectId, ReleaseId, RolloutId};
+use kintsugi_domain::issue::IssueState;
+use kintsugi_domain::release::Release;
+use kintsugi_trust::token::Token;
+use serde::Deserialize;
+
+/// Which part of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PartAsked {
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+impl From<PartAsked> for Part {
+    fn from(asked: PartAsked) -> Self {
+        Self {
+            after: asked.after,
+            limit: asked.limit,
+        }
+    }
+}
+
+/// Which issues.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IssuesAsked {
+    state: Option<IssueState>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn of<'a>(
+    admin: &'a Admin,
+    actor: &Token,
+    project: ProjectId,
+) -> Result<ProjectViews<'a>, Problem> {
+    let found = admin.views(actor)?.project(project).await?;
+    found.ok_or_else(|| Problem::missing("project.unknown", "project"))
+}
+
+pub(super) async fn projects(State(admin): State<Admin>, Actor(actor): Actor) -> Answered {
+    Ok(shown(admin.views(&actor)?.projects().await?))
+}
+
+pub(super) async fn all_parked(State(admin): State<Admin>, Actor(actor): Actor) -> Answered {
+    Ok(shown(admin.views(&actor)?.parked().await?))
+}
+
+pub(super) async fn home_audit(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    Asked(part): Asked<PartAsked>,
+) -> Answered {
+    Ok(shown(admin.views(&actor)?.audit(&part.into()).await?))
+}
+
+pub(super) async fn project(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+) -> Answered {
+    Ok(shown(of(&admin, &actor, project).await?.project()))
+}
+
+/// Things of a project that are shown whole.
+macro_rules! whole {
+    ($($name:ident),*) => {$(
+        pub(super) async fn $name(
+            State(admin): State<Admin>,
+            Actor(actor): Actor,
+            At(project): At<ProjectId>,
+        ) -> Answered {
+            Ok(shown(of(&admin, &actor, project).await?.$name().await?))
+        }
+    )*};
+}
+
+whole!(needs, parked, counters);
+
+/// Lists of a project that are shown page by page.
+macro_rules! paged {
+    ($($name:ident),*) => {$(
+        pub(super) async fn $name(
+            State(admin): State<Admin>,
+            Actor(actor): Actor,
+            At(project): At<ProjectId>,
+            Asked(part): Asked<PartAsked>,
+        ) -> Answered {
+            Ok(shown(of(&admin, &actor, project).await?.$name(&part.into()).await?))
+        }
+    )*};
+}
+
+paged!(fixes, bundles, releases, rollouts, alerts, flags, audit);
+
+pub(super) async fn issues(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+    Asked(asked): Asked<IssuesAsked>,
+) -> Answered {
+    let part = Part {
+        after: asked.after,
+        limit: asked.limit,
+    };
+    Ok(shown(
+        of(&admin, &actor, project)
+            .await?
+            .issues(asked.state, &part)
+            .await?,
+    ))
+}
+
+/// One thing of a project, by its id.
+macro_rules! one {
+    ($($name:ident, $id:ty, $code:literal, |$views:ident, $key:ident| $get:expr;)*) => {$(
+        pub(super) async fn $name(
+            State(admin): State<Admin>,
+            Actor(actor): Actor,
+            At((project, $key)): At<(ProjectId, $id)>,
+        ) -> Answered {
+            let $views = of(&admin, &actor, project).await?;
+            match $get.await? {
+                Some(found) => Ok(shown(found)),
+                None => Err(Problem::missing($code, stringify!($name))),
+            }
+        }
+    )*};
+}
+
+one! {
+    issue, IssueId, "issue.unknown", |views, id| views.issue(&id);
+    fix, FixId, "fix.unknown", |views, id| views.get::<Fix>(id.as_str());
+    bundle, BundleId, "bundle.unknown", |views, id| views.get::<Bundle>(id.as_str());
+    release, ReleaseId, "release.unknown", |views, id| views.get::<Release>(id.as_str());
+    rollout, RolloutId, "rollout.unknown", |views, id| views.rollout(&id);
+    job, JobId, "job.unknown", |views, id| views.job(&id);
+}

@@ -1,0 +1,87 @@
+//! What all routes have around them: problems for unknown routes and methods, headers that keep
+//! browsers from guessing, a name for each request in the log.
+
+use crate::problem::Problem;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use kintsugi_domain::ports::Ids;
+use std::sync::Arc;
+use tracing::Instrument as _;
+
+/// Names a request in the log and in the answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Digits of a request's name.
+const REQUEST_ID_DIGITS: usize = 16;
+
+/// Set where the route says nothing of its own.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+];
+
+/// Finishes a router: nothing may be merged into it afterwards.
+pub(crate) fn dress(router: Router) -> Router {
+    router
+        .fallback(no_route)
+        .layer(middleware::map_response(with_headers))
+}
+
+/// The routes of a stage: a request runs in a span that names the stage and the request. To be called
+/// when all routes of the stage are there, and before any other layer.
+pub(crate) fn staged(router: Router, stage: &'static str, ids: &Arc<dyn Ids>) -> Router {
+    let ids = Arc::clone(ids);
+    router
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            let id = ids.fresh().short(REQUEST_ID_DIGITS);
+            in_span(stage, id, request, next)
+        }))
+}
+
+/// 405, for routes that belong to no stage too.
+pub(crate) async fn no_method() -> Problem {
+    let detail = "this address does not take that method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method.unknown", detail)
+}
+
+async fn no_route() -> Problem {
+    Problem::not_found("route.unknown", "there is nothing at this address")
+}
+
+async fn in_span(stage: &'static str, id: String, request: Request, next: Next) -> Response {
+    let span = tracing::info_span!(
+        "request",
+        stage,
+        request.id = %id,
+        method = %request.method(),
+    );
+    async move {
+        let mut response = next.run(request).await;
+        tracing::debug!(status = response.status().as_u16(), "request answered");
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+async fn with_headers(response: Response) -> Response {
+    let mut response = response.into_response();
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,12 @@
+#![expect(clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::indexing_slicing, reason = "test code")]
+//! The routes over memory ports, as a client sees them.
+
+mod edges;
+mod flags;
+mod home;
+mod ingest;
+mod outcomes;
+mod repository;
+mod updates;
