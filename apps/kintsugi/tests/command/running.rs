@@ -39,10 +39,11 @@ fn it_says_where_it_is_answers_and_stops_cleanly() {
         let event = home.event("home").clone();
         let shown = fs::canonicalize(&data).unwrap();
         assert_eq!(event["data"], shown.to_str().unwrap());
-        assert_eq!(
-            event["console"],
-            format!("http://{}/console/", home.address())
-        );
+        let console = event["console"].as_str().unwrap();
+        let path = console.strip_prefix(&home.url()).unwrap();
+        assert!(path.starts_with("/console/?token="), "{console}");
+        let answer = home.get(path);
+        assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
         let dsn = home.event("project")["dsn"].as_str().unwrap().to_owned();
         assert!(dsn.ends_with(&format!("@{}/1", home.address())), "{dsn}");
         let answer = home.get("/health");
@@ -73,6 +74,32 @@ fn a_project_keeps_its_key_over_starts_and_kills() {
     }
     keys.dedup();
     assert_eq!(keys.len(), 1, "{keys:?}");
+}
+
+#[test]
+fn each_product_is_a_project_with_a_key_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, product) = (folder.path().join("home"), folder.path().join("product"));
+    endless(&product);
+    let (one, two) = (sample(), product);
+    let projects = [
+        "--project",
+        one.to_str().unwrap(),
+        "--project",
+        two.to_str().unwrap(),
+    ];
+    for more in [&projects[..], &projects[2..], &[]] {
+        let home = Running::start(&data, more);
+        let shown = home
+            .events
+            .iter()
+            .filter(|event| event["event"] == "project");
+        let shown: Vec<_> = shown
+            .map(|it| (it["project"].as_u64(), it["name"].as_str()))
+            .collect();
+        assert_eq!(shown, [(Some(1), Some("till")), (Some(2), Some("endless"))]);
+        assert!(home.signal(Signal::TERM).0.success());
+    }
 }
 
 #[test]

@@ -103,8 +103,13 @@ impl Running {
 
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
+        self.url().strip_prefix("http://").unwrap().to_owned()
+    }
+
+    /// The same as a URL without a path.
+    pub(crate) fn url(&self) -> String {
         let address = self.event("home")["address"].as_str().unwrap();
-        address.strip_prefix("http://").unwrap().to_owned()
+        address.to_owned()
     }
 
     /// Sends a GET and returns the whole response.
