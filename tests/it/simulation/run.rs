@@ -144,8 +144,9 @@ impl Run {
             for line in self.mirror.see(&commit)? {
                 self.tell(line);
             }
+            self.watcher.look(&self.world, &self.mirror)?;
         }
-        self.watcher.look(&self.world, &self.mirror)
+        Ok(())
     }
 
     /// One step of the scheduler.

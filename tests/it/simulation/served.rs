@@ -53,6 +53,23 @@ impl Watcher {
             return Ok(());
         };
         let now = world.now();
+        if world.signs() && !self.refresh(world, head, now)? {
+            return Ok(());
+        }
+        self.seen = head.timestamp;
+        let Some(document) = document(world, head, self.trusted.as_ref())? else {
+            return Ok(());
+        };
+        self.check(mirror, &document, now)?;
+        let is_new = self.documents.last().is_none_or(|last| **last != document);
+        if is_new {
+            self.documents.push(Rc::new(document));
+        }
+        Ok(())
+    }
+
+    /// Takes the metadata that is served, as every updater does. False where it expired before it was served.
+    fn refresh(&mut self, world: &World, head: &Head, now: Timestamp) -> Check<bool> {
         let mut trusted = match self.trusted.take() {
             Some(trusted) => trusted,
             None => Trusted::new(&metadata(world, "1.root.json")?)
@@ -63,27 +80,14 @@ impl Watcher {
             let taken = trusted.update_root(&next);
             taken.or_else(|error| refused("the next root", error))?;
         }
-        match refresh(world, head, &mut trusted, now) {
-            Ok(()) => {}
-            // Signed long before it was committed.
-            Err(Refresh::Expired) => {
-                self.trusted = Some(trusted);
-                return Ok(());
-            }
-            Err(Refresh::Wrong(error)) => return Err(error),
-        }
-        self.seen = head.timestamp;
-        let document = document(world, head, &trusted)?;
+        let taken = refresh(world, head, &mut trusted, now);
         self.trusted = Some(trusted);
-        let Some(document) = document else {
-            return Ok(());
-        };
-        self.check(mirror, &document, now)?;
-        let is_new = self.documents.last().is_none_or(|last| **last != document);
-        if is_new {
-            self.documents.push(Rc::new(document));
+        match taken {
+            Ok(()) => Ok(true),
+            // Signed long before it was committed.
+            Err(Refresh::Expired) => Ok(false),
+            Err(Refresh::Wrong(error)) => Err(error),
         }
-        Ok(())
     }
 
     fn check(&mut self, mirror: &Mirror, document: &ChannelDocument, now: Timestamp) -> Check {
@@ -120,7 +124,12 @@ impl Watcher {
                 || format!("version {version} is {state:?}"),
             )?;
             for package in &listed.packages {
-                self.check_statement(document, version, package, now)?;
+                must(!package.statement.is_empty(), VERIFIES, || {
+                    format!("version {version} has no statement")
+                })?;
+                if self.trusted.is_some() {
+                    self.check_statement(document, version, package, now)?;
+                }
             }
         }
         for grant in &document.grants {
@@ -158,8 +167,12 @@ impl Watcher {
 
     /// Whether a device may take this way down.
     pub(super) fn check_grant(&mut self, grant: &Grant, now: Timestamp) -> Check {
-        if !self.checked.insert(grant.statement.clone()) {
-            return Ok(());
+        if self.trusted.is_none() || !self.checked.insert(grant.statement.clone()) {
+            return must(
+                !grant.statement.is_empty(),
+                "never a downgrade without a signed rollback",
+                || format!("{} to {}", grant.from, grant.to),
+            );
         }
         let expected = RollbackExpectation {
             project: PROJECT,
@@ -222,10 +235,25 @@ fn refresh(
 }
 
 /// The document that the repository names; every file it lists must be stored.
-fn document(world: &World, head: &Head, trusted: &Trusted) -> Check<Option<ChannelDocument>> {
+fn document(
+    world: &World,
+    head: &Head,
+    trusted: Option<&Trusted>,
+) -> Check<Option<ChannelDocument>> {
     let Some((key, serial)) = head.documents.get(CHANNEL) else {
         return Ok(None);
     };
+    if let Some(trusted) = trusted {
+        check_targets(world, key, trusted)?;
+    }
+    let content = blob(world, key)?;
+    let document: ChannelDocument =
+        serde_json::from_slice(&content).or_else(|error| refused(key, error))?;
+    must(document.serial == *serial, VERIFIES, || key.clone())?;
+    Ok(Some(document))
+}
+
+fn check_targets(world: &World, key: &str, trusted: &Trusted) -> Check {
     for (path, info) in trusted.targets().into_iter().flat_map(|it| &it.targets) {
         let name = path.hashed_name(&info.digest);
         let length = at_once(world.blobs.length(&format!("tuf/{PROJECT}/targets/{name}")));
@@ -236,13 +264,8 @@ fn document(world: &World, head: &Head, trusted: &Trusted) -> Check<Option<Chann
     let path: TargetPath = format!("channels/{CHANNEL}.json").parse().unwrap();
     let name = trusted.target_name(&path).unwrap_or_default();
     must(
-        *key == format!("tuf/{PROJECT}/targets/{name}"),
+        key == format!("tuf/{PROJECT}/targets/{name}"),
         VERIFIES,
         || format!("the head names {key}, the targets name {name}"),
-    )?;
-    let content = blob(world, key)?;
-    let document: ChannelDocument =
-        serde_json::from_slice(&content).or_else(|error| refused(key, error))?;
-    must(document.serial == *serial, VERIFIES, || key.clone())?;
-    Ok(Some(document))
+    )
 }
