@@ -5,7 +5,6 @@ use super::observed::{Observed, Sabotage};
 use super::random::percent_of;
 use async_trait::async_trait;
 use kintsugi_app::ingest::{Done as Ingested, Ingest, Request};
-use kintsugi_app::ports::Ports;
 use kintsugi_app::stage::Stage;
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::Timestamp;
@@ -13,6 +12,7 @@ use kintsugi_domain::config::Config;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::id::{EventId, ProjectId};
+use kintsugi_domain::ports::Ports;
 use kintsugi_domain::ports::{
     Blobs, BuildEngine, Clock, Commit, Forge, KeyName, Notifier, PortError, Queues, Signer, Store,
 };
