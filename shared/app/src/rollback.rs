@@ -149,12 +149,27 @@ impl Rollback {
         for id in &release.issues {
             let mut issue: Stored<Issue> =
                 records::need(store, release.project, id.as_str()).await?;
-            if issue.value.state == IssueState::Released
-                && issue
-                    .value
-                    .step(IssueMove::GiveUp, at, Self::NAME, why)
-                    .is_ok()
-            {
+            // One that came back meanwhile is fixed, or will be, by another release.
+            if issue.value.fixed_in.as_ref() != Some(&release.version) {
+                continue;
+            }
+            let moves: &[IssueMove] = match issue.value.state {
+                IssueState::Released => &[IssueMove::GiveUp],
+                IssueState::Resolved => &[IssueMove::Recur, IssueMove::GiveUp],
+                IssueState::New
+                | IssueState::Triaged
+                | IssueState::Diagnosed
+                | IssueState::Fixing
+                | IssueState::Fixed
+                | IssueState::Regressed
+                | IssueState::Escalating
+                | IssueState::Muted
+                | IssueState::NeedsHuman => continue,
+            };
+            let stepped = moves
+                .iter()
+                .all(|event| issue.value.step(*event, at, Self::NAME, why).is_ok());
+            if stepped {
                 commit = commit.update(&issue);
             }
         }
