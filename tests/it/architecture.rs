@@ -4,6 +4,7 @@
 //! them to the repository as it is.
 
 mod facts;
+mod features;
 mod made_up;
 mod rules;
 mod table;
