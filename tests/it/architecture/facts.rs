@@ -98,9 +98,9 @@ pub(super) fn folders() -> BTreeMap<String, String> {
     members().into_iter().map(folder).collect()
 }
 
-/// The text of the feature ledger.
-pub(super) fn ledger() -> String {
-    fs::read_to_string(root().join("docs/features.md")).unwrap()
+/// The text of a document.
+pub(super) fn document(name: &str) -> String {
+    fs::read_to_string(root().join("docs").join(name)).unwrap()
 }
 
 pub(super) fn functions() -> Vec<Function> {
