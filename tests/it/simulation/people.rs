@@ -259,7 +259,7 @@ impl People {
 
     fn call_back(&mut self, world: &World, mirror: &Mirror, random: &mut Random) -> String {
         let rollouts: Vec<_> = mirror.rollouts.values().collect();
-        let Some(rollout) = random.pick(&rollouts).filter(|_| random.chance(30)) else {
+        let Some(rollout) = random.pick(&rollouts).filter(|_| random.chance(40)) else {
             return "calls nothing back".to_owned();
         };
         let line = format!("calls version {} back", rollout.version);

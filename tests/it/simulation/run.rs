@@ -7,7 +7,7 @@ use super::people::People;
 use super::random::Random;
 use super::rest;
 use super::served::Watcher;
-use super::world::{Ended, Process, World};
+use super::world::{Ended, Process, World, at_once};
 use kintsugi_app::ingest::Done as Ingested;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::Queue;
@@ -164,12 +164,12 @@ impl Run {
                 self.tell(line);
                 Ok(())
             }
-            88..92 => {
+            88..90 => {
                 let line = self.fleet.arrive(&self.world, &mut self.random);
                 self.tell(line);
                 Ok(())
             }
-            92..96 => {
+            90..96 => {
                 let line = self.people.act(&self.world, &self.mirror, &mut self.random);
                 self.tell(line);
                 Ok(())
@@ -212,7 +212,7 @@ impl Run {
             _ => {
                 let waiting: Vec<Queue> = Queue::ALL
                     .into_iter()
-                    .filter(|queue| !self.world.queues.waiting(*queue).is_empty())
+                    .filter(|queue| at_once(self.world.queues.depth(*queue)).unwrap() > 0)
                     .collect();
                 let Some(queue) = self.random.pick(&waiting).copied() else {
                     return Ok(());
@@ -317,7 +317,7 @@ impl Run {
     /// Only what failed for a time may be set aside; people send it again.
     fn check_parked(&self) -> Check {
         for queue in Queue::ALL {
-            let parked = super::world::at_once(self.world.queues.parked(queue)).unwrap();
+            let parked = at_once(self.world.queues.parked(queue)).unwrap();
             for message in parked {
                 let passes = message.cause.contains("crash") || message.cause.contains("this once");
                 super::mirror::must(
