@@ -54,6 +54,11 @@ fn sample() -> &'static Value {
             .and_then(Value::as_array_mut)
             .unwrap();
         frames.drain(..frames.len() - 2);
+        for frame in frames.iter_mut().filter_map(Value::as_object_mut) {
+            for name in ["vars", "pre_context", "post_context"] {
+                frame.remove(name);
+            }
+        }
         event
     })
 }
@@ -63,7 +68,7 @@ impl People {
     pub(super) fn new(seed: u64, random: &mut Random) -> Self {
         Self {
             errors: random.between(1, ERRORS.len()),
-            busy: percent_of(seed, &["busy"]) < 40,
+            busy: percent_of(seed, &["busy"]) < 50,
             acts: 0,
             requests: Vec::new(),
         }

@@ -105,7 +105,7 @@ pub(super) fn run(seed: u64, sabotage: Sabotage, shown: bool) -> Result<Summary,
 
 impl Run {
     fn go(&mut self) -> Check {
-        let steps = self.random.between(300, 900);
+        let steps = self.random.between(250, 750);
         for _ in 0..steps {
             self.step += 1;
             self.act()?;
@@ -208,7 +208,7 @@ impl Run {
         }
         let process = match self.random.below(20) {
             0 | 1 => self.world.tick(),
-            2..=4 => self.report(),
+            2 | 3 => self.report(),
             _ => {
                 let waiting: Vec<Queue> = Queue::ALL
                     .into_iter()
