@@ -352,14 +352,16 @@ impl Mirror {
 
 /// A message in a few words.
 fn brief(message: &Message) -> String {
-    match message {
-        Message::Reported { events } => format!("Reported, {} events", events.len()),
-        Message::Install { outcome } => format!(
+    if let Message::Reported { events } = message {
+        return format!("Reported, {} events", events.len());
+    }
+    if let Message::Install { outcome } = message {
+        return format!(
             "Install {} {} {:?} {:?}",
             outcome.device, outcome.version, outcome.arm, outcome.progress
-        ),
-        message => format!("{message:?}"),
+        );
     }
+    format!("{message:?}")
 }
 
 fn fields_of(outcome: &Outcome) -> (&'static str, Option<&'static str>) {

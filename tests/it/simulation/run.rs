@@ -154,9 +154,18 @@ impl Run {
         match self.random.below(100) {
             0..40 => self.go_on(),
             40..62 => self.start(),
-            62..66 => self.kill(),
-            66..71 => self.advance(),
-            71..75 => self.duplicate(),
+            62..66 => {
+                self.kill();
+                Ok(())
+            }
+            66..71 => {
+                self.advance();
+                Ok(())
+            }
+            71..75 => {
+                self.duplicate();
+                Ok(())
+            }
             75..88 => {
                 let line = self
                     .fleet
@@ -257,7 +266,7 @@ impl Run {
     }
 
     /// Some process dies between two effects.
-    fn kill(&mut self) -> Check {
+    fn kill(&mut self) {
         if !self.processes.is_empty() {
             let place = self.random.below(self.processes.len());
             let process = self.processes.swap_remove(place);
@@ -268,14 +277,12 @@ impl Run {
             );
             self.tell(line);
         }
-        Ok(())
     }
 
-    fn advance(&mut self) -> Check {
+    fn advance(&mut self) {
         const SECONDS: [u64; 9] = [1, 5, 60, 200, 700, 1_000, 4_000, 10_000, 50_000];
         let seconds = self.random.pick(&SECONDS).copied().unwrap_or(1);
         self.pass(seconds);
-        Ok(())
     }
 
     /// Time passes.
@@ -284,13 +291,12 @@ impl Run {
         self.tell(format!("{seconds} s pass, it is {}", self.world.now()));
     }
 
-    fn duplicate(&mut self) -> Check {
+    fn duplicate(&mut self) {
         if let Some(envelope) = self.random.pick(&self.mirror.messages) {
             let line = format!("a second {} on {}", envelope.id, envelope.queue());
             self.world.queues.duplicate(envelope);
             self.tell(line);
         }
-        Ok(())
     }
 
     /// A process goes on to its end, and what it did is checked.
