@@ -15,14 +15,9 @@ use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::id::RolloutId;
 use kintsugi_domain::issue::{Issue, IssueMove, IssueState};
-<<<<<<< HEAD
 use kintsugi_domain::ports::{Commit, PortError, Ports};
-use kintsugi_domain::record::Stored;
-=======
-use kintsugi_domain::ports::{Commit, PortError};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Stored};
->>>>>>> sim
 use kintsugi_domain::release::{Release, ReleaseMove, ReleaseState};
 use kintsugi_domain::rollout::{Rollout, RolloutMove, RolloutState};
 
