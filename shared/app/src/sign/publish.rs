@@ -17,8 +17,8 @@ use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, Statement};
 use kintsugi_domain::rollout::Rollout;
 use kintsugi_trust::tuf::{
-    MetaFile, Metadata, Role, Root, Snapshot, TargetInfo, TargetPath, Targets,
-    Timestamp as TufTimestamp, file_name,
+    MetaFile, Metadata, ROOT_BYTES_MAX, Role, Root, Snapshot, TargetInfo, TargetPath, Targets,
+    Timestamp as TufTimestamp, Trusted, file_name,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -197,13 +197,21 @@ impl Sign {
         Ok(Some((document, text)))
     }
 
+    /// Roots are numbered without gaps, so a root that a publication wrote before it was cut off is
+    /// taken as it is: what was stored under a name never changes.
     async fn write_root(&self, head: &mut Head, id: ProjectId) -> Result<(), PortError> {
         head.root += 1;
+        let key = metadata_key(id, Role::Root, head.root);
+        if let Some(text) = self.ports.blobs.get(&key, ROOT_BYTES_MAX).await? {
+            let root = Trusted::new(&text)
+                .map_err(|error| PortError::broken(format!("metadata {key}"), error))?;
+            head.root_expires = root.root().expires;
+            return Ok(());
+        }
         head.root_expires = self.ports.now() + ROOT_LIFE;
         let roles = roles(&self.ports, id).await?;
         let root = Root::new(head.root, head.root_expires, roles);
-        self.write(id, head.root, &root).await?;
-        Ok(())
+        self.write(id, head.root, &root).await
     }
 
     async fn write_targets(
