@@ -142,7 +142,7 @@ impl Fleet {
                     device.version = version.clone();
                     return Ok(format!("{} goes back to {version}", device.id));
                 }
-                self.install(place, world, random, version, enrolment)
+                Ok(self.install(place, world, random, &version, enrolment))
             }
             Decision::Stay {
                 enrolment: Some((rollout, version, Arm::Control)),
@@ -171,18 +171,18 @@ impl Fleet {
         place: usize,
         world: &World,
         random: &mut Random,
-        version: Version,
+        version: &Version,
         enrolment: Option<(RolloutId, Arm)>,
-    ) -> Check<String> {
+    ) -> String {
         let Some(device) = self.devices.get_mut(place) else {
-            return Ok("no device".to_owned());
+            return "no device".to_owned();
         };
         let id = device.id.clone();
-        if device.broken.contains(&version) && random.chance(90) {
-            return Ok(format!("{id} does not try {version} again"));
+        if device.broken.contains(version) && random.chance(90) {
+            return format!("{id} does not try {version} again");
         }
         let draw = percent_of(world.seed, &["install", id.as_str(), &version.to_string()]);
-        let fails = draw < failing_percent(world.seed, &version) || random.chance(1);
+        let fails = draw < failing_percent(world.seed, version) || random.chance(1);
         let dies = random.chance(if fails { 20 } else { 1 });
         if !fails && !dies {
             device.version = version.clone();
@@ -190,7 +190,7 @@ impl Fleet {
             device.broken.insert(version.clone());
         }
         let Some(enrolment) = enrolment else {
-            return Ok(format!("{id} installs {version}, compared with nothing"));
+            return format!("{id} installs {version}, compared with nothing");
         };
         device.reported.insert(enrolment.clone());
         let tell = |progress| outcome(world, &id, enrolment.clone(), version.clone(), progress);
@@ -199,13 +199,13 @@ impl Fleet {
             self.report(world, random, started);
         }
         if dies {
-            return Ok(format!("{id} dies installing {version}"));
+            return format!("{id} dies installing {version}");
         }
         let progress = if fails { failed() } else { Progress::Healthy };
         let line = format!("{id} installs {version}: {progress:?}");
         let ended = tell(progress);
         self.report(world, random, ended);
-        Ok(line)
+        line
     }
 
     /// Sends a report now, later, or twice.

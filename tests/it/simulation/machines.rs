@@ -98,13 +98,11 @@ pub(super) fn check<T: Machine>(old: Option<&T>, new: &T) -> Check<String> {
         let next = T::after(state)
             .into_iter()
             .find(|next| word == format!("{next:?}"));
-        match next {
-            Some(next) => state = next,
-            None => {
-                let detail = format!("{}: {path}, then “{}”", name(), step.what);
-                return violated("no transition outside the state machines", detail);
-            }
-        }
+        let Some(next) = next else {
+            let detail = format!("{}: {path}, then “{}”", name(), step.what);
+            return violated("no transition outside the state machines", detail);
+        };
+        state = next;
         path = format!("{path} → {state:?}");
     }
     if state != new.state() {

@@ -5,6 +5,7 @@ use kintsugi_domain::alert::Alert;
 use kintsugi_domain::bundle::{Bundle, BundleState};
 use kintsugi_domain::channel::Head;
 use kintsugi_domain::cohort::Arm;
+use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::{Fix, FixState};
 use kintsugi_domain::guard::tally_counter;
@@ -60,7 +61,7 @@ pub(super) struct Mirror {
     pub(super) alerts: BTreeMap<String, Alert>,
     pub(super) head: Option<Head>,
     /// Every message that was ever handed on.
-    pub(super) messages: Vec<kintsugi_domain::envelope::Envelope>,
+    pub(super) messages: Vec<Envelope>,
     counters: BTreeMap<String, BTreeMap<String, i64>>,
     /// Commits that changed more than the head.
     pub(super) commits: usize,
@@ -99,17 +100,22 @@ impl Mirror {
             *fields.entry(add.field.clone()).or_default() += add.by;
         }
         for envelope in &commit.messages {
-            let text = format!("{:?}", envelope.message);
-            let text: String = text.chars().take(120).collect();
+            let text = brief(&envelope.message);
             trace.push(format!("hands on {} {text}", envelope.id));
         }
         self.messages.extend(commit.messages.iter().cloned());
         let only_head = commit.writes.iter().all(|it| it.key.kind == Kind::Head);
         self.commits += usize::from(!only_head || !commit.messages.is_empty());
-        self.check_issues()?;
-        self.check_bundles()?;
-        self.check_releases()?;
-        self.check_rollouts()?;
+        let touched: BTreeSet<Kind> = commit.writes.iter().map(|it| it.key.kind).collect();
+        let touches = |kinds: &[Kind]| kinds.iter().any(|kind| touched.contains(kind));
+        if touches(&[Kind::Event, Kind::Issue, Kind::Fix]) {
+            self.check_issues()?;
+        }
+        if touches(&[Kind::Bundle, Kind::Fix, Kind::Release, Kind::Rollout]) {
+            self.check_bundles()?;
+            self.check_releases()?;
+            self.check_rollouts()?;
+        }
         self.check_tallies(commit)?;
         Ok(trace)
     }
@@ -342,6 +348,20 @@ impl Mirror {
         let counter = tally_counter(&rollout.id);
         self.counters.get(&counter).cloned().unwrap_or_default()
     }
+}
+
+/// A message in a few words.
+fn brief(message: &Message) -> String {
+    if let Message::Reported { events } = message {
+        return format!("Reported, {} events", events.len());
+    }
+    if let Message::Install { outcome } = message {
+        return format!(
+            "Install {} {} {:?} {:?}",
+            outcome.device, outcome.version, outcome.arm, outcome.progress
+        );
+    }
+    format!("{message:?}")
 }
 
 fn fields_of(outcome: &Outcome) -> (&'static str, Option<&'static str>) {

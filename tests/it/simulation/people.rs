@@ -54,6 +54,11 @@ fn sample() -> &'static Value {
             .and_then(Value::as_array_mut)
             .unwrap();
         frames.drain(..frames.len() - 2);
+        for frame in frames.iter_mut().filter_map(Value::as_object_mut) {
+            for name in ["vars", "pre_context", "post_context"] {
+                frame.remove(name);
+            }
+        }
         event
     })
 }
@@ -63,7 +68,7 @@ impl People {
     pub(super) fn new(seed: u64, random: &mut Random) -> Self {
         Self {
             errors: random.between(1, ERRORS.len()),
-            busy: percent_of(seed, &["busy"]) < 40,
+            busy: percent_of(seed, &["busy"]) < 50,
             acts: 0,
             requests: Vec::new(),
         }
@@ -259,7 +264,7 @@ impl People {
 
     fn call_back(&mut self, world: &World, mirror: &Mirror, random: &mut Random) -> String {
         let rollouts: Vec<_> = mirror.rollouts.values().collect();
-        let Some(rollout) = random.pick(&rollouts).filter(|_| random.chance(30)) else {
+        let Some(rollout) = random.pick(&rollouts).filter(|_| random.chance(40)) else {
             return "calls nothing back".to_owned();
         };
         let line = format!("calls version {} back", rollout.version);

@@ -127,11 +127,13 @@ fn check_issues(run: &Run) -> Check {
             .as_ref()
             .and_then(|fix| mirror.fixes.get(fix.as_str()));
         let rests = match issue.state {
-            IssueState::Resolved | IssueState::NeedsHuman | IssueState::Muted => true,
+            // Where its rollout is held is checked there.
+            IssueState::Released
+            | IssueState::Resolved
+            | IssueState::NeedsHuman
+            | IssueState::Muted => true,
             // Its train has not come: nothing but time is waited for.
             IssueState::Fixed => fix.is_some_and(|fix| fix.state == FixState::Approved),
-            // Its rollout is held, which is checked there.
-            IssueState::Released => true,
             IssueState::New
             | IssueState::Triaged
             | IssueState::Diagnosed

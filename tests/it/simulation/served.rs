@@ -1,6 +1,6 @@
 //! What is served, seen by a client that saw everything that was served before.
 
-use super::mirror::{Check, Mirror, must, violated};
+use super::mirror::{Check, Mirror, Violation, must, violated};
 use super::world::{CHANNEL, PROJECT, World, at_once};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::channel::{ChannelDocument, Grant, Head};
@@ -197,7 +197,7 @@ impl Watcher {
 /// Why a refresh did not come to its end.
 enum Refresh {
     Expired,
-    Wrong(super::mirror::Violation),
+    Wrong(Violation),
 }
 
 fn refresh(
@@ -206,12 +206,14 @@ fn refresh(
     trusted: &mut Trusted,
     now: Timestamp,
 ) -> Result<(), Refresh> {
-    let wrong = |what: &str, error: TufError| match error {
-        TufError::Expired { .. } => Refresh::Expired,
-        error => match refused::<()>(what, error) {
-            Ok(()) => Refresh::Expired,
-            Err(violation) => Refresh::Wrong(violation),
-        },
+    let wrong = |what: &str, error: TufError| {
+        if let TufError::Expired { .. } = error {
+            return Refresh::Expired;
+        }
+        Refresh::Wrong(Violation {
+            invariant: VERIFIES,
+            detail: format!("{what}: {error}"),
+        })
     };
     let timestamp = head.timestamp_body.as_bytes();
     trusted

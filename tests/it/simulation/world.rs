@@ -67,7 +67,7 @@ pub(super) struct World {
 }
 
 /// Every so many seeds sign and verify for real.
-const REAL_EVERY: u64 = 5;
+const REAL_EVERY: u64 = 10;
 
 /// Keys are the same in every run, and derived once.
 fn signer() -> MemorySigner {
