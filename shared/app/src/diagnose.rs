@@ -80,7 +80,10 @@ impl Diagnose {
             },
         };
         let message = Message::FindFix { issue: id.clone() };
-        let envelope = Envelope::new(cause.id.to_string(), cause.project, message);
+        // Named by this decision, not by the message: an old message that comes again after the issue
+        // came back must be able to hand on anew.
+        let decision = format!("issue/{id}@{}", issue.version);
+        let envelope = Envelope::new(decision, cause.project, message);
         let commit = Commit::new()
             .update(&issue)
             .update(&diagnosis)
@@ -125,7 +128,7 @@ impl Diagnose {
             cause.project,
             Urgency::Warning,
             "issue.needs_human",
-            &format!("{}@{}", issue.value.id, cause.id),
+            &format!("{}@{}", issue.value.id, issue.version),
             format!("“{}” needs a person: {why}", issue.value.title),
             at,
         );

@@ -16,7 +16,7 @@ use kintsugi_domain::config::{Approval, Config};
 use kintsugi_domain::diagnosis::Diagnosis;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::FiledEvent;
-use kintsugi_domain::fix::{Fix, FixMove, Verdict, choose};
+use kintsugi_domain::fix::{Fix, FixMove, FixState, Verdict, choose};
 use kintsugi_domain::id::{FixId, IssueId, JobId};
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::job::{
@@ -72,9 +72,11 @@ impl Fixes {
         let job = Job::order(cause.project, repository, order, config, at);
         let why = format!("search {}", job.id);
         step!(issue.value, IssueMove::StartFix, at, Self::NAME, why);
-        let commit = self
-            .order(cause, Commit::new().update(&issue), &job)
-            .await?;
+        // Named by this decision, not by the message: an old message that comes again after the issue
+        // came back must be able to hand on anew.
+        let decision = format!("issue/{id}@{}", issue.version);
+        let commit = Commit::new().update(&issue);
+        let commit = self.order(&decision, commit, &job).await?;
         store.commit(commit).await?;
         Ok(Done::did(format!(
             "ordered search {} for issue {id}",
@@ -84,15 +86,10 @@ impl Fixes {
 
     /// Adds a job to a commit. The same order as before is the same job: if it is done, its answer is
     /// judged again.
-    async fn order(
-        &self,
-        cause: &Envelope,
-        commit: Commit,
-        job: &Job,
-    ) -> Result<Commit, PortError> {
+    async fn order(&self, decision: &str, commit: Commit, job: &Job) -> Result<Commit, PortError> {
         let store = self.ports.store.as_ref();
-        let known = records::get::<Job>(store, cause.project, job.id.as_str()).await?;
-        let send = |message| Envelope::new(cause.id.to_string(), cause.project, message);
+        let known = records::get::<Job>(store, job.project, job.id.as_str()).await?;
+        let send = |message| Envelope::new(decision, job.project, message);
         let run = || Message::RunJob {
             job: job.id.clone(),
         };
@@ -117,6 +114,13 @@ impl Fixes {
             records::need(store, cause.project, order.issue.as_str()).await?;
         if let Err(refused) = issue.value.state.next(IssueMove::Prove) {
             return Ok(refused.into());
+        }
+        let diagnosis: Stored<Diagnosis> =
+            records::need(store, cause.project, order.issue.as_str()).await?;
+        if order.event.id != issue.value.sample || order.commit != diagnosis.value.commit {
+            return Ok(Done::nothing(
+                "the issue came back since, and has another search",
+            ));
         }
         match choose(report) {
             Verdict::None { why } => {
@@ -228,6 +232,10 @@ impl Fixes {
                 .await?;
             return Ok(Done::did(format!("fix {id} is approved")));
         }
+        // The build that is under way has it in: from here on only its release can be called back.
+        if fix.value.state == FixState::Bundled {
+            return Ok(Done::nothing("the fix is on its train"));
+        }
         step!(fix.value, FixMove::Reject, at, by, "refused by a person");
         let mut commit = Commit::new().update(&fix);
         let mut issue: Stored<Issue> =
@@ -249,7 +257,7 @@ impl Fixes {
         let at = self.ports.now();
         step!(issue.value, IssueMove::GiveUp, at, Self::NAME, why);
         let text = format!("“{}” needs a person: {why}", issue.value.title);
-        let subject = format!("{}@{}", issue.value.id, cause.id);
+        let subject = format!("{}@{}", issue.value.id, issue.version);
         let code = "issue.needs_human";
         let alert = Alert::new(cause.project, Urgency::Warning, code, &subject, text, at);
         let commit = Commit::new().update(&issue);
