@@ -32,8 +32,7 @@ impl Diagnose {
 
     async fn diagnose(&self, cause: &Envelope, id: &IssueId) -> Result<Done, PortError> {
         let (store, at) = (self.ports.store.as_ref(), self.ports.now());
-        let Some(mut issue) = records::get::<Issue>(store, cause.project, id.as_str()).await?
-        else {
+        let Some(issue) = records::get::<Issue>(store, cause.project, id.as_str()).await? else {
             return Ok(Done::nothing("the issue does not exist"));
         };
         // Asked before the work, which a late message must not repeat.
@@ -55,6 +54,7 @@ impl Diagnose {
         let suspects = self
             .in_source(&repository, &commit, diagnosis::suspects(&event))
             .await?;
+        let mut issue = records::issue_again(store, &issue).await?;
         let Some(first) = suspects.first() else {
             let why = "no frame of the event is a file of the product's source";
             return self.give_up(cause, issue, why).await;

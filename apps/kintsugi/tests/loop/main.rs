@@ -4,7 +4,10 @@
 //!
 //! These tests take minutes. `.config/nextest.toml` keeps them from running beside one another.
 
+mod between;
 mod broken;
+mod home;
+mod kills;
 mod machine;
 mod story;
 #[expect(
@@ -13,5 +16,6 @@ mod story;
 )]
 #[path = "../command/support.rs"]
 mod support;
+mod tampered;
 mod till;
 mod walkthrough;
