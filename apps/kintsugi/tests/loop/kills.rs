@@ -7,7 +7,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    clippy::print_stderr,
+    clippy::panic,
     reason = "test code"
 )]
 
@@ -67,7 +67,7 @@ const KILLS: [(Stage, u32, u64); 9] = [
     (Stage::Ramping, 2, 1_500),
 ];
 
-/// Random numbers that a seed repeats (SplitMix64).
+/// Random numbers that a seed repeats (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -307,7 +307,7 @@ impl Crowd {
         let all = || {
             let versions = self.devices.iter().map(version_of);
             versions
-                .map(|it| it.unwrap_or_default())
+                .map(Option::unwrap_or_default)
                 .all(|it| it == "1.0.1")
         };
         until("the last device", || all().then_some(()));

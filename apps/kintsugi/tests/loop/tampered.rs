@@ -86,6 +86,7 @@ fn run(device: &Settings) -> Result<Summary, UpdateError> {
 }
 
 /// One bit, in the middle.
+#[expect(clippy::ptr_arg, reason = "a change may also be one of the length")]
 fn flip(content: &mut Vec<u8>) {
     let middle = content.len() / 2;
     content[middle] ^= 1;
@@ -117,7 +118,7 @@ fn other_health(manifest: &mut Vec<u8>) {
 /// Everybody is offered it for ever, says somebody without a key.
 fn later_expiry(metadata: &mut Vec<u8>) {
     rewrite(metadata, |it| {
-        it["signed"]["expires"] = json!("2099-01-01T00:00:00Z")
+        it["signed"]["expires"] = json!("2099-01-01T00:00:00Z");
     });
 }
 
