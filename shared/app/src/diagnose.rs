@@ -155,3 +155,6 @@ impl Stage for Diagnose {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
