@@ -53,13 +53,10 @@ impl Fixes {
         if let Err(refused) = issue.value.state.next(IssueMove::StartFix) {
             return Ok(refused.into());
         }
-        let project = records::project(store, cause.project).await?;
-        let Some((config, repository)) = project.and_then(|stored| {
-            let repository = stored.value.repository?;
-            Some((stored.value.config, repository))
-        }) else {
+        let Some((project, repository)) = records::sourced(store, cause.project).await? else {
             return Ok(Done::nothing("the project names no repository"));
         };
+        let config = project.value.config;
         let diagnosis: Stored<Diagnosis> = records::need(store, cause.project, id.as_str()).await?;
         let sample: Stored<FiledEvent> =
             records::need(store, cause.project, issue.value.sample.as_str()).await?;
@@ -124,8 +121,13 @@ impl Fixes {
         }
         match choose(report) {
             Verdict::None { why } => {
-                self.give_up(cause, issue, &format!("NO_VALID_FIX: {why}"))
-                    .await
+                news::give_up(
+                    &self.ports,
+                    cause,
+                    issue,
+                    (Self::NAME, &format!("NO_VALID_FIX: {why}")),
+                )
+                .await
             }
             Verdict::Chosen {
                 candidate,
@@ -166,7 +168,7 @@ impl Fixes {
                 "NO_VALID_FIX: the best candidate was tried before and is {:?}",
                 known.value.state
             );
-            return self.give_up(cause, issue, &why).await;
+            return news::give_up(&self.ports, cause, issue, (Self::NAME, &why)).await;
         }
         let branch = format!("kintsugi/fix/{}", fix.id);
         let proposal = Proposal {
@@ -247,27 +249,6 @@ impl Fixes {
         }
         store.commit(commit).await?;
         Ok(Done::did(format!("fix {id} is rejected")))
-    }
-
-    async fn give_up(
-        &self,
-        cause: &Envelope,
-        mut issue: Stored<Issue>,
-        why: &str,
-    ) -> Result<Done, PortError> {
-        let at = self.ports.now();
-        step!(issue.value, IssueMove::GiveUp, at, Self::NAME, why);
-        let text = format!("“{}” needs a person: {why}", issue.value.title);
-        let subject = format!("{}@{}", issue.value.id, issue.version);
-        let code = "issue.needs_human";
-        let alert = Alert::new(cause.project, Urgency::Warning, code, &subject, text, at);
-        let commit = Commit::new().update(&issue);
-        let commit = news::raise(&self.ports, commit, cause.id.as_str(), alert).await?;
-        self.ports.store.commit(commit).await?;
-        Ok(Done::did(format!(
-            "issue {} needs a person: {why}",
-            issue.value.id
-        )))
     }
 }
 
