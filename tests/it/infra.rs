@@ -1,6 +1,6 @@
 //! The template of the AWS home against what it is the home of: functions, queues, routes, schedules, permissions.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod source;
 mod template;

@@ -23,7 +23,10 @@ fn source(files: &[PathBuf]) -> String {
     let mut all = String::new();
     for file in files {
         let text = fs::read_to_string(file).unwrap();
-        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let text = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
         let lines = text.lines().map(|line| line.split("//").next());
         all.extend(lines.flatten().flat_map(str::split_whitespace));
     }

@@ -33,7 +33,6 @@ pub(super) fn path() -> PathBuf {
     root().join("infra/template.yaml")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test's only setting")]
 fn interpreter() -> PathBuf {
     let named = std::env::var_os("KINTSUGI_TEST_PYTHON");
     named
