@@ -239,7 +239,7 @@ impl Uses {
         ];
         let home = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:kintsugi/${HomeName}";
         let keys = self.keys.iter();
-        keys.flat_map(|key| on(&actions, &format!("{home}/*/{}-??????", use_in_name(key))))
+        keys.flat_map(|key| on(&actions, &format!("{home}/*/{}*", use_in_name(key))))
             .collect()
     }
 
