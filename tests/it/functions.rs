@@ -8,7 +8,7 @@
 )]
 
 mod lambda;
-mod samples;
+pub(crate) mod samples;
 
 use kintsugi_domain::envelope::{Envelope, Queue};
 use lambda::Lambda;
@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 /// Which stage reads a queue; orders for the build engine are read by no function.
-fn reader(queue: Queue) -> Option<&'static str> {
+pub(crate) fn reader(queue: Queue) -> Option<&'static str> {
     match queue {
         Queue::Events => Some("triage"),
         Queue::Diagnoses => Some("diagnose"),

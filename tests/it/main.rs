@@ -2,4 +2,5 @@
 
 mod architecture;
 mod functions;
+mod infra;
 mod simulation;

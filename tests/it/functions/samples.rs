@@ -7,21 +7,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// One sample trigger.
-pub(super) struct Sample {
-    pub(super) stage: String,
+pub(crate) struct Sample {
+    pub(crate) stage: String,
     /// The file's name without its ending.
-    pub(super) case: String,
-    pub(super) event: Value,
+    pub(crate) case: String,
+    pub(crate) event: Value,
 }
 
 impl Sample {
     /// `stage/case`, for messages.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}/{}", self.stage, self.case)
     }
 
     /// The bodies of its messages; none when it is a tick or a request.
-    pub(super) fn bodies(&self) -> Vec<&str> {
+    pub(crate) fn bodies(&self) -> Vec<&str> {
         let records = self.event.get("Records").and_then(Value::as_array);
         records
             .into_iter()
@@ -31,13 +31,13 @@ impl Sample {
     }
 
     /// Whether it is a request from API Gateway.
-    pub(super) fn is_http(&self) -> bool {
+    pub(crate) fn is_http(&self) -> bool {
         self.event.pointer("/requestContext/http").is_some()
     }
 }
 
 /// Every sample, sorted.
-pub(super) fn all() -> Vec<Sample> {
+pub(crate) fn all() -> Vec<Sample> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut samples = Vec::new();
     for folder in entries(&root.join("events")) {
@@ -53,7 +53,7 @@ pub(super) fn all() -> Vec<Sample> {
 }
 
 /// Every sample of a stage that has a function. That none is missing is a rule of the architecture.
-pub(super) fn of_functions() -> Vec<Sample> {
+pub(crate) fn of_functions() -> Vec<Sample> {
     let functions = functions();
     let mut samples = all();
     samples.retain(|sample| functions.contains(&sample.stage));
@@ -61,7 +61,7 @@ pub(super) fn of_functions() -> Vec<Sample> {
 }
 
 /// The stages that have a function.
-pub(super) fn functions() -> Vec<String> {
+pub(crate) fn functions() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     entries(&root.join("functions"))
         .iter()
