@@ -169,7 +169,10 @@ fn python_environment(target: &Path) -> Result<PathBuf, String> {
         .args(["--disable-pip-version-check", "--no-input", "--retries=5"])
         .arg("--requirement")
         .arg(&requirements))?;
-    run(Command::new(&python).args(["-c", "import tuf, joserfc, sentry_sdk, cryptography"]))?;
+    run(Command::new(&python).args([
+        "-c",
+        "import tuf, joserfc, sentry_sdk, cryptography, ministack, hypercorn",
+    ]))?;
     fs::write(folder.join(MARK), "").map_err(|e| failed("the mark of completion", &e))?;
     Ok(python)
 }

@@ -24,6 +24,10 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ),
     ("kintsugi-testkit", &["kintsugi-domain", "kintsugi-trust"]),
     (
+        "kintsugi-adapters-aws",
+        &["kintsugi-domain", "kintsugi-trust"],
+    ),
+    (
         "kintsugi-adapters-local",
         &["kintsugi-domain", "kintsugi-trust"],
     ),
