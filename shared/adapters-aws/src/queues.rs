@@ -1,6 +1,8 @@
 //! Queues in SQS: for each queue of the domain a standard queue `<prefix><name>` and its dead-letter queue
 //! `<prefix><name>-dead`.
 //!
+//! Depths are what SQS counts, which after a change may be wrong for about a minute.
+//!
 //! A lease is the visibility timeout, a delivery's receipt is that of SQS behind the name of its queue. SQS does not know
 //! that two messages are the same, so a message that is sent twice is delivered twice.
 //!

@@ -89,6 +89,11 @@ impl Table {
         }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// One item.
     pub(crate) async fn get(&self, what: &str, key: &Key) -> Result<Option<Item>, PortError> {
         let get = self

@@ -299,3 +299,68 @@ fn jittered(pause: Duration) -> Duration {
     let part = OsRng.next_u32() % 1_000;
     half.saturating_add(half.saturating_mul(part) / 1_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kintsugi_domain::id::ProjectId;
+    use kintsugi_domain::ports::Add;
+
+    fn record() -> Step {
+        Step::Record {
+            key: RecordKey {
+                project: ProjectId(1),
+                kind: Kind::Issue,
+                key: "issue".to_owned(),
+            },
+            expected: 1,
+            item: Item::new(),
+        }
+    }
+
+    fn addition() -> Step {
+        let add = Add {
+            project: ProjectId(1),
+            counter: "tally".to_owned(),
+            field: "n".to_owned(),
+            by: 1,
+        };
+        Step::Add(counters::gather(vec![add]).unwrap().remove(0))
+    }
+
+    /// What a reason means for a step, in one word.
+    fn told(step: &Step, code: &str) -> &'static str {
+        let reason = CancellationReason::builder().code(code).build();
+        match step.cancelled(&reason) {
+            None => "fine",
+            Some(Cancelled::Met(_)) => "met",
+            Some(Cancelled::Refused(PortError::Conflict { .. })) => "conflict",
+            Some(Cancelled::Refused(PortError::Unavailable { .. })) => "unavailable",
+            Some(Cancelled::Refused(PortError::Broken { .. })) => "broken",
+        }
+    }
+
+    #[test]
+    fn each_reason_for_a_cancellation_is_told_as_the_port_tells_it() {
+        for step in [record(), addition()] {
+            assert_eq!(told(&step, "None"), "fine");
+            assert_eq!(told(&step, "TransactionConflict"), "met");
+            assert_eq!(told(&step, "ThrottlingError"), "unavailable");
+            assert_eq!(told(&step, "ProvisionedThroughputExceeded"), "unavailable");
+            assert_eq!(told(&step, "SomethingNew"), "unavailable");
+            assert_eq!(told(&step, "ItemCollectionSizeLimitExceeded"), "broken");
+            assert_eq!(told(&step, "ValidationError"), "broken");
+        }
+        assert_eq!(told(&record(), "ConditionalCheckFailed"), "conflict");
+        // Its only condition is that the sum fits.
+        assert_eq!(told(&addition(), "ConditionalCheckFailed"), "broken");
+    }
+
+    #[test]
+    fn a_pause_is_never_shorter_than_half_and_never_longer() {
+        for round in 0..12 {
+            let jittered = jittered(pause(round));
+            assert!((pause(round) / 2..=pause(round)).contains(&jittered));
+        }
+    }
+}

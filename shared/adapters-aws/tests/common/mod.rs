@@ -1,6 +1,11 @@
 //! AWS on loopback, and what the template would have made there.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "each test binary uses its part"
+)]
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::types::{
@@ -26,7 +31,7 @@ const MISSING: &str = "KINTSUGI_TEST_AWS must name the program `ministack` of a 
 pub(crate) struct Aws {
     pub(crate) clients: Clients,
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
-    child: Child,
+    child: Mutex<Child>,
     next: AtomicU32,
     _folder: TempDir,
 }
@@ -34,8 +39,9 @@ pub(crate) struct Aws {
 impl Drop for Aws {
     fn drop(&mut self) {
         // Its state lies in memory and in our folder: nothing is lost.
-        self.child.kill().ok();
-        self.child.wait().ok();
+        let mut child = self.child.lock().unwrap();
+        child.kill().ok();
+        child.wait().ok();
     }
 }
 
@@ -89,7 +95,7 @@ impl Aws {
         Self {
             clients: Clients::new(&config.await),
             talk: Mutex::new((talk, listen)),
-            child,
+            child: Mutex::new(child),
             next: AtomicU32::new(0),
             _folder: folder,
         }
@@ -107,11 +113,23 @@ impl Aws {
         format!("home-{}", self.next.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// Ends it, as if the network were cut.
+    pub(crate) fn stop(&self) {
+        let mut child = self.child.lock().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     pub(crate) async fn bucket(&self) -> S3Blobs {
+        self.named_bucket().await.1
+    }
+
+    pub(crate) async fn named_bucket(&self) -> (String, S3Blobs) {
         let name = self.name();
         let create = self.clients.s3.create_bucket().bucket(&name);
         create.send().await.unwrap();
-        S3Blobs::new(self.clients.s3.clone(), name)
+        let blobs = S3Blobs::new(self.clients.s3.clone(), &name);
+        (name, blobs)
     }
 
     pub(crate) async fn table(&self) -> Table {
