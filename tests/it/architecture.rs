@@ -3,7 +3,9 @@
 //! (`rules`), so each has a test that shows it fails on a made-up violation; the tests here apply
 //! them to the repository as it is.
 
+mod configuration;
 mod facts;
+mod features;
 mod made_up;
 mod rules;
 mod table;

@@ -43,13 +43,10 @@ impl Bundles {
         if let Err(refused) = bundle.value.state.next(BundleMove::Order) {
             return Ok(refused.into());
         }
-        let project = records::project(store, cause.project).await?;
-        let Some((config, repository)) = project.and_then(|stored| {
-            let repository = stored.value.repository?;
-            Some((stored.value.config, repository))
-        }) else {
+        let Some((project, repository)) = records::sourced(store, cause.project).await? else {
             return Ok(Done::nothing("the project names no repository"));
         };
+        let config = project.value.config;
         let fixes = self.fixes(cause.project, &bundle.value.fixes).await?;
         let order = Order::Build(Box::new(BuildOrder {
             bundle: id.clone(),

@@ -6,7 +6,6 @@ use crate::news;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
-use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::diagnosis::{self, Diagnosis, Suspect};
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::FiledEvent;
@@ -40,24 +39,21 @@ impl Diagnose {
         if let Err(refused) = issue.value.state.next(IssueMove::Diagnose) {
             return Ok(refused.into());
         }
-        let project = records::project(store, cause.project).await?;
-        let Some((project, repository)) = project.and_then(|stored| {
-            let repository = stored.value.repository.clone()?;
-            Some((stored.value, repository))
-        }) else {
+        let Some((project, repository)) = records::sourced(store, cause.project).await? else {
             return Ok(Done::nothing("the project names no repository"));
         };
+        let config = project.value.config;
         let sample: Stored<FiledEvent> =
             records::need(store, cause.project, issue.value.sample.as_str()).await?;
         let event = sample.value.event;
-        let branch = &project.config.product.branch;
+        let branch = &config.product.branch;
         let commit = self.ports.forge.head(&repository, branch).await?;
         let suspects = self
             .in_source(&repository, &commit, diagnosis::suspects(&event))
             .await?;
         let Some(first) = suspects.first() else {
             let why = "no frame of the event is a file of the product's source";
-            return self.give_up(cause, issue, why).await;
+            return news::give_up(&self.ports, cause, issue, (Self::NAME, why)).await;
         };
         let pattern = event
             .raised()
@@ -80,7 +76,10 @@ impl Diagnose {
             },
         };
         let message = Message::FindFix { issue: id.clone() };
-        let envelope = Envelope::new(cause.id.to_string(), cause.project, message);
+        // Named by this decision, not by the message: an old message that comes again after the issue
+        // came back must be able to hand on anew.
+        let decision = format!("issue/{id}@{}", issue.version);
+        let envelope = Envelope::new(decision, cause.project, message);
         let commit = Commit::new()
             .update(&issue)
             .update(&diagnosis)
@@ -111,31 +110,6 @@ impl Diagnose {
             }
         }
         Ok(found)
-    }
-
-    async fn give_up(
-        &self,
-        cause: &Envelope,
-        mut issue: Stored<Issue>,
-        why: &str,
-    ) -> Result<Done, PortError> {
-        let at = self.ports.now();
-        step!(issue.value, IssueMove::GiveUp, at, Self::NAME, why);
-        let alert = Alert::new(
-            cause.project,
-            Urgency::Warning,
-            "issue.needs_human",
-            &format!("{}@{}", issue.value.id, cause.id),
-            format!("“{}” needs a person: {why}", issue.value.title),
-            at,
-        );
-        let commit = Commit::new().update(&issue);
-        let commit = news::raise(&self.ports, commit, cause.id.as_str(), alert).await?;
-        self.ports.store.commit(commit).await?;
-        Ok(Done::did(format!(
-            "issue {} needs a person: {why}",
-            issue.value.id
-        )))
     }
 }
 

@@ -16,7 +16,7 @@ use kintsugi_domain::config::{Approval, Config};
 use kintsugi_domain::diagnosis::Diagnosis;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::FiledEvent;
-use kintsugi_domain::fix::{Fix, FixMove, Verdict, choose};
+use kintsugi_domain::fix::{Fix, FixMove, FixState, Verdict, choose};
 use kintsugi_domain::id::{FixId, IssueId, JobId};
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::job::{
@@ -53,13 +53,10 @@ impl Fixes {
         if let Err(refused) = issue.value.state.next(IssueMove::StartFix) {
             return Ok(refused.into());
         }
-        let project = records::project(store, cause.project).await?;
-        let Some((config, repository)) = project.and_then(|stored| {
-            let repository = stored.value.repository?;
-            Some((stored.value.config, repository))
-        }) else {
+        let Some((project, repository)) = records::sourced(store, cause.project).await? else {
             return Ok(Done::nothing("the project names no repository"));
         };
+        let config = project.value.config;
         let diagnosis: Stored<Diagnosis> = records::need(store, cause.project, id.as_str()).await?;
         let sample: Stored<FiledEvent> =
             records::need(store, cause.project, issue.value.sample.as_str()).await?;
@@ -72,9 +69,11 @@ impl Fixes {
         let job = Job::order(cause.project, repository, order, config, at);
         let why = format!("search {}", job.id);
         step!(issue.value, IssueMove::StartFix, at, Self::NAME, why);
-        let commit = self
-            .order(cause, Commit::new().update(&issue), &job)
-            .await?;
+        // Named by this decision, not by the message: an old message that comes again after the issue
+        // came back must be able to hand on anew.
+        let decision = format!("issue/{id}@{}", issue.version);
+        let commit = Commit::new().update(&issue);
+        let commit = self.order(&decision, commit, &job).await?;
         store.commit(commit).await?;
         Ok(Done::did(format!(
             "ordered search {} for issue {id}",
@@ -84,15 +83,10 @@ impl Fixes {
 
     /// Adds a job to a commit. The same order as before is the same job: if it is done, its answer is
     /// judged again.
-    async fn order(
-        &self,
-        cause: &Envelope,
-        commit: Commit,
-        job: &Job,
-    ) -> Result<Commit, PortError> {
+    async fn order(&self, decision: &str, commit: Commit, job: &Job) -> Result<Commit, PortError> {
         let store = self.ports.store.as_ref();
-        let known = records::get::<Job>(store, cause.project, job.id.as_str()).await?;
-        let send = |message| Envelope::new(cause.id.to_string(), cause.project, message);
+        let known = records::get::<Job>(store, job.project, job.id.as_str()).await?;
+        let send = |message| Envelope::new(decision, job.project, message);
         let run = || Message::RunJob {
             job: job.id.clone(),
         };
@@ -118,10 +112,22 @@ impl Fixes {
         if let Err(refused) = issue.value.state.next(IssueMove::Prove) {
             return Ok(refused.into());
         }
+        let diagnosis: Stored<Diagnosis> =
+            records::need(store, cause.project, order.issue.as_str()).await?;
+        if order.event.id != issue.value.sample || order.commit != diagnosis.value.commit {
+            return Ok(Done::nothing(
+                "the issue came back since, and has another search",
+            ));
+        }
         match choose(report) {
             Verdict::None { why } => {
-                self.give_up(cause, issue, &format!("NO_VALID_FIX: {why}"))
-                    .await
+                news::give_up(
+                    &self.ports,
+                    cause,
+                    issue,
+                    (Self::NAME, &format!("NO_VALID_FIX: {why}")),
+                )
+                .await
             }
             Verdict::Chosen {
                 candidate,
@@ -162,7 +168,7 @@ impl Fixes {
                 "NO_VALID_FIX: the best candidate was tried before and is {:?}",
                 known.value.state
             );
-            return self.give_up(cause, issue, &why).await;
+            return news::give_up(&self.ports, cause, issue, (Self::NAME, &why)).await;
         }
         let branch = format!("kintsugi/fix/{}", fix.id);
         let proposal = Proposal {
@@ -228,6 +234,10 @@ impl Fixes {
                 .await?;
             return Ok(Done::did(format!("fix {id} is approved")));
         }
+        // The build that is under way has it in: from here on only its release can be called back.
+        if fix.value.state == FixState::Bundled {
+            return Ok(Done::nothing("the fix is on its train"));
+        }
         step!(fix.value, FixMove::Reject, at, by, "refused by a person");
         let mut commit = Commit::new().update(&fix);
         let mut issue: Stored<Issue> =
@@ -238,27 +248,6 @@ impl Fixes {
         }
         store.commit(commit).await?;
         Ok(Done::did(format!("fix {id} is rejected")))
-    }
-
-    async fn give_up(
-        &self,
-        cause: &Envelope,
-        mut issue: Stored<Issue>,
-        why: &str,
-    ) -> Result<Done, PortError> {
-        let at = self.ports.now();
-        step!(issue.value, IssueMove::GiveUp, at, Self::NAME, why);
-        let text = format!("“{}” needs a person: {why}", issue.value.title);
-        let subject = format!("{}@{}", issue.value.id, cause.id);
-        let code = "issue.needs_human";
-        let alert = Alert::new(cause.project, Urgency::Warning, code, &subject, text, at);
-        let commit = Commit::new().update(&issue);
-        let commit = news::raise(&self.ports, commit, cause.id.as_str(), alert).await?;
-        self.ports.store.commit(commit).await?;
-        Ok(Done::did(format!(
-            "issue {} needs a person: {why}",
-            issue.value.id
-        )))
     }
 }
 

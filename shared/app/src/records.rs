@@ -44,6 +44,17 @@ pub async fn project(
     get(store, project, "project").await
 }
 
+/// A project that names where its source lives, and where that is.
+pub async fn sourced(
+    store: &dyn Store,
+    id: ProjectId,
+) -> Result<Option<(Stored<Project>, String)>, PortError> {
+    Ok(project(store, id).await?.and_then(|stored| {
+        let repository = stored.value.repository.clone()?;
+        Some((stored, repository))
+    }))
+}
+
 /// One page of records in key order, after a key.
 pub async fn page<T: Record>(
     store: &dyn Store,

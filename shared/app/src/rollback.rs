@@ -16,7 +16,8 @@ use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::id::RolloutId;
 use kintsugi_domain::issue::{Issue, IssueMove, IssueState};
 use kintsugi_domain::ports::{Commit, PortError, Ports};
-use kintsugi_domain::record::Stored;
+use kintsugi_domain::project::Project;
+use kintsugi_domain::record::{IndexEntry, Stored};
 use kintsugi_domain::release::{Release, ReleaseMove, ReleaseState};
 use kintsugi_domain::rollout::{Rollout, RolloutMove, RolloutState};
 
@@ -77,21 +78,50 @@ impl Rollback {
             .update(&release)
             .send(Envelope::new(cause.id.to_string(), cause.project, publish));
         let commit = self.refute(commit, &release.value, &why).await?;
+        let commit = self
+            .lead_on(commit, &project.value, (&version, &to))
+            .await?;
         let commit = news::raise(&self.ports, commit, cause.id.as_str(), alert).await?;
         store.commit(commit).await?;
         Ok(Done::did(format!("version {version} goes back to {to}")))
     }
 
-    /// The version to go back to: the one that the rollout started from, if it is still good.
+    /// The version to go back to: the highest one below that everybody was offered and that is still good.
+    /// The one that the rollout started from may have been called back since.
     async fn way_back(&self, rollout: &Rollout) -> Result<Option<semver::Version>, PortError> {
-        let Some(previous) = &rollout.previous else {
-            return Ok(None);
-        };
-        let id = Release::id_of(rollout.project, previous);
         let store = self.ports.store.as_ref();
-        let release = records::get::<Release>(store, rollout.project, id.as_str()).await?;
-        let is_good = release.is_some_and(|it| it.value.state == ReleaseState::Published);
-        Ok(is_good.then(|| previous.clone()))
+        let index = IndexEntry::new("channel", &rollout.channel);
+        let releases = records::all::<Release>(store, rollout.project, Some(index)).await?;
+        let mut best = None;
+        for release in releases.into_iter().map(|stored| stored.value) {
+            if release.version >= rollout.version || release.state != ReleaseState::Published {
+                continue;
+            }
+            let id = Rollout::id_of(&release.id, &release.channel);
+            let below = records::get::<Rollout>(store, rollout.project, id.as_str()).await?;
+            if below.is_some_and(|it| it.value.state == RolloutState::Finalised) {
+                best = best.max(Some(release.version));
+            }
+        }
+        Ok(best)
+    }
+
+    /// Devices that were sent back to `version`, and have not asked since, go on to `to` as well.
+    async fn lead_on(
+        &self,
+        mut commit: Commit,
+        project: &Project,
+        (version, to): (&semver::Version, &semver::Version),
+    ) -> Result<Commit, PortError> {
+        let store = self.ports.store.as_ref();
+        for mut other in records::all::<Rollout>(store, project.id, None).await? {
+            if other.value.rolled_back_to.as_ref() == Some(version) {
+                other.value.rolled_back_to = Some(to.clone());
+                other.value.grant = grant(&self.ports, project, &other.value).await?;
+                commit = commit.update(&other);
+            }
+        }
+        Ok(commit)
     }
 
     /// Nothing to go back to: it is not offered any more, and people must act.
@@ -149,12 +179,27 @@ impl Rollback {
         for id in &release.issues {
             let mut issue: Stored<Issue> =
                 records::need(store, release.project, id.as_str()).await?;
-            if issue.value.state == IssueState::Released
-                && issue
-                    .value
-                    .step(IssueMove::GiveUp, at, Self::NAME, why)
-                    .is_ok()
-            {
+            // One that came back meanwhile is fixed, or will be, by another release.
+            if issue.value.fixed_in.as_ref() != Some(&release.version) {
+                continue;
+            }
+            let moves: &[IssueMove] = match issue.value.state {
+                IssueState::Released => &[IssueMove::GiveUp],
+                IssueState::Resolved => &[IssueMove::Recur, IssueMove::GiveUp],
+                IssueState::New
+                | IssueState::Triaged
+                | IssueState::Diagnosed
+                | IssueState::Fixing
+                | IssueState::Fixed
+                | IssueState::Regressed
+                | IssueState::Escalating
+                | IssueState::Muted
+                | IssueState::NeedsHuman => continue,
+            };
+            let stepped = moves
+                .iter()
+                .all(|event| issue.value.step(*event, at, Self::NAME, why).is_ok());
+            if stepped {
                 commit = commit.update(&issue);
             }
         }

@@ -127,18 +127,28 @@ impl Rollouts {
     /// Whether it is a pending rollout's turn, and which version it starts from then.
     async fn turn(&self, pending: &Rollout) -> Result<Turn, PortError> {
         let store = self.ports.store.as_ref();
-        let index = IndexEntry::new("channel", &pending.channel);
-        let others = records::all::<Rollout>(store, pending.project, Some(index)).await?;
+        let index = || Some(IndexEntry::new("channel", &pending.channel));
+        let releases = records::all::<Release>(store, pending.project, index()).await?;
         let mut previous: Option<Version> = None;
-        for other in others.into_iter().map(|stored| stored.value) {
-            if other.version >= pending.version {
+        for release in releases.into_iter().map(|stored| stored.value) {
+            if release.version >= pending.version || release.state != ReleaseState::Published {
                 continue;
             }
-            if other.state.is_watched() {
-                return Ok(Turn::Waits(other.id));
-            }
-            if other.state == RolloutState::Finalised {
-                previous = previous.max(Some(other.version));
+            // Asked by release: a rollout whose message is late has no record yet, and comes first all
+            // the same.
+            let id = Rollout::id_of(&release.id, &release.channel);
+            let other = records::get::<Rollout>(store, pending.project, id.as_str()).await?;
+            match other.map(|other| other.value.state) {
+                Some(RolloutState::Finalised) => previous = previous.max(Some(release.version)),
+                // Nothing offers it, and its rollback is on the way.
+                Some(RolloutState::Halted | RolloutState::RolledBack) => {}
+                Some(
+                    RolloutState::Pending
+                    | RolloutState::Canary
+                    | RolloutState::Ramping
+                    | RolloutState::Paused,
+                )
+                | None => return Ok(Turn::Waits(id)),
             }
         }
         Ok(Turn::From(previous))
@@ -301,8 +311,8 @@ impl Rollouts {
         }
         for id in &release.value.issues {
             let mut issue: Stored<Issue> = records::need(store, project, id.as_str()).await?;
-            // One that came back meanwhile has no such move.
-            if issue.value.state == kintsugi_domain::issue::IssueState::Released
+            // One that came back meanwhile has no such move, or is in a later release now.
+            if issue.value.is_released_in(&release.value.version)
                 && issue
                     .value
                     .step(IssueMove::Resolve, at, Self::NAME, &why)

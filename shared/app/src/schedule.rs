@@ -17,7 +17,7 @@ use kintsugi_domain::issue::Issue;
 use kintsugi_domain::ports::{Commit, PortError, Ports, Store};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Stored};
-use kintsugi_domain::release::Release;
+use kintsugi_domain::release::{Release, ReleaseState};
 use kintsugi_domain::train::{self, Waiting};
 use semver::Version;
 
@@ -59,10 +59,7 @@ impl Schedule {
     /// Lets a train depart if one is due.
     async fn depart(&self, cause: &str, id: ProjectId) -> Result<Done, PortError> {
         let (store, at) = (self.ports.store.as_ref(), self.ports.now());
-        let Some(project) = records::project(store, id).await? else {
-            return Ok(Done::nothing("the project does not exist"));
-        };
-        let Some(repository) = project.value.repository.clone() else {
+        let Some((project, repository)) = records::sourced(store, id).await? else {
             return Ok(Done::nothing("the project names no repository"));
         };
         let waiting = self.waiting(&project.value).await?;
@@ -83,6 +80,11 @@ impl Schedule {
                 "fixes wait for the product's first release, which people order",
             ));
         };
+        if let Some(tag) = self.not_merged(&project.value, &repository).await? {
+            return Ok(Done::nothing(format!(
+                "{tag} is not merged into the branch: a train now would leave its fixes behind"
+            )));
+        }
         let branch = &project.value.config.product.branch;
         let head = self.ports.forge.head(&repository, branch).await?;
         let ids = aboard
@@ -136,6 +138,34 @@ impl Schedule {
             waiting.push(Waiting { fix, score, since });
         }
         Ok(waiting)
+    }
+
+    /// The tag of the last good release, where the product's branch does not hold its commit yet. People
+    /// were asked to merge it when it was published.
+    async fn not_merged(
+        &self,
+        project: &Project,
+        repository: &str,
+    ) -> Result<Option<String>, PortError> {
+        let store = self.ports.store.as_ref();
+        let releases = records::all::<Release>(store, project.id, None).await?;
+        let last = releases
+            .into_iter()
+            .map(|release| release.value)
+            .filter(|release| release.state == ReleaseState::Published)
+            .max_by(|a, b| a.version.cmp(&b.version));
+        let Some(last) = last else {
+            return Ok(None);
+        };
+        let tag = format!("v{}", last.version);
+        let branch = &project.config.product.branch;
+        let commit = &last.built.commit;
+        let landed = self
+            .ports
+            .forge
+            .land(repository, branch, commit, &tag)
+            .await?;
+        Ok((!landed).then_some(tag))
     }
 
     async fn last_departure(&self, project: ProjectId) -> Result<Option<Timestamp>, PortError> {

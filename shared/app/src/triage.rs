@@ -49,14 +49,35 @@ impl Triage {
         }
     }
 
-    async fn file(&self, cause: &Envelope, events: &[Event]) -> Result<Done, PortError> {
-        let project = records::project(self.ports.store.as_ref(), cause.project).await?;
-        let Some(project) = project.map(|stored| stored.value) else {
+    async fn file_batch(&self, cause: &Envelope, blob: &str) -> Result<Done, PortError> {
+        let Some(project) = self.project(cause).await? else {
             return Ok(Done::nothing("the project does not exist"));
         };
+        let events = self.batch(blob).await?;
+        self.file(cause, &project, &events).await
+    }
+
+    async fn file_inline(&self, cause: &Envelope, events: &[Event]) -> Result<Done, PortError> {
+        match self.project(cause).await? {
+            Some(project) => self.file(cause, &project, events).await,
+            None => Ok(Done::nothing("the project does not exist")),
+        }
+    }
+
+    async fn project(&self, cause: &Envelope) -> Result<Option<Project>, PortError> {
+        let project = records::project(self.ports.store.as_ref(), cause.project).await?;
+        Ok(project.map(|stored| stored.value))
+    }
+
+    async fn file(
+        &self,
+        cause: &Envelope,
+        project: &Project,
+        events: &[Event],
+    ) -> Result<Done, PortError> {
         let mut filed = 0;
         for part in events.chunks(FILED_EVENTS_MAX) {
-            let mut filing = Filing::new(&self.ports, &project, cause);
+            let mut filing = Filing::new(&self.ports, project, cause);
             for event in part {
                 filing.add(event).await?;
             }
@@ -82,9 +103,11 @@ impl Stage for Triage {
 
     async fn run(&self, wake: Wake) -> Result<Done, PortError> {
         match wake.message() {
-            Some((envelope, Message::Reported { events })) => self.file(envelope, events).await,
+            Some((envelope, Message::Reported { events })) => {
+                self.file_inline(envelope, events).await
+            }
             Some((envelope, Message::ReportedBatch { blob })) => {
-                self.file(envelope, &self.batch(blob).await?).await
+                self.file_batch(envelope, blob).await
             }
             _ => Err(not_mine(Self::NAME, &wake)),
         }

@@ -234,6 +234,11 @@ impl Issue {
         }
     }
 
+    /// Whether its fix is out, and in this version.
+    pub fn is_released_in(&self, version: &Version) -> bool {
+        self.state == IssueState::Released && self.fixed_in.as_ref() == Some(version)
+    }
+
     /// Whether this event shows that the fix did not end the issue: it happened in a version that has
     /// the fix.
     pub fn is_recurrence(&self, event: &Event) -> bool {

@@ -41,8 +41,9 @@ pub const DELTA_BASES_MAX: usize = 5;
 pub const CHANNEL_CACHE_SECONDS_MAX: u32 = 30;
 /// Published releases that a channel document lists, the newest.
 pub const CHANNEL_RELEASES_MAX: usize = 20;
-/// Events that one commit files; each is two writes at most (the event and its issue).
-pub const FILED_EVENTS_MAX: usize = 40;
+/// Events that one commit files; each is four writes at most (the event, its issue, and where the issue came
+/// back, its fix and an alert).
+pub const FILED_EVENTS_MAX: usize = 25;
 /// Largest package, bytes (unpacked archive).
 pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest metadata file a client reads, bytes.

@@ -1,4 +1,5 @@
-//! What one install did. Counts once per device and rollout.
+//! What one install did. Counts once per device, rollout and arm: a device that was in the control arm
+//! while the share was small, and is offered the release when it grows, counts in both.
 
 use crate::Timestamp;
 use crate::cohort::{Arm, Share};
@@ -109,14 +110,19 @@ pub fn counts(known: Option<&Progress>, reported: &Progress) -> Counts {
 }
 
 impl Outcome {
+    /// The arm's name in keys and counters.
+    fn arm_name(&self) -> &'static str {
+        match self.arm {
+            Arm::New => "new",
+            Arm::Control => "control",
+        }
+    }
+
     /// Adds what this outcome counts to its rollout's tally. `share` is the share in force.
     #[must_use]
     pub fn tally(&self, counts: Counts, share: Share, mut commit: Commit) -> Commit {
         let counter = tally_counter(&self.rollout);
-        let arm = match self.arm {
-            Arm::New => "new",
-            Arm::Control => "control",
-        };
+        let arm = self.arm_name();
         let (start, end) = match counts {
             Counts::Start => (true, false),
             Counts::End => (false, true),
@@ -151,7 +157,7 @@ impl Record for Outcome {
     }
 
     fn key(&self) -> String {
-        format!("{}.{}", self.rollout, self.device)
+        format!("{}.{}.{}", self.rollout, self.device, self.arm_name())
     }
 
     fn indexes(&self) -> Vec<IndexEntry> {

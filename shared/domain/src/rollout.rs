@@ -162,6 +162,12 @@ pub enum Step {
 }
 
 impl Rollout {
+    /// The id of the rollout of a release on a channel.
+    pub fn id_of(release: &ReleaseId, channel: &str) -> RolloutId {
+        let digest = Digest::of_parts(&[release.as_str().as_bytes(), channel.as_bytes()]);
+        RolloutId::from_digest(digest)
+    }
+
     /// A new rollout, offered to nobody yet.
     pub fn new(
         project: ProjectId,
@@ -172,9 +178,8 @@ impl Rollout {
         rules: &RolloutRules,
         at: Timestamp,
     ) -> Self {
-        let digest = Digest::of_parts(&[release.as_str().as_bytes(), channel.as_bytes()]);
         Self {
-            id: RolloutId::from_digest(digest),
+            id: Self::id_of(release, channel),
             project,
             release: release.clone(),
             version,

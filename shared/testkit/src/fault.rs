@@ -4,6 +4,9 @@
 //! (nothing of it happened) or after it (it happened, the answer was lost). **From then on every call of that process
 //! fails, and changes nothing, until [`Faults::restart`].** All ports of one process share one [`Faults`].
 //!
+//! A process made by [`Faults::interleaved`] yields once before and once after every effect, so that whoever polls
+//! several of them chooses which effect of which process comes next, and may drop one between any two effects.
+//!
 //! Not here: when to crash (the scheduler of a simulation decides) and what a restart does to the content of
 //! the ports (nothing: what was written stays).
 
@@ -19,7 +22,9 @@ use kintsugi_domain::ports::{
     Query, Queues, RawRecord, RecordKey, Signer, Store,
 };
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 /// The fate of one process. Clones share it.
@@ -33,6 +38,7 @@ struct State {
     effects: u64,
     plan: Option<Plan>,
     crashed: bool,
+    interleaved: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +46,8 @@ struct Plan {
     /// The number of the effect, counted from the first of the process.
     effect: u64,
     applied: bool,
+    /// Only this effect fails, the process lives on.
+    passes: bool,
 }
 
 impl Faults {
@@ -48,19 +56,35 @@ impl Faults {
         Self::default()
     }
 
+    /// A process that lives, and yields once before and once after every effect.
+    pub fn interleaved() -> Self {
+        let faults = Self::default();
+        locked(&faults.state).interleaved = true;
+        faults
+    }
+
     /// The process ends before its `n`-th effect from now (1 is the next one): nothing of it happens.
     pub fn crash_before(&self, n: u64) {
-        self.plan(n, false);
+        self.plan(n, false, false);
     }
 
     /// The process ends after its `n`-th effect from now (1 is the next one): it happens, the answer is lost.
     pub fn crash_after(&self, n: u64) {
-        self.plan(n, true);
+        self.plan(n, true, false);
+    }
+
+    /// The `n`-th effect from now (1 is the next one) fails and does not happen; the process lives on.
+    pub fn fail(&self, n: u64) {
+        self.plan(n, false, true);
     }
 
     /// A new process: nothing is planned, calls work again, and effects count from 0.
     pub fn restart(&self) {
-        *locked(&self.state) = State::default();
+        let mut state = locked(&self.state);
+        *state = State {
+            interleaved: state.interleaved,
+            ..State::default()
+        };
     }
 
     /// Whether the process has ended.
@@ -73,10 +97,27 @@ impl Faults {
         locked(&self.state).effects
     }
 
-    fn plan(&self, n: u64, applied: bool) {
+    fn plan(&self, n: u64, applied: bool, passes: bool) {
         let mut state = locked(&self.state);
         let effect = state.effects.saturating_add(n.max(1));
-        state.plan = Some(Plan { effect, applied });
+        state.plan = Some(Plan {
+            effect,
+            applied,
+            passes,
+        });
+    }
+
+    /// Lets others go first, where the process is interleaved with them.
+    async fn pause(&self) {
+        let mut yielded = !locked(&self.state).interleaved;
+        poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Passes one effect through, or ends the process at it.
@@ -85,6 +126,7 @@ impl Faults {
         name: &str,
         effect: impl Future<Output = Result<T, PortError>> + Send,
     ) -> Result<T, PortError> {
+        self.pause().await;
         let ends_after = {
             let mut state = locked(&self.state);
             if state.crashed {
@@ -95,8 +137,11 @@ impl Faults {
             }
             state.effects += 1;
             let due = state.plan.filter(|plan| plan.effect == state.effects);
-            state.crashed = due.is_some();
+            state.crashed = due.is_some_and(|plan| !plan.passes);
             match due {
+                Some(Plan { passes: true, .. }) => {
+                    return Err(PortError::unavailable(name, "it failed this once"));
+                }
                 Some(Plan { applied: false, .. }) => {
                     return Err(PortError::unavailable(
                         "crash",
@@ -108,6 +153,7 @@ impl Faults {
             }
         };
         let answer = effect.await;
+        self.pause().await;
         if ends_after {
             return Err(PortError::unavailable(
                 "crash",

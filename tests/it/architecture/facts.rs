@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use cargo_metadata::{DependencyKind, MetadataCommand, TargetKind};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,23 @@ pub(super) fn manifests() -> Vec<Manifest> {
             }
         })
         .collect()
+}
+
+/// The folder of each crate of ours, relative to the repository.
+pub(super) fn folders() -> BTreeMap<String, String> {
+    let folder = |package: cargo_metadata::Package| {
+        let manifest = package.manifest_path.into_std_path_buf();
+        (
+            package.name.to_string(),
+            relative(manifest.parent().unwrap()),
+        )
+    };
+    members().into_iter().map(folder).collect()
+}
+
+/// The text of a document.
+pub(super) fn document(name: &str) -> String {
+    fs::read_to_string(root().join("docs").join(name)).unwrap()
 }
 
 pub(super) fn functions() -> Vec<Function> {

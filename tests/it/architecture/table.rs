@@ -116,3 +116,19 @@ pub(super) const MAIN_LINES_MAX: usize = 20;
 
 /// The files of a function, in order.
 pub(super) const FUNCTION_FILES: [&str; 3] = ["context.rs", "handler.rs", "main.rs"];
+
+/// The sections of the feature ledger and their last row.
+pub(super) const LEDGER: &[(char, u32)] = &[
+    ('A', 13),
+    ('B', 9),
+    ('C', 9),
+    ('D', 12),
+    ('E', 9),
+    ('F', 6),
+    ('G', 6),
+    ('H', 10),
+    ('I', 7),
+    ('J', 3),
+    ('K', 6),
+    ('L', 5),
+];

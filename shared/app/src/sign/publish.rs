@@ -17,7 +17,7 @@ use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, Statement};
 use kintsugi_domain::rollout::Rollout;
 use kintsugi_trust::tuf::{
-    MetaFile, Metadata, Role, Root, Snapshot, TargetInfo, TargetPath, Targets,
+    MetaFile, Metadata, ROOT_BYTES_MAX, Role, Root, Snapshot, TargetInfo, TargetPath, Targets,
     Timestamp as TufTimestamp, file_name,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -197,13 +197,25 @@ impl Sign {
         Ok(Some((document, text)))
     }
 
+    /// Roots are numbered without gaps, so a root that a publication wrote before it was cut off is
+    /// taken as it is: what was stored under a name never changes.
     async fn write_root(&self, head: &mut Head, id: ProjectId) -> Result<(), PortError> {
         head.root += 1;
+        let key = metadata_key(id, Role::Root, head.root);
+        if let Some(text) = self.ports.blobs.get(&key, ROOT_BYTES_MAX).await? {
+            let file: serde_json::Value = serde_json::from_slice(&text)
+                .map_err(|error| PortError::broken(format!("metadata {key}"), error))?;
+            let expires = file.pointer("/signed/expires").and_then(|it| it.as_str());
+            // One that cannot be read is due at once, and a new root follows.
+            head.root_expires = expires
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(Timestamp::UNIX_EPOCH);
+            return Ok(());
+        }
         head.root_expires = self.ports.now() + ROOT_LIFE;
         let roles = roles(&self.ports, id).await?;
         let root = Root::new(head.root, head.root_expires, roles);
-        self.write(id, head.root, &root).await?;
-        Ok(())
+        self.write(id, head.root, &root).await
     }
 
     async fn write_targets(

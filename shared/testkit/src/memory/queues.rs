@@ -132,7 +132,9 @@ impl State {
         if let Some((seed, draws)) = &mut self.shuffle {
             *draws += 1;
             let (seed, draws) = (seed.to_be_bytes(), draws.to_be_bytes());
-            places.sort_by_key(|place| Digest::of_parts(&[&seed, &draws, &place.to_be_bytes()]));
+            places.sort_by_cached_key(|place| {
+                Digest::of_parts(&[&seed, &draws, &place.to_be_bytes()])
+            });
         }
         places.truncate(max);
         places
