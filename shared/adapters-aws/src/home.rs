@@ -1,12 +1,20 @@
 //! Everything of one home in AWS, opened together.
 
 use crate::{DynamoStore, KmsSigner, RandomIds, S3Blobs, SqsQueues, SystemClock, Table};
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
 use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long connecting may take.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// How long one try of a call may take; longer than SQS lets a reader wait.
+const ATTEMPT_TIME: Duration = Duration::from_secs(25);
+/// How long a call may take with all its tries.
+const CALL_TIME: Duration = Duration::from_mins(1);
 
 /// The names of a home in AWS, as the template gives them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,10 +76,20 @@ impl Clients {
     }
 
     /// Clients of one configuration, which must bring an HTTP client: the services' crates have none built in.
-    pub fn new(config: &SdkConfig) -> Self {
-        // Another endpoint than AWS's own is an emulator or a proxy, which has no name for each bucket.
-        let s3 = aws_sdk_s3::config::Builder::from(config)
-            .force_path_style(config.endpoint_url().is_some())
+    pub fn new(given: &SdkConfig) -> Self {
+        let patience = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIME)
+            .operation_attempt_timeout(ATTEMPT_TIME)
+            .operation_timeout(CALL_TIME)
+            .build();
+        let config = &given
+            .clone()
+            .into_builder()
+            .timeout_config(patience)
+            .build();
+        // Content may be long: for S3 there is no bound on a call, which ends when nothing moves any more. Another endpoint than AWS's own is an emulator or a proxy, which has no name for each bucket.
+        let s3 = aws_sdk_s3::config::Builder::from(given)
+            .force_path_style(given.endpoint_url().is_some())
             .build();
         Self {
             dynamodb: aws_sdk_dynamodb::Client::new(config),

@@ -18,6 +18,9 @@ const BATCH_ITEMS_MAX: usize = 100;
 /// Times that DynamoDB is asked again for items it did not get round to.
 const UNPROCESSED_TRIES_MAX: u32 = 8;
 
+/// Items read of each of several sources beyond its even part, so that one round is mostly enough.
+const SPARE_ITEMS: usize = 8;
+
 /// What DynamoDB holds under one key.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -153,15 +156,38 @@ impl Table {
         after: &str,
         want: usize,
     ) -> Result<Vec<(Key, Item)>, PortError> {
-        let reads = sources
-            .iter()
-            .map(|source| self.first(what, source, after, want));
-        let mut all: Vec<(Key, Item)> = try_join_all(reads).await?.into_iter().flatten().collect();
-        all.sort_by(|(one, _), (other, _)| (&one.sk, &one.pk).cmp(&(&other.sk, &other.pk)));
-        // An item may stand in both indexes.
-        all.dedup_by(|(one, _), (other, _)| one == other);
-        all.truncate(want);
-        Ok(all)
+        let mut merged: Vec<(Key, Item)> = Vec::new();
+        let mut after = after.to_owned();
+        while merged.len() < want {
+            let left = want.saturating_sub(merged.len());
+            // Sources that share their items evenly each have a part of them; the rest of each would be read in vain.
+            let each = match sources.len() {
+                0 | 1 => left,
+                many => left.min(left.div_ceil(many).saturating_add(SPARE_ITEMS)),
+            };
+            let reads = sources
+                .iter()
+                .map(|source| self.first(what, source, &after, each));
+            let pages = try_join_all(reads).await?;
+            // Up to here every source has told all it has.
+            let told = pages
+                .iter()
+                .filter(|page| page.len() == each)
+                .filter_map(|page| page.last().map(|(key, _)| key.sk.clone()))
+                .min();
+            let is_told = |(key, _): &(Key, Item)| told.as_ref().is_none_or(|told| key.sk <= *told);
+            let mut page: Vec<(Key, Item)> = pages.into_iter().flatten().filter(is_told).collect();
+            page.sort_by(|(one, _), (other, _)| (&one.sk, &one.pk).cmp(&(&other.sk, &other.pk)));
+            // An item may stand in both indexes.
+            page.dedup_by(|(one, _), (other, _)| one == other);
+            merged.extend(page);
+            match told {
+                Some(told) => after = told,
+                None => break,
+            }
+        }
+        merged.truncate(want);
+        Ok(merged)
     }
 
     async fn first(
