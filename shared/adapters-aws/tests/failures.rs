@@ -141,3 +141,13 @@ async fn a_home_that_was_not_deployed_is_a_failure_that_a_deployment_mends() {
     transient(ports.blobs.put("key", Vec::new()).await);
     transient(ports.blobs.get("key", 1).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_aws_calls_invalid_stays_a_failure() {
+    let aws = Aws::start().await;
+    let ports = home(&aws, "no table has this name!", "no-bucket", "no-queue-");
+    let answer = ports.store.commit(Commit::new().send(message())).await;
+    let error = answer.unwrap_err();
+    assert!(matches!(error, PortError::Broken { .. }), "{error}");
+    assert!(error.to_string().contains("ValidationException"), "{error}");
+}

@@ -56,6 +56,34 @@ async fn a_message_whose_readers_always_die_is_parked_and_comes_back_by_redrive(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_comes_too_late_parks_nothing() {
+    let aws = Aws::start().await;
+    let prefix = aws.queues(10).await;
+    let (table, blobs) = (aws.table().await, aws.bucket().await);
+    let process = || {
+        SqsQueues::new(
+            aws.clients.sqs.clone(),
+            table.clone(),
+            blobs.clone(),
+            &prefix,
+            Duration::ZERO,
+            Arc::new(FixedClock::default()),
+        )
+    };
+    let (late, other) = (process(), process());
+    late.send(&[message("slow")]).await.unwrap();
+    let old = late.receive(Queue::Signing, 1, LEASE).await.unwrap();
+    aws.advance(LEASE * 2);
+    let new = other.receive(Queue::Signing, 1, LEASE).await.unwrap();
+    late.park(&old[0].receipt, "too late").await.unwrap();
+    assert!(other.parked(Queue::Signing).await.unwrap().is_empty());
+    other.park(&new[0].receipt, "in time").await.unwrap();
+    // What one process parked, every process shows.
+    let parked = late.parked(Queue::Signing).await.unwrap();
+    assert_eq!((parked.len(), parked[0].cause.as_str()), (1, "in time"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_envelope_keeps_nobody_from_the_others() {
     let aws = Aws::start().await;
     let (prefix, queues) = queues(&aws, 3).await;

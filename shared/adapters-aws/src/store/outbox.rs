@@ -154,14 +154,11 @@ impl DynamoStore {
         let wanted: BTreeSet<&str> = ids.iter().map(MessageId::as_str).collect();
         let touched = self.holding(&wanted).await?;
         let held: Vec<&MessageId> = touched.values().flatten().collect();
-        let known: BTreeSet<&str> = held
-            .iter()
-            .map(|id| id.as_str())
-            .filter(|id| wanted.contains(id))
-            .collect();
+        // An id that waits nowhere is not remembered: its message may still be put.
+        let is_held: BTreeSet<&str> = held.iter().map(|id| id.as_str()).collect();
         let known: Vec<&MessageId> = ids
             .iter()
-            .filter(|id| known.contains(id.as_str()))
+            .filter(|id| is_held.contains(id.as_str()))
             .collect();
         let expires = self
             .places
