@@ -6,7 +6,7 @@
 //! A lease is the visibility timeout, a delivery's receipt is that of SQS behind the name of its queue. SQS does not know
 //! that two messages are the same, so a message that is sent twice is delivered twice.
 //!
-//! **Parked messages lie in the table**, not in SQS, which can neither list nor order them ([`parking`]). The dead-letter
+//! **Parked messages lie in the table**, not in SQS, which can neither list nor order them. The dead-letter
 //! queue is the way there for messages whose reader never got to park them: a function that died or ran out of time.
 //!
 //! Bounds of SQS: 1 MiB for a message or a batch, 12 hours for a lease, 14 days for a message nobody takes. No message of

@@ -4,6 +4,7 @@
 
 mod common;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use common::Aws;
 use kintsugi_adapters_aws::store::{LANES, SENT_DAYS};
 use kintsugi_adapters_aws::{DynamoStore, S3Blobs, Table};
@@ -317,12 +318,33 @@ async fn the_outbox_is_read_to_its_end_past_what_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_marked_before_it_died_is_cleared_by_the_next() {
+    let place = Place::new().await;
+    let store = place.store();
+    let both = Commit::new().send(message(1)).send(message(2));
+    store.commit(both).await.unwrap();
+    for number in [1, 2] {
+        let text = |value: String| AttributeValue::S(value);
+        let put = place.aws.clients.dynamodb.put_item();
+        let put = put.table_name(place.table.name());
+        let put = put.item("pk", text(format!("sent#{}", message(number).id)));
+        put.item("sk", text("sent".to_owned()))
+            .send()
+            .await
+            .unwrap();
+        let left: Vec<Envelope> = (number + 1..=2).map(message).collect();
+        assert_eq!(store.outbox(10).await.unwrap(), left);
+    }
+    assert_eq!(place.items("outbox#").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_table_may_forget_a_sent_message_after_its_days_and_not_before() {
     let place = Place::new().await;
     let store = place.store();
     store.commit(Commit::new().send(message(1))).await.unwrap();
     store.sent(&[message(1).id]).await.unwrap();
-    let key = |value: String| aws_sdk_dynamodb::types::AttributeValue::S(value);
+    let key = |value: String| AttributeValue::S(value);
     let get = place.aws.clients.dynamodb.get_item();
     let get = get.table_name(place.table.name());
     let get = get.key("pk", key(format!("sent#{}", message(1).id)));
