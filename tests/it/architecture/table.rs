@@ -40,11 +40,20 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
         &["kintsugi-app", "kintsugi-domain", "kintsugi-http"],
     ),
     (
+        "kintsugi-home",
+        &[
+            "kintsugi-adapters-aws",
+            "kintsugi-adapters-local",
+            "kintsugi-domain",
+            "kintsugi-runtime",
+        ],
+    ),
+    (
         "kintsugi-fn-*",
         &[
-            "kintsugi-adapters-local",
             "kintsugi-app",
             "kintsugi-domain",
+            "kintsugi-home",
             "kintsugi-http",
             "kintsugi-runtime",
         ],
