@@ -31,8 +31,7 @@ impl Diagnose {
 
     async fn diagnose(&self, cause: &Envelope, id: &IssueId) -> Result<Done, PortError> {
         let (store, at) = (self.ports.store.as_ref(), self.ports.now());
-        let Some(mut issue) = records::get::<Issue>(store, cause.project, id.as_str()).await?
-        else {
+        let Some(issue) = records::get::<Issue>(store, cause.project, id.as_str()).await? else {
             return Ok(Done::nothing("the issue does not exist"));
         };
         // Asked before the work, which a late message must not repeat.
@@ -51,6 +50,7 @@ impl Diagnose {
         let suspects = self
             .in_source(&repository, &commit, diagnosis::suspects(&event))
             .await?;
+        let mut issue = records::issue_again(store, &issue).await?;
         let Some(first) = suspects.first() else {
             let why = "no frame of the event is a file of the product's source";
             return news::give_up(&self.ports, cause, issue, (Self::NAME, why)).await;
@@ -126,3 +126,6 @@ impl Stage for Diagnose {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

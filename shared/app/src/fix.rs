@@ -157,7 +157,7 @@ impl Fixes {
     async fn propose(
         &self,
         cause: &Envelope,
-        mut issue: Stored<Issue>,
+        issue: Stored<Issue>,
         mut fix: Fix,
         chosen: &Chosen<'_>,
     ) -> Result<Done, PortError> {
@@ -186,6 +186,7 @@ impl Fixes {
             at: chosen.job.ordered_at,
         };
         fix.commit = Some(self.ports.forge.propose(&proposal).await?);
+        let mut issue = records::issue_again(store, &issue).await?;
         fix.branch = Some(branch);
         step!(fix, FixMove::Validate, at, Self::NAME, &chosen.why);
         step!(issue.value, IssueMove::Prove, at, Self::NAME, &chosen.why);

@@ -1,6 +1,7 @@
 //! Reading records as what they are. Writing goes through [`kintsugi_domain::ports::Commit`].
 
 use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::issue::Issue;
 use kintsugi_domain::limits::PAGE_RECORDS_MAX;
 use kintsugi_domain::ports::{PortError, Query, RawRecord, RecordKey, Store};
 use kintsugi_domain::project::Project;
@@ -34,6 +35,22 @@ pub async fn need<T: Record>(
             "another record names it, and it does not exist",
         )),
     }
+}
+
+/// An issue as it is now, for work that took a while since it was read. Reports join an issue at any time:
+/// one that is reported often would lose every commit that was decided on before such work.
+///
+/// **One that came back meanwhile is a conflict**: the work was about another event.
+pub async fn issue_again(
+    store: &dyn Store,
+    read: &Stored<Issue>,
+) -> Result<Stored<Issue>, PortError> {
+    let now: Stored<Issue> = need(store, read.value.project, read.value.id.as_str()).await?;
+    if now.value.sample == read.value.sample {
+        return Ok(now);
+    }
+    let what = format!("the sample of issue {}", read.value.id);
+    Err(PortError::Conflict { what })
 }
 
 /// The project itself.

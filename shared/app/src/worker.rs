@@ -144,6 +144,11 @@ impl Worker {
         queue: Queue,
         error: &PortError,
     ) -> Result<(), PortError> {
+        // An alert about an alert that could not be delivered would go the same way, and so on. The parked
+        // message itself stays to be seen.
+        if queue == Queue::Alerts {
+            return Ok(());
+        }
         let alert = Alert::new(
             envelope.project,
             Urgency::Page,
@@ -168,3 +173,6 @@ fn delay(attempt: u32) -> Duration {
     let seconds = 4_u64.saturating_pow(attempt.saturating_sub(1));
     Duration::from_secs(seconds).min(DELAY_MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,7 @@ pub struct Command {
 pub struct PackageRules {
     /// Files and folders, relative to the product's root.
     pub include: Vec<String>,
-    /// A file that the build writes the version to.
+    /// A file that holds the version: written before the tests and the build.
     #[serde(default)]
     pub version_file: Option<String>,
 }

@@ -6,6 +6,7 @@
 mod blobs;
 mod clock;
 mod forge;
+mod home;
 mod ids;
 mod notifier;
 mod queues;
@@ -15,6 +16,7 @@ mod store;
 pub use blobs::MemoryBlobs;
 pub use clock::FixedClock;
 pub use forge::MemoryForge;
+pub use home::MemoryHome;
 pub use ids::SeededIds;
 pub use notifier::MemoryNotifier;
 pub use queues::MemoryQueues;

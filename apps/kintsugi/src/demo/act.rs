@@ -106,11 +106,18 @@ impl Story<'_> {
                 .await
         );
         let fleet = part!(self.install(told).await);
+        self.teller.mark("installed");
         part!(self.crash(&fleet, told).await);
+        self.teller.mark("reported");
         let healed = part!(self.heal(told).await);
+        self.teller.mark("fix published");
         part!(self.roll_out(&fleet, &healed, told).await);
+        self.teller.mark("fleet updated");
         part!(self.try_again(&fleet, &healed, told).await);
-        self.publish_bad(&fleet, &healed, told).await
+        self.teller.mark("resolved");
+        part!(self.publish_bad(&fleet, &healed, told).await);
+        self.teller.mark("bad release gone");
+        Ok(Ok(()))
     }
 
     /// Orders a version from the product's branch and waits until it is published.

@@ -115,7 +115,7 @@ async fn play(demo: &Demo, context: &Context, folder: &Path, json: bool) -> Resu
         let value = serde_json::to_value(&report);
         print::object(&value.map_err(|error| Error::unexpected("write the result", &error))?);
     } else {
-        print::out(&story(&report));
+        print::out(&story(&report, &teller.timings()));
     }
     Ok(if report.why_not.is_none() {
         Exit::Done
@@ -125,7 +125,7 @@ async fn play(demo: &Demo, context: &Context, folder: &Path, json: bool) -> Resu
 }
 
 /// The story, for people.
-fn story(report: &Report) -> String {
+fn story(report: &Report, timings: &str) -> String {
     let told = &report.told;
     let mut lines = vec![String::new()];
     let mut line = |text: String| lines.push(text);
@@ -164,6 +164,9 @@ fn story(report: &Report) -> String {
             "Devices went back to {back}; {} of them run the bad version now.",
             told.devices_on_bad_release_at_end
         ));
+    }
+    if !timings.is_empty() {
+        line(format!("After the start: {timings}."));
     }
     match &report.why_not {
         None => line(format!("It healed, in {} s.", report.seconds)),

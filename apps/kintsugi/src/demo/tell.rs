@@ -10,6 +10,7 @@ use std::time::Instant;
 pub(super) struct Teller {
     started: Instant,
     notes: RefCell<BTreeSet<String>>,
+    marks: RefCell<Vec<(&'static str, f64)>>,
 }
 
 impl Teller {
@@ -21,6 +22,7 @@ impl Teller {
         Self {
             started: Instant::now(),
             notes: RefCell::default(),
+            marks: RefCell::default(),
         }
     }
 
@@ -33,6 +35,18 @@ impl Teller {
     pub(super) fn step(&self, text: &str) {
         let (good, seconds) = (print::GOOD, self.seconds());
         print::say(&format_args!("{good}{seconds:6.1} s{good:#}  {text}"));
+    }
+
+    /// Remembers when a part of the story ended.
+    pub(super) fn mark(&self, what: &'static str) {
+        self.marks.borrow_mut().push((what, self.seconds()));
+    }
+
+    /// When the parts of the story ended, in one line.
+    pub(super) fn timings(&self) -> String {
+        let marks = self.marks.borrow();
+        let marks = marks.iter().map(|(what, at)| format!("{what} {at:.1} s"));
+        marks.collect::<Vec<_>>().join(", ")
     }
 
     /// Something beside it, once.

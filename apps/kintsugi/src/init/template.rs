@@ -64,7 +64,7 @@ const SECTIONS: &[Section] = &[
             ),
             (
                 "version_file",
-                "A file that the build writes the version to.",
+                "A file that holds the version; written before the tests and the build.",
             ),
         ],
     },

@@ -14,8 +14,7 @@ use kintsugi_domain::job::FixClass;
 use kintsugi_domain::record::{Kind, Record};
 use kintsugi_domain::rollout::{Rollout, RolloutState};
 use kintsugi_testkit::memory::{
-    FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryStore,
-    SeededIds,
+    FixedClock, MemoryForge, MemoryHome, MemoryQueues, MemorySigner, MemoryStore,
 };
 use kintsugi_trust::token::TokenError;
 use semver::Version;
@@ -45,26 +44,13 @@ struct Home {
 }
 
 fn home() -> Home {
-    let clock = FixedClock::default();
-    let store = MemoryStore::new();
-    let queues = MemoryQueues::new(Arc::new(clock.clone()));
-    let forge = MemoryForge::new();
-    let ports = Ports {
-        store: Arc::new(store.clone()),
-        queues: Arc::new(queues.clone()),
-        blobs: Arc::new(MemoryBlobs::new()),
-        signer: Arc::new(MemorySigner::new(1)),
-        forge: Arc::new(forge.clone()),
-        notifier: Arc::new(MemoryNotifier::new()),
-        clock: Arc::new(clock.clone()),
-        ids: Arc::new(SeededIds::new(1)),
-    };
+    let home = MemoryHome::new(1);
     Home {
-        admin: Admin::new(ports),
-        clock,
-        store,
-        queues,
-        forge,
+        admin: Admin::new(home.ports()),
+        clock: home.clock,
+        store: home.store,
+        queues: home.queues,
+        forge: home.forge,
     }
 }
 

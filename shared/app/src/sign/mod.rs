@@ -108,10 +108,11 @@ impl Sign {
         step!(release.value, ReleaseMove::Publish, at, Self::NAME, why);
         step!(bundle.value, BundleMove::Sign, at, Self::NAME, why);
         let commit = Commit::new().update(&release).update(&bundle);
-        let commit = self.tell_fixes(commit, &release.value).await?;
         let commit = self
             .land(cause, commit, &project.value, &release.value)
             .await?;
+        // Last, since reports change issues at any time.
+        let commit = self.tell_fixes(commit, &release.value).await?;
         let message = Message::StartRollout {
             release: id.clone(),
         };

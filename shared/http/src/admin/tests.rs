@@ -10,13 +10,9 @@ use kintsugi_domain::envelope::{Message, Queue};
 use kintsugi_domain::ports::Ports;
 use kintsugi_domain::ports::{Commit, Queues as _, Store as _};
 use kintsugi_domain::record::Record;
-use kintsugi_testkit::memory::{
-    FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryStore,
-    SeededIds,
-};
+use kintsugi_testkit::memory::{FixedClock, MemoryForge, MemoryHome, MemoryQueues, MemoryStore};
 use kintsugi_trust::token::Role;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt as _;
 
@@ -42,26 +38,13 @@ pub(crate) struct Home {
 }
 
 pub(crate) fn home() -> Home {
-    let clock = FixedClock::default();
-    let store = MemoryStore::new();
-    let queues = MemoryQueues::new(Arc::new(clock.clone()));
-    let forge = MemoryForge::new();
-    let ports = Ports {
-        store: Arc::new(store.clone()),
-        queues: Arc::new(queues.clone()),
-        blobs: Arc::new(MemoryBlobs::new()),
-        signer: Arc::new(MemorySigner::new(1)),
-        forge: Arc::new(forge.clone()),
-        notifier: Arc::new(MemoryNotifier::new()),
-        clock: Arc::new(clock.clone()),
-        ids: Arc::new(SeededIds::new(1)),
-    };
+    let home = MemoryHome::new(1);
     Home {
-        ports,
-        clock,
-        store,
-        queues,
-        forge,
+        ports: home.ports(),
+        clock: home.clock,
+        store: home.store,
+        queues: home.queues,
+        forge: home.forge,
     }
 }
 

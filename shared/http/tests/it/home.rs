@@ -18,13 +18,11 @@ use kintsugi_domain::job::Content;
 use kintsugi_domain::ports::{Commit, KeyName, KeyUse, Ports, Signer as _, Store as _};
 use kintsugi_domain::project::Project;
 use kintsugi_testkit::memory::{
-    FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryStore,
-    SeededIds,
+    FixedClock, MemoryBlobs, MemoryHome, MemoryQueues, MemorySigner, MemoryStore,
 };
 use semver::Version;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use tower::ServiceExt as _;
 
 pub(crate) const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -75,22 +73,16 @@ pub(crate) struct Home {
 }
 
 pub(crate) async fn home() -> Home {
-    let clock = FixedClock::default();
-    let (store, blobs) = (MemoryStore::new(), MemoryBlobs::new());
-    let (queues, signer) = (
-        MemoryQueues::new(Arc::new(clock.clone())),
-        MemorySigner::new(1),
-    );
-    let ports = Ports {
-        store: Arc::new(store.clone()),
-        queues: Arc::new(queues.clone()),
-        blobs: Arc::new(blobs.clone()),
-        signer: Arc::new(signer.clone()),
-        forge: Arc::new(MemoryForge::new()),
-        notifier: Arc::new(MemoryNotifier::new()),
-        clock: Arc::new(clock.clone()),
-        ids: Arc::new(SeededIds::new(1)),
-    };
+    let home = MemoryHome::new(1);
+    let ports = home.ports();
+    let MemoryHome {
+        store,
+        blobs,
+        queues,
+        clock,
+        signer,
+        ..
+    } = home;
     store
         .commit(Commit::new().create(&project(PROJECT, KEY)))
         .await
