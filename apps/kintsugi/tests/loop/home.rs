@@ -173,6 +173,20 @@ impl Client {
         Some(state.is_some_and(|state| state != "pending"))
     }
 
+    /// Whether some device that asks now is answered with a version: what a rollout decided is published a
+    /// moment later.
+    pub(crate) fn is_served(&self, version: &str) -> Option<bool> {
+        let answers = (0..20).map(|number| {
+            let path = format!("/v1/{PROJECT}/updates/stable/linux/x86_64/0.0.0");
+            let (status, body) = self.get(&format!("{path}?device=probe-{number}"))?;
+            let manifest: Value = serde_json::from_slice(&body).unwrap_or_default();
+            Some(status == 200 && manifest["version"] == version)
+        });
+        answers
+            .collect::<Option<Vec<_>>>()
+            .map(|it| it.contains(&true))
+    }
+
     /// A device of the fleet, with nothing installed.
     pub(crate) fn device(&self, till: &Till, folder: &Path, name: &str) -> Settings {
         let (_, root) = self

@@ -48,7 +48,7 @@ impl Scene {
 
     fn publish(&self, version: &str) {
         assert!(self.client.order(version));
-        until(version, || self.client.is_offered(version)?.then_some(()));
+        until(version, || self.client.is_served(version)?.then_some(()));
     }
 
     fn device(&self, name: &str) -> Settings {
