@@ -153,7 +153,7 @@ async fn a_missing_variable_stops_the_cold_start_and_is_named() {
         let mut lambda = Lambda::start(&stage, &[]).await;
         let error = lambda.answer().await.init_error(&stage);
         let message = error.get("errorMessage").and_then(Value::as_str).unwrap();
-        assert!(message.contains("KINTSUGI_DATA"), "{stage}: {message}");
+        assert!(message.contains("KINTSUGI_TABLE"), "{stage}: {message}");
         assert_eq!(lambda.end().await.code(), Some(1), "{stage}");
     }
 }

@@ -158,7 +158,9 @@ fn execute(check: &Check, root: &Path, python: &Path) -> Result<(ExitStatus, Tal
         .stdin(Stdio::null())
         // The toolchain that started us is the one that is tested; a wish for another fails at once.
         .env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9")
-        .env("KINTSUGI_TEST_PYTHON", python);
+        .env("KINTSUGI_TEST_PYTHON", python)
+        // AWS on loopback; it lies beside the Python that runs it.
+        .env("KINTSUGI_TEST_AWS", python.with_file_name("ministack"));
     for (name, value) in &check.environment {
         command.env(name, value);
     }

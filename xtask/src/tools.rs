@@ -171,7 +171,7 @@ fn python_environment(target: &Path) -> Result<PathBuf, String> {
         .arg(&requirements))?;
     run(Command::new(&python).args([
         "-c",
-        "import tuf, joserfc, sentry_sdk, cryptography, cfnlint",
+        "import tuf, joserfc, sentry_sdk, cryptography, cfnlint, ministack, hypercorn",
     ]))?;
     fs::write(folder.join(MARK), "").map_err(|e| failed("the mark of completion", &e))?;
     Ok(python)

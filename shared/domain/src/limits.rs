@@ -27,14 +27,15 @@ pub const EVENT_ID_DAYS: i64 = 30;
 pub const ISSUE_USERS_MAX: usize = 1_000;
 /// Releases and platforms remembered per issue.
 pub const ISSUE_FACETS_MAX: usize = 100;
-/// Most records one commit may write; the smallest bound of our homes (DynamoDB transactions).
-pub const COMMIT_WRITES_MAX: usize = 100;
+/// Most records one commit may write. The smallest bound of our homes is a DynamoDB transaction of 100 items, which
+/// also holds the commit's counters and its messages.
+pub const COMMIT_WRITES_MAX: usize = 90;
 /// Most records one page of a list returns.
 pub const PAGE_RECORDS_MAX: usize = 500;
 /// Deliveries of one message before it is parked.
 pub const DELIVERIES_MAX: u32 = 8;
-/// Most fixes in one bundle: each is two writes of one commit (the fix and its issue).
-pub const BUNDLE_FIXES_MAX: usize = 40;
+/// Most fixes in one bundle: each is three writes of one commit at most (the fix, its issue and an alert).
+pub const BUNDLE_FIXES_MAX: usize = 25;
 /// Supported versions for which deltas are built.
 pub const DELTA_BASES_MAX: usize = 5;
 /// Seconds for which a cache may keep a channel document or a timestamp.
@@ -43,7 +44,7 @@ pub const CHANNEL_CACHE_SECONDS_MAX: u32 = 30;
 pub const CHANNEL_RELEASES_MAX: usize = 20;
 /// Events that one commit files; each is four writes at most (the event, its issue, and where the issue came
 /// back, its fix and an alert).
-pub const FILED_EVENTS_MAX: usize = 25;
+pub const FILED_EVENTS_MAX: usize = 20;
 /// Largest package, bytes (unpacked archive).
 pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest metadata file a client reads, bytes.

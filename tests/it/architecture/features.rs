@@ -110,7 +110,7 @@ fn existing(ledger: &str, folders: &BTreeMap<String, String>, sources: &[Text]) 
 fn is_test(source: &str, function: &str) -> bool {
     source
         .split_once(function)
-        .is_some_and(|(before, _)| before.contains("test]"))
+        .is_some_and(|(before, _)| before.contains("test]") || before.contains("tokio::test("))
 }
 
 #[test]

@@ -24,6 +24,10 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ),
     ("kintsugi-testkit", &["kintsugi-domain", "kintsugi-trust"]),
     (
+        "kintsugi-adapters-aws",
+        &["kintsugi-domain", "kintsugi-trust"],
+    ),
+    (
         "kintsugi-adapters-local",
         &["kintsugi-domain", "kintsugi-trust"],
     ),
@@ -36,11 +40,20 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
         &["kintsugi-app", "kintsugi-domain", "kintsugi-http"],
     ),
     (
+        "kintsugi-home",
+        &[
+            "kintsugi-adapters-aws",
+            "kintsugi-adapters-local",
+            "kintsugi-domain",
+            "kintsugi-runtime",
+        ],
+    ),
+    (
         "kintsugi-fn-*",
         &[
-            "kintsugi-adapters-local",
             "kintsugi-app",
             "kintsugi-domain",
+            "kintsugi-home",
             "kintsugi-http",
             "kintsugi-runtime",
         ],

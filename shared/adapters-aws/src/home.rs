@@ -1,0 +1,174 @@
+//! Everything of one home in AWS, opened together.
+
+use crate::{DynamoStore, KmsSigner, RandomIds, S3Blobs, SqsQueues, SystemClock, Table};
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::{Builder, tls};
+use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long connecting may take.
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// How long one try of a call may take; longer than SQS lets a reader wait.
+const ATTEMPT_TIME: Duration = Duration::from_secs(25);
+/// How long a call may take with all its tries.
+const CALL_TIME: Duration = Duration::from_mins(1);
+
+/// The names of a home in AWS, as the template gives them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The DynamoDB table.
+    pub table: String,
+    /// The S3 bucket.
+    pub bucket: String,
+    /// What the names of the queues begin with: `kintsugi-prod-`.
+    pub queue_prefix: String,
+    /// What keys and secrets are named after: `prod`. Letters, digits, `-` and `_`.
+    pub key_prefix: String,
+    /// How long a reader of a queue waits for a message. Functions are woken by SQS and never wait.
+    pub receive_wait: Duration,
+}
+
+/// What a home needs and AWS does not give.
+#[derive(Clone)]
+pub struct Outside {
+    /// The products' source.
+    pub forge: Arc<dyn Forge>,
+    /// Alerts to people.
+    pub notifier: Arc<dyn Notifier>,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").finish_non_exhaustive()
+    }
+}
+
+/// The clients of the services. Making one connects to nothing.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Records, counters, the outbox, parked messages.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Queues.
+    pub sqs: aws_sdk_sqs::Client,
+    /// Content.
+    pub s3: aws_sdk_s3::Client,
+    /// Signing keys.
+    pub kms: aws_sdk_kms::Client,
+    /// Symmetric secrets.
+    pub secrets: aws_sdk_secretsmanager::Client,
+}
+
+impl Clients {
+    /// Clients with what AWS's own variables, profiles and roles say: region, credentials, `AWS_ENDPOINT_URL`.
+    pub async fn of_environment() -> Self {
+        let http = Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::Ring,
+            ))
+            .build_https();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .load();
+        Self::new(&config.await)
+    }
+
+    /// Clients of one configuration, which must bring an HTTP client: the services' crates have none built in.
+    pub fn new(given: &SdkConfig) -> Self {
+        let patience = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIME)
+            .operation_attempt_timeout(ATTEMPT_TIME)
+            .operation_timeout(CALL_TIME)
+            .build();
+        let config = &given
+            .clone()
+            .into_builder()
+            .timeout_config(patience)
+            .build();
+        // Content may be long: for S3 there is no bound on a call, which ends when nothing moves any more. Another endpoint than AWS's own is an emulator or a proxy, which has no name for each bucket.
+        let s3 = aws_sdk_s3::config::Builder::from(given)
+            .force_path_style(given.endpoint_url().is_some())
+            .build();
+        Self {
+            dynamodb: aws_sdk_dynamodb::Client::new(config),
+            sqs: aws_sdk_sqs::Client::new(config),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            kms: aws_sdk_kms::Client::new(config),
+            secrets: aws_sdk_secretsmanager::Client::new(config),
+        }
+    }
+}
+
+/// The ports of one home in AWS.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Records, counters and the outbox.
+    pub store: DynamoStore,
+    /// Queues.
+    pub queues: SqsQueues,
+    /// Content by key.
+    pub blobs: S3Blobs,
+    /// Private keys.
+    pub signer: KmsSigner,
+    /// The machine's clock.
+    pub clock: SystemClock,
+    /// The machine's randomness.
+    pub ids: RandomIds,
+    /// Forge and notifier.
+    pub outside: Outside,
+}
+
+impl Home {
+    /// Opens a home with the credentials of the environment. Connects to nothing yet: a cold start pays only for the
+    /// services that its first request needs.
+    pub async fn open(settings: &Settings, outside: Outside) -> Result<Self, PortError> {
+        Self::with(&Clients::of_environment().await, settings, outside)
+    }
+
+    /// Opens a home with clients that were made elsewhere.
+    pub fn with(
+        clients: &Clients,
+        settings: &Settings,
+        outside: Outside,
+    ) -> Result<Self, PortError> {
+        let clock = SystemClock;
+        let blobs = S3Blobs::new(clients.s3.clone(), &settings.bucket);
+        let table = Table::new(clients.dynamodb.clone(), &settings.table);
+        Ok(Self {
+            store: DynamoStore::new(table.clone(), blobs.clone(), Arc::new(clock)),
+            queues: SqsQueues::new(
+                clients.sqs.clone(),
+                table,
+                blobs.clone(),
+                &settings.queue_prefix,
+                settings.receive_wait,
+                Arc::new(clock),
+            ),
+            blobs,
+            signer: KmsSigner::new(
+                clients.kms.clone(),
+                clients.secrets.clone(),
+                &settings.key_prefix,
+            )?,
+            clock,
+            ids: RandomIds,
+            outside,
+        })
+    }
+
+    /// All of them as the stages take them.
+    pub fn ports(self) -> Ports {
+        Ports {
+            store: Arc::new(self.store),
+            queues: Arc::new(self.queues),
+            blobs: Arc::new(self.blobs),
+            signer: Arc::new(self.signer),
+            forge: self.outside.forge,
+            notifier: self.outside.notifier,
+            clock: Arc::new(self.clock),
+            ids: Arc::new(self.ids),
+        }
+    }
+}

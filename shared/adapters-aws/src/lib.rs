@@ -1,0 +1,33 @@
+//! The ports over AWS: DynamoDB, SQS, S3, KMS and Secrets Manager. The home of those who outgrow one machine.
+//!
+//! One file per port, with the same names as in the local adapters: [`store`], [`queues`], [`blobs`], [`signer`], [`clock`],
+//! [`ids`]; [`home`] opens them together. The table's layout is told in [`store`].
+//!
+//! **Invariant: what a call has answered is durable**: every service used here answers only when the data lies in several
+//! zones. **Invariant: a failure of AWS is never told as success**; a call whose outcome is unknown says so by
+//! [`kintsugi_domain::ports::PortError::Unavailable`], and calling again is safe.
+//!
+//! Not here: the making of tables, queues and buckets (the template does that), the forge and the notifier, which do not
+//! depend on AWS and are given to [`Home`] by whoever opens it, and the build engine.
+
+pub mod blobs;
+pub mod clock;
+pub mod home;
+pub mod ids;
+pub mod queues;
+pub mod signer;
+pub mod store;
+pub mod table;
+
+mod bodies;
+mod failure;
+mod place;
+
+pub use blobs::S3Blobs;
+pub use clock::SystemClock;
+pub use home::{Clients, Home, Outside, Settings};
+pub use ids::RandomIds;
+pub use queues::SqsQueues;
+pub use signer::KmsSigner;
+pub use store::DynamoStore;
+pub use table::Table;

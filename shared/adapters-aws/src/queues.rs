@@ -1,0 +1,488 @@
+//! Queues in SQS: for each queue of the domain a standard queue `<prefix><name>` and its dead-letter queue
+//! `<prefix><name>-dead`.
+//!
+//! Depths are what SQS counts, which after a change may be wrong for about a minute.
+//!
+//! A lease is the visibility timeout, a delivery's receipt is that of SQS behind the name of its queue. SQS does not know
+//! that two messages are the same, so a message that is sent twice is delivered twice.
+//!
+//! **Parked messages lie in the table**, not in SQS, which can neither list nor order them. The dead-letter
+//! queue is the way there for messages whose reader never got to park them: a function that died or ran out of time.
+//!
+//! Bounds of SQS: 1 MiB for a message or a batch, 12 hours for a lease, 14 days for a message nobody takes. No message of
+//! the domain comes near the first (reports ride in it up to 128 KiB), so a longer one is refused; there is no way round
+//! through S3, which the functions, woken by SQS itself, would not know.
+
+use crate::blobs::S3Blobs;
+use crate::bodies::{Bodies, MESSAGES};
+use crate::failure::{failed, is};
+use crate::place::Places;
+use crate::table::Table;
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    Message as SqsMessage, MessageSystemAttributeName, QueueAttributeName,
+    SendMessageBatchRequestEntry,
+};
+use kintsugi_domain::envelope::{Envelope, Queue};
+use kintsugi_domain::ports::{Clock, Delivery, Parked, PortError, Queues};
+use parking::Parking;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+mod parking;
+
+/// Most messages of one batch, by SQS.
+const BATCH_MESSAGES_MAX: usize = 10;
+/// Most bytes of one message, and of one batch, by SQS.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// The longest time that SQS hides a message, seconds.
+const HIDDEN_SECONDS_MAX: u64 = 12 * 60 * 60;
+/// How long a message stays hidden while it is parked.
+const PARKING_TIME: Duration = Duration::from_mins(1);
+/// What SQS says of a receipt that is not that of the newest delivery of a waiting message.
+const OLD_RECEIPT: &[&str] = &[
+    "InvalidParameterValue",
+    "MessageNotInflight",
+    "ReceiptHandleIsInvalid",
+];
+/// The ending of a dead-letter queue's name.
+const DEAD: &str = "-dead";
+
+/// Queues in SQS. Clones share what was received and not yet settled.
+#[derive(Clone)]
+pub struct SqsQueues {
+    client: Client,
+    prefix: String,
+    wait: Duration,
+    parking: Parking,
+    places: Places,
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Addresses of queues by their names. They never change.
+    addresses: Mutex<BTreeMap<String, String>>,
+    /// What is in the hands of this process's readers, by receipt: to park a message, its body must be known.
+    in_hand: Mutex<BTreeMap<String, InHand>>,
+}
+
+struct InHand {
+    /// SQS's own id of the message.
+    message: String,
+    body: String,
+    /// When its lease is over, seconds since 1970.
+    until: i64,
+}
+
+impl fmt::Debug for SqsQueues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqsQueues")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A receipt of ours: the queue and SQS's receipt handle.
+fn read_receipt(receipt: &str) -> Option<(Queue, &str)> {
+    let (queue, handle) = receipt.split_once('/')?;
+    Some((Queue::named(queue)?, handle))
+}
+
+/// Whole seconds as SQS takes them, rounded up: never shorter than asked for.
+fn seconds(time: Duration) -> i32 {
+    let whole = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    i32::try_from(whole.min(HIDDEN_SECONDS_MAX)).unwrap_or(i32::MAX)
+}
+
+/// An envelope as it travels. SQS takes the characters of XML 1.0 only, of which serialised JSON can break two.
+fn written(envelope: &Envelope) -> Result<String, PortError> {
+    let what = || format!("message {}", envelope.id);
+    let body = serde_json::to_string(envelope).map_err(|error| PortError::broken(what(), error))?;
+    let body = body
+        .replace('\u{fffe}', "\\ufffe")
+        .replace('\u{ffff}', "\\uffff");
+    if body.len() > BATCH_BYTES_MAX {
+        let why = format!("{} bytes where SQS takes {BATCH_BYTES_MAX}", body.len());
+        return Err(PortError::broken(what(), why));
+    }
+    Ok(body)
+}
+
+/// Bodies in the order given, in groups that fit into one call.
+fn batches(bodies: Vec<String>) -> Vec<Vec<String>> {
+    let mut batches: Vec<Vec<String>> = Vec::new();
+    let mut bytes = 0_usize;
+    for body in bodies {
+        bytes = bytes.saturating_add(body.len());
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_MESSAGES_MAX && bytes <= BATCH_BYTES_MAX => {
+                batch.push(body);
+            }
+            Some(_) | None => {
+                bytes = body.len();
+                batches.push(vec![body]);
+            }
+        }
+    }
+    batches
+}
+
+impl SqsQueues {
+    /// The queues whose names begin with `prefix`; parked messages lie in `table`, the longest of them in `blobs`.
+    ///
+    /// `wait` is how long SQS may look for a message before it answers that there is none. Zero makes SQS ask only some of its
+    /// servers, so a message may be overlooked; a second or more asks all of them.
+    pub fn new(
+        client: Client,
+        table: Table,
+        blobs: S3Blobs,
+        prefix: impl Into<String>,
+        wait: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            client,
+            prefix: prefix.into(),
+            wait,
+            parking: Parking::new(table, Bodies::new(blobs, MESSAGES)),
+            places: Places::new(clock),
+            inner: Arc::default(),
+        }
+    }
+
+    /// The address of a queue, asked for once.
+    async fn address(&self, name: &str) -> Result<String, PortError> {
+        let lock = || {
+            let addresses = &self.inner.addresses;
+            addresses.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(known) = lock().get(name) {
+            return Ok(known.clone());
+        }
+        let full = format!("{}{name}", self.prefix);
+        let found = self.client.get_queue_url().queue_name(&full).send().await;
+        let found = found.map_err(|error| failed(format!("find queue {full}"), &error))?;
+        let Some(address) = found.queue_url else {
+            return Err(PortError::unavailable(full, "SQS told no address"));
+        };
+        lock().insert(name.to_owned(), address.clone());
+        Ok(address)
+    }
+
+    async fn send_bodies(&self, queue: Queue, bodies: Vec<String>) -> Result<(), PortError> {
+        let what = || format!("send to queue {queue}");
+        let address = self.address(queue.name()).await?;
+        for batch in batches(bodies) {
+            let mut send = self.client.send_message_batch().queue_url(&address);
+            for (number, body) in batch.into_iter().enumerate() {
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(number.to_string())
+                    .message_body(body)
+                    .build()
+                    .map_err(|error| PortError::broken(what(), error))?;
+                send = send.entries(entry);
+            }
+            let answer = send.send().await.map_err(|error| failed(what(), &error))?;
+            if let Some(refused) = answer.failed.first() {
+                let why = refused.message().unwrap_or(refused.code());
+                return Err(if refused.sender_fault() {
+                    PortError::broken(what(), why)
+                } else {
+                    PortError::unavailable(what(), why)
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages of a queue, hidden for `lease`.
+    async fn take(
+        &self,
+        name: &str,
+        max: usize,
+        lease: Duration,
+        wait: Duration,
+    ) -> Result<Vec<SqsMessage>, PortError> {
+        let max = i32::try_from(max.min(BATCH_MESSAGES_MAX)).unwrap_or(1);
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let receive = self
+            .client
+            .receive_message()
+            .queue_url(self.address(name).await?)
+            .max_number_of_messages(max)
+            .visibility_timeout(seconds(lease))
+            .wait_time_seconds(seconds(wait).min(20))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
+        let answer = receive.send().await;
+        let answer = answer.map_err(|error| failed(format!("receive from {name}"), &error))?;
+        Ok(answer.messages.unwrap_or_default())
+    }
+
+    /// Hides the message of a receipt for `time`; says whether the receipt is that of its newest delivery.
+    async fn hide(&self, queue: Queue, handle: &str, time: Duration) -> Result<bool, PortError> {
+        let change = self
+            .client
+            .change_message_visibility()
+            .queue_url(self.address(queue.name()).await?)
+            .receipt_handle(handle)
+            .visibility_timeout(seconds(time));
+        match change.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is(&error, OLD_RECEIPT) => Ok(false),
+            Err(error) => Err(failed(format!("hide a message of {queue}"), &error)),
+        }
+    }
+
+    async fn delete(&self, name: &str, handle: &str) -> Result<(), PortError> {
+        let address = self.address(name).await?;
+        let delete = self.client.delete_message();
+        match delete
+            .queue_url(address)
+            .receipt_handle(handle)
+            .send()
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) if is(&error, OLD_RECEIPT) => Ok(()),
+            Err(error) => Err(failed(format!("end a message of {name}"), &error)),
+        }
+    }
+
+    /// Keeps in mind what was received, and forgets older deliveries of it and what was never settled.
+    fn remember(&self, receipt: String, message: String, body: String, lease: Duration) {
+        let now = self.places.now_second();
+        let hand = InHand {
+            message,
+            body,
+            until: now.saturating_add(i64::from(seconds(lease))),
+        };
+        let mut in_hand = self.in_hand();
+        in_hand.retain(|_, known| known.message != hand.message && known.until >= now);
+        in_hand.insert(receipt, hand);
+    }
+
+    fn in_hand(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, InHand>> {
+        let in_hand = &self.inner.in_hand;
+        in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves what SQS has put into the dead-letter queue to the parked messages.
+    async fn collect_dead(&self, queue: Queue) -> Result<(), PortError> {
+        let name = format!("{}{DEAD}", queue.name());
+        loop {
+            let dead = self
+                .take(&name, BATCH_MESSAGES_MAX, PARKING_TIME, Duration::ZERO)
+                .await?;
+            if dead.is_empty() {
+                return Ok(());
+            }
+            for message in dead {
+                let Some((body, handle)) = message.body().zip(message.receipt_handle()) else {
+                    continue;
+                };
+                let id = message.message_id().unwrap_or_default();
+                // The same message has the same place, should this end between the two calls.
+                let place = Places::at(sent_at(&message).saturating_mul(1_000), id);
+                let cause = "its readers died or ran out of time on every delivery";
+                self.parking
+                    .put(queue, &place, body.to_owned(), cause)
+                    .await?;
+                self.delete(&name, handle).await?;
+            }
+        }
+    }
+}
+
+fn number(message: &SqsMessage, name: &MessageSystemAttributeName) -> Option<i64> {
+    message.attributes()?.get(name)?.parse().ok()
+}
+
+/// When a message was sent, milliseconds since 1970.
+fn sent_at(message: &SqsMessage) -> i64 {
+    number(message, &MessageSystemAttributeName::SentTimestamp).unwrap_or(0)
+}
+
+fn attempt(message: &SqsMessage) -> u32 {
+    let count = number(
+        message,
+        &MessageSystemAttributeName::ApproximateReceiveCount,
+    );
+    count
+        .and_then(|count| u32::try_from(count).ok())
+        .unwrap_or(1)
+}
+
+#[async_trait]
+impl Queues for SqsQueues {
+    async fn send(&self, envelopes: &[Envelope]) -> Result<(), PortError> {
+        let mut bodies: BTreeMap<Queue, Vec<String>> = BTreeMap::new();
+        for envelope in envelopes {
+            let body = written(envelope)?;
+            bodies.entry(envelope.queue()).or_default().push(body);
+        }
+        for (queue, bodies) in bodies {
+            self.send_bodies(queue, bodies).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(
+        &self,
+        queue: Queue,
+        max: usize,
+        lease: Duration,
+    ) -> Result<Vec<Delivery>, PortError> {
+        let mut deliveries = Vec::new();
+        for message in self.take(queue.name(), max, lease, self.wait).await? {
+            let attempt = attempt(&message);
+            let (Some(body), Some(handle)) = (message.body, message.receipt_handle) else {
+                continue;
+            };
+            // What is no envelope is nobody's message: SQS moves it to the dead-letter queue, and the others go on.
+            let Ok(envelope) = serde_json::from_str(&body) else {
+                continue;
+            };
+            let receipt = format!("{}/{handle}", queue.name());
+            let id = message.message_id.unwrap_or_default();
+            self.remember(receipt.clone(), id, body, lease);
+            deliveries.push(Delivery {
+                envelope,
+                receipt,
+                attempt,
+            });
+        }
+        Ok(deliveries)
+    }
+
+    async fn extend(&self, receipt: &str, lease: Duration) -> Result<(), PortError> {
+        let newest = match read_receipt(receipt) {
+            Some((queue, handle)) => self.hide(queue, handle, lease).await?,
+            None => false,
+        };
+        if !newest {
+            let what = format!("delivery {receipt}");
+            return Err(PortError::Conflict { what });
+        }
+        let until = self
+            .places
+            .now_second()
+            .saturating_add(i64::from(seconds(lease)));
+        if let Some(hand) = self.in_hand().get_mut(receipt) {
+            hand.until = until;
+        }
+        Ok(())
+    }
+
+    async fn done(&self, receipt: &str) -> Result<(), PortError> {
+        let Some((queue, handle)) = read_receipt(receipt) else {
+            return Ok(());
+        };
+        self.delete(queue.name(), handle).await?;
+        self.in_hand().remove(receipt);
+        Ok(())
+    }
+
+    async fn retry(&self, receipt: &str, delay: Duration) -> Result<(), PortError> {
+        let Some((queue, handle)) = read_receipt(receipt) else {
+            return Ok(());
+        };
+        self.hide(queue, handle, delay).await?;
+        self.in_hand().remove(receipt);
+        Ok(())
+    }
+
+    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError> {
+        let Some((queue, handle)) = read_receipt(receipt) else {
+            return Ok(());
+        };
+        let body = self.in_hand().get(receipt).map(|hand| hand.body.clone());
+        let Some(body) = body else {
+            return Ok(());
+        };
+        // An old receipt must not park a message that another reader holds, nor may the lease end meanwhile.
+        if self.hide(queue, handle, PARKING_TIME).await? {
+            let place = self.places.draw();
+            self.parking.put(queue, &place, body, cause).await?;
+            self.delete(queue.name(), handle).await?;
+        }
+        self.in_hand().remove(receipt);
+        Ok(())
+    }
+
+    async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError> {
+        self.collect_dead(queue).await?;
+        let mut parked = Vec::new();
+        for lot in self.parking.list(queue).await? {
+            // What is no envelope cannot be shown; it stays where it is until redrive.
+            if let Ok(envelope) = serde_json::from_str(&lot.body) {
+                parked.push(Parked {
+                    envelope,
+                    queue,
+                    cause: lot.cause,
+                });
+            }
+        }
+        Ok(parked)
+    }
+
+    async fn redrive(&self, queue: Queue) -> Result<usize, PortError> {
+        self.collect_dead(queue).await?;
+        let mut count = 0;
+        for lot in self.parking.list(queue).await? {
+            self.send_bodies(queue, vec![lot.body]).await?;
+            // Sent first: should this end here, the message is sent twice and not lost.
+            count += usize::from(self.parking.remove(queue, &lot.place).await?);
+        }
+        Ok(count)
+    }
+
+    async fn depth(&self, queue: Queue) -> Result<usize, PortError> {
+        let counted = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let get = self
+            .client
+            .get_queue_attributes()
+            .queue_url(self.address(queue.name()).await?)
+            .set_attribute_names(Some(counted.to_vec()));
+        let answer = get.send().await;
+        let answer = answer.map_err(|error| failed(format!("count queue {queue}"), &error))?;
+        let counts = answer.attributes.unwrap_or_default();
+        let count = |name| counts.get(name).and_then(|n| n.parse::<usize>().ok());
+        Ok(counted.iter().filter_map(count).sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_the_bounds_of_sqs_and_the_order() {
+        let many: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+        let sizes: Vec<usize> = batches(many.clone()).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [10, 10, 5]);
+        assert_eq!(batches(many.clone()).concat(), many);
+        let long = vec!["x".repeat(BATCH_BYTES_MAX / 2); 3];
+        let sizes: Vec<usize> = batches(long).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 1]);
+        assert!(batches(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn a_lease_is_never_shorter_than_asked_for_nor_longer_than_sqs_allows() {
+        assert_eq!(seconds(Duration::ZERO), 0);
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(30)), 30);
+        assert_eq!(seconds(Duration::from_hours(100)), 43_200);
+    }
+}
