@@ -6,7 +6,7 @@ mod common;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use common::Aws;
-use kintsugi_adapters_aws::store::{LANES, SENT_DAYS};
+use kintsugi_adapters_aws::store::{LANES, SENT_DAYS, TRANSACTION_ITEMS_MAX};
 use kintsugi_adapters_aws::{DynamoStore, S3Blobs, Table};
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::id::ProjectId;
@@ -199,7 +199,7 @@ async fn lists_of_kinds_with_many_lanes_go_in_key_order() {
     let place = Place::new().await;
     let store = place.store();
     let names: Vec<String> = (0..400).map(|n| format!("event-{n:03}")).collect();
-    for chunk in names.chunks(100) {
+    for chunk in names.chunks(COMMIT_WRITES_MAX) {
         let chunk = chunk
             .iter()
             .map(|n| write(Kind::Event, n, 0, "{}".to_owned()));
@@ -246,9 +246,15 @@ async fn what_no_transaction_can_hold_is_refused_and_changes_nothing() {
         .to_vec();
     let mut wide = plain("wide");
     wide.indexes = vec![IndexEntry::new("state", &"x".repeat(1_001))];
+    // The bound of the ports leaves room for messages and some counters.
+    let counted = |counters: usize| {
+        (0..counters).fold(full().send(message(1)), |commit, n| {
+            commit.add(PROJECT, &format!("tally-{n}"), "n", 1)
+        })
+    };
+    let room = TRANSACTION_ITEMS_MAX - COMMIT_WRITES_MAX - 1;
     let commits = [
-        full().send(message(1)),
-        full().add(PROJECT, "tally", "n", 1),
+        counted(room + 1),
         writes(vec![plain("")]),
         writes(vec![plain(&"x".repeat(1_001))]),
         writes(vec![entries]),
@@ -259,10 +265,9 @@ async fn what_no_transaction_can_hold_is_refused_and_changes_nothing() {
         assert!(refused(&answer), "{answer:?}");
     }
     assert_eq!(place.items("").await, 0);
-    store
-        .commit(writes(vec![plain(&"x".repeat(1_000))]))
-        .await
-        .unwrap();
+    for commit in [counted(room), writes(vec![plain(&"x".repeat(1_000))])] {
+        store.commit(commit).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
