@@ -3,7 +3,7 @@
 mod common;
 
 use common::Aws;
-use kintsugi_adapters_aws::{DynamoStore, KmsSigner, SqsQueues};
+use kintsugi_adapters_aws::{DynamoStore, KmsSigner, RandomIds, SqsQueues};
 use kintsugi_domain::ports::{Blobs, Queues, Signer, Store};
 use kintsugi_testkit::contract;
 use kintsugi_testkit::memory::FixedClock;
@@ -57,4 +57,9 @@ async fn the_kms_signer_keeps_its_promises() {
         Arc::new(KmsSigner::new(kms, secrets, &aws.name()).unwrap()) as Arc<dyn Signer>
     };
     contract::signer::all(fresh).await;
+}
+
+#[test]
+fn the_random_ids_keep_their_promises() {
+    contract::ids::all(|| Box::new(RandomIds));
 }

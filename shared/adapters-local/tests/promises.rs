@@ -5,7 +5,9 @@
 mod common;
 
 use common::{git, product};
-use kintsugi_adapters_local::{Database, FileBlobs, GitForge, KeyFiles, SqliteQueues, SqliteStore};
+use kintsugi_adapters_local::{
+    Database, FileBlobs, GitForge, KeyFiles, RandomIds, SqliteQueues, SqliteStore,
+};
 use kintsugi_domain::ports::{Blobs, Clock, Forge, Queues, Signer, Store};
 use kintsugi_testkit::contract;
 use kintsugi_testkit::memory::FixedClock;
@@ -102,4 +104,9 @@ async fn the_git_forge_keeps_its_promises_beside_a_working_tree() {
         }
     };
     contract::forge::all(fresh).await;
+}
+
+#[test]
+fn the_random_ids_keep_their_promises() {
+    contract::ids::all(|| Box::new(RandomIds));
 }

@@ -4,10 +4,12 @@
 //! promise panics with what was expected, like any assertion.
 //!
 //! **Invariant: a suite uses only the port itself** (and, for queues, a way to let time pass), so it can judge an adapter
-//! it has never heard of. The notifier has no suite: nothing of what it promises can be seen through the port.
+//! it has never heard of. Clock and notifier have no suite: nothing of what they promise can be seen through the port. The
+//! build engine has one adapter; its tests (`kintsugi-engine`) hold its promises.
 
 pub mod blobs;
 pub mod forge;
+pub mod ids;
 pub mod queues;
 pub mod signer;
 pub mod store;

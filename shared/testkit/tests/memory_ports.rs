@@ -3,7 +3,7 @@
 use kintsugi_domain::ports::{Blobs, Forge, Queues, Signer, Store};
 use kintsugi_testkit::contract;
 use kintsugi_testkit::memory::{
-    FixedClock, MemoryBlobs, MemoryForge, MemoryQueues, MemorySigner, MemoryStore,
+    FixedClock, MemoryBlobs, MemoryForge, MemoryQueues, MemorySigner, MemoryStore, SeededIds,
 };
 use std::sync::Arc;
 
@@ -40,4 +40,9 @@ async fn the_memory_forge_keeps_its_promises() {
         }
     };
     contract::forge::all(fresh).await;
+}
+
+#[test]
+fn the_seeded_ids_keep_their_promises() {
+    contract::ids::all(|| Box::new(SeededIds::new(1)));
 }
