@@ -62,6 +62,15 @@ const NEEDS: &[Need] = &[
         command: &["cc", "--version"],
     },
     Need {
+        // What a C compiler links with; Debian's gcc only recommends it.
+        package: "libc6-dev",
+        command: &[
+            "sh",
+            "-c",
+            "echo 'int main(void){}' | cc -x c - -o /dev/null",
+        ],
+    },
+    Need {
         package: "ca-certificates",
         command: &["test", "-d", "/etc/ssl/certs"],
     },
