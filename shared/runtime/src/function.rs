@@ -18,7 +18,7 @@ use tracing::Instrument;
 
 /// What a queue stage does with what wakes it: translates it into the stage's command and runs that.
 #[async_trait]
-pub trait Handler: Send + Sync + 'static {
+pub(crate) trait Handler: Send + Sync + 'static {
     /// One message. A refusal by the stage is `Ok`; an error means only that the world failed. MUST
     /// be safe to call twice with the same message.
     async fn message(&self, envelope: Envelope) -> Result<(), PortError>;
@@ -34,7 +34,7 @@ pub trait Handler: Send + Sync + 'static {
 
 /// Sends what the invocation committed to the outbox.
 #[async_trait]
-pub trait Relay: Send + Sync + 'static {
+pub(crate) trait Relay: Send + Sync + 'static {
     /// Relays until the outbox is empty. MUST be safe to call while others relay.
     async fn relay(&self) -> Result<(), PortError>;
 }
@@ -55,7 +55,7 @@ enum Work {
 
 impl Function {
     /// A function that answers HTTP requests.
-    pub fn http(router: Router, relay: impl Relay) -> Self {
+    fn http(router: Router, relay: impl Relay) -> Self {
         Self {
             work: Work::Http(router),
             relay: Arc::new(relay),
@@ -63,7 +63,7 @@ impl Function {
     }
 
     /// A function that is woken by its queues and, where its handler says so, by the clock.
-    pub fn queue(handler: impl Handler, clock: Arc<dyn Clock>, relay: impl Relay) -> Self {
+    fn queue(handler: impl Handler, clock: Arc<dyn Clock>, relay: impl Relay) -> Self {
         Self {
             work: Work::Queue {
                 handler: Arc::new(handler),

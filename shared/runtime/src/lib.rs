@@ -20,6 +20,6 @@ mod start;
 mod telemetry;
 
 pub use event::Tick;
-pub use function::{Function, Handler, Relay};
+pub use function::Function;
 pub use settings::{SettingError, Settings};
 pub use start::start;

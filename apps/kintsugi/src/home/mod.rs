@@ -15,8 +15,6 @@ mod engine;
 mod serve;
 mod tasks;
 
-pub use serve::health_only;
-
 use crate::error::Error;
 use axum::Router;
 use bell::Bell;

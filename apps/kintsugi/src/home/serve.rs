@@ -2,20 +2,12 @@
 
 use super::bell::Bell;
 use super::tasks::Stop;
+use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::routing::get;
-use axum::{Json, Router};
-use kintsugi_domain::ports::Ports;
-use serde_json::json;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-
-/// Routes that say only that the home is there.
-pub fn health_only(_: &Ports) -> Router {
-    Router::new().route("/health", get(async || Json(json!({"status": "ok"}))))
-}
 
 /// The same routes; after a request that may change something, the stages look at their queues.
 pub(super) fn ringing(routes: Router, bell: Arc<Bell>) -> Router {
