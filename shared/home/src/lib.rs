@@ -2,13 +2,17 @@
 //!
 //! | Variable | Meaning |
 //! |---|---|
-//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, no other is read |
+//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, no other is read. Not in a deployed function, see below |
 //! | `KINTSUGI_TABLE` | the DynamoDB table |
 //! | `KINTSUGI_BUCKET` | the S3 bucket |
 //! | `KINTSUGI_QUEUE_PREFIX` | what the names of the queues begin with |
 //! | `KINTSUGI_KEY_PREFIX` | what keys and secrets are named after |
 //!
 //! Region, credentials and endpoint come from AWS's own variables.
+//!
+//! The feature `local` (on by default) brings the local home, over which tests start functions. A deployed function is built
+//! without it, so it carries no SQLite: `cargo lambda build`, and with it `sam build`, reads that in the workspace's
+//! manifest (`workspace.metadata.lambda.build`).
 //!
 //! **The forge of both homes is the `git` program**, which the functions' runtime does not have: until there is a forge that
 //! speaks to a host's API, the stages that change a product's source fail there, saying so, and try again.
@@ -19,7 +23,6 @@ use kintsugi_adapters_aws as aws;
 use kintsugi_adapters_local as local;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_runtime::{SettingError, Settings};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,17 +49,17 @@ impl OpenError {
 
 /// Opens the home that the environment names.
 pub async fn open(settings: &Settings) -> Result<Ports, OpenError> {
-    match settings.optional("KINTSUGI_DATA") {
-        Some(folder) if !folder.is_empty() => {
-            let home = local::Home::open(Path::new(folder), None).await?;
-            Ok(home.ports())
-        }
-        Some(_) | None => {
-            let names = names(settings)?;
-            let home = aws::Home::open(&names, outside()).await?;
-            Ok(home.ports())
-        }
+    #[cfg(feature = "local")]
+    if let Some(folder) = settings
+        .optional("KINTSUGI_DATA")
+        .filter(|it| !it.is_empty())
+    {
+        let home = local::Home::open(std::path::Path::new(folder), None).await?;
+        return Ok(home.ports());
     }
+    let names = names(settings)?;
+    let home = aws::Home::open(&names, outside()).await?;
+    Ok(home.ports())
 }
 
 /// The names of a home in AWS, each of which must be set.
@@ -102,6 +105,7 @@ mod tests {
         ("KINTSUGI_KEY_PREFIX", "prod"),
     ];
 
+    #[cfg(feature = "local")]
     #[tokio::test]
     async fn a_data_folder_is_a_local_home_whatever_else_is_set() {
         let folder = tempfile::tempdir().unwrap();
