@@ -9,8 +9,10 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use kintsugi_app::outbox;
 use kintsugi_app::stage::{Done, Stage, Wake, settle};
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::ports::{Clock, PortError, Ports};
+use kintsugi_domain::trace::{TraceId, in_trace};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::sync::Arc;
@@ -173,8 +175,15 @@ impl QueueFunction {
 
     /// A tick has no others beside it: its failure is the invocation's, and the clock tries again.
     async fn tick(&self, tick: Tick, deadline: &Deadline) -> Result<BatchAnswer, Diagnostic> {
-        let span = tracing::info_span!("command", stage = self.stage, command.id = %tick.id);
-        let work = self.handler.tick(tick).instrument(span);
+        // Named by the tick: every delivery of it is the same trace.
+        let trace = TraceId::from_digest(Digest::of(tick.id.as_bytes()));
+        let span = tracing::info_span!(
+            "command",
+            stage = self.stage,
+            command.id = %tick.id,
+            trace_id = %trace,
+        );
+        let work = in_trace(Some(trace), self.handler.tick(tick)).instrument(span);
         match tokio::time::timeout(deadline.left(), work).await {
             Ok(Ok(())) => Ok(BatchAnswer::default()),
             Ok(Err(error)) => Err(refusal("Function.StageFailed", error.to_string())),

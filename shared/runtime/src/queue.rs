@@ -6,9 +6,11 @@ use futures::stream::{self, StreamExt};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope};
 use kintsugi_domain::ports::Clock;
+use kintsugi_domain::trace::in_trace;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
+use tracing::field::{Empty, display};
 
 /// Most messages of one batch in work at once. More would only wait for each other's locks.
 const IN_WORK_MAX: usize = 8;
@@ -67,7 +69,13 @@ async fn one(
     deadline: Deadline,
 ) -> Option<ItemFailure> {
     let attempt = record.attempt();
-    let span = tracing::info_span!("command", stage, command.id = %record.message_id, attempt);
+    let span = tracing::info_span!(
+        "command",
+        stage,
+        command.id = %record.message_id,
+        attempt,
+        trace_id = Empty,
+    );
     let failure = attempt_one(handler, &record.body, &deadline)
         .instrument(span.clone())
         .await
@@ -120,12 +128,16 @@ async fn attempt_one(
             envelope.format
         )));
     }
+    let trace = envelope.trace;
+    if let Some(trace) = trace {
+        tracing::Span::current().record("trace_id", display(trace));
+    }
     let left = deadline.left();
     if left.is_zero() {
         return Err(later("no time is left in this invocation".into()));
     }
     // A task of its own: a panic ends this message and no other.
-    let work = async move { handler.message(envelope).await };
+    let work = in_trace(trace, async move { handler.message(envelope).await });
     let mut task = tokio::spawn(work.in_current_span());
     match tokio::time::timeout(left, &mut task).await {
         Ok(Ok(Ok(()))) => Ok(()),
@@ -147,6 +159,7 @@ mod tests {
     use kintsugi_domain::envelope::Message;
     use kintsugi_domain::id::ProjectId;
     use kintsugi_domain::ports::PortError;
+    use kintsugi_domain::trace::TraceId;
     use std::sync::Mutex;
 
     struct At(i64);
@@ -228,6 +241,47 @@ mod tests {
         let (failed, seen) = run(records, 30_000);
         assert_eq!(failed, ["busy", "format", "garbage", "panic"]);
         assert_eq!(seen, ["beta", "busy", "panics", "stable"]);
+    }
+
+    #[test]
+    fn each_message_is_handled_in_its_own_trace() {
+        struct Traces(Mutex<Vec<(String, Option<TraceId>)>>);
+
+        #[async_trait]
+        impl Handler for Traces {
+            async fn message(&self, envelope: Envelope) -> Result<(), PortError> {
+                // Lets the others have their turn before it looks.
+                tokio::task::yield_now().await;
+                let mut seen = self.0.lock().unwrap();
+                seen.push((envelope.cause, TraceId::current()));
+                Ok(())
+            }
+        }
+
+        let trace = |digit: u8| format!("{digit:032x}").parse::<TraceId>().ok();
+        let records = (0..20)
+            .map(|n| {
+                let channel = "stable".into();
+                let message = Message::Publish { channel };
+                let mut envelope = Envelope::new(n.to_string(), ProjectId(1), message);
+                envelope.trace = trace(n);
+                record("m", &serde_json::to_string(&envelope).unwrap())
+            })
+            .collect();
+        let traces = Arc::new(Traces(Mutex::default()));
+        let handler: Arc<dyn Handler> = traces.clone();
+        let deadline = Deadline::new(Arc::new(At(0)), 1_000_000);
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(handle(&handler, "test", records, &deadline));
+        let seen = traces.0.lock().unwrap();
+        assert_eq!(seen.len(), 20);
+        for (cause, current) in seen.iter() {
+            // The first is a message from before there were traces.
+            assert_eq!(*current, trace(cause.parse().unwrap()), "{cause}");
+        }
     }
 
     #[test]
