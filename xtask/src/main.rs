@@ -6,6 +6,7 @@
 //! Not here: anything that the product does for its users (that is `kintsugi`), and any choice of
 //! toolchain: the one that started this program is the one that is used.
 
+mod bench;
 mod checks;
 mod summary;
 mod tools;
@@ -18,6 +19,8 @@ cargo xtask <command>
 
   test            installs what the tests need, then runs every check
   test --quick    the same without documentation tests and documentation
+  bench NAME      measures what the budgets promise: cold-start
+  bench NAME --json  the same as one JSON object
   help            this text
 
 Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
@@ -28,6 +31,7 @@ Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Test { quick: bool },
+    Bench { name: String, json: bool },
     Help,
 }
 
@@ -36,6 +40,14 @@ fn parse(words: &[String]) -> Result<Command, String> {
     match words.as_slice() {
         ["test"] => Ok(Command::Test { quick: false }),
         ["test", "--quick"] => Ok(Command::Test { quick: true }),
+        ["bench", name] => Ok(Command::Bench {
+            name: (*name).to_owned(),
+            json: false,
+        }),
+        ["bench", name, "--json"] => Ok(Command::Bench {
+            name: (*name).to_owned(),
+            json: true,
+        }),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
@@ -58,6 +70,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
+        Ok(Command::Bench { name, json }) => bench::run(&root(), &name, json),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -99,6 +112,22 @@ mod tests {
             parse(&words("test --quick")),
             Ok(Command::Test { quick: true })
         );
+        for name in bench::NAMES {
+            let name = (*name).to_owned();
+            let line = format!("bench {name}");
+            assert!(HELP.contains(&name), "{name}");
+            assert_eq!(
+                parse(&words(&format!("{line} --json"))),
+                Ok(Command::Bench {
+                    name: name.clone(),
+                    json: true
+                })
+            );
+            assert_eq!(
+                parse(&words(&line)),
+                Ok(Command::Bench { name, json: false })
+            );
+        }
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }
