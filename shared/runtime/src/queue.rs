@@ -2,6 +2,7 @@
 
 use crate::event::{BatchAnswer, ItemFailure, Record};
 use crate::function::Handler;
+use crate::metrics::Counts;
 use futures::stream::{self, StreamExt};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope};
@@ -43,23 +44,31 @@ impl Deadline {
     }
 }
 
-/// Handles a batch, at most [`IN_WORK_MAX`] messages at once.
+/// Handles a batch, at most [`IN_WORK_MAX`] messages at once; what failed, and how many ended how.
 pub(crate) async fn handle(
     handler: &Arc<dyn Handler>,
     stage: &'static str,
     records: Vec<Record>,
     deadline: &Deadline,
-) -> BatchAnswer {
-    let mut failures: Vec<ItemFailure> = stream::iter(records)
+) -> (BatchAnswer, Counts) {
+    let mut ended = stream::iter(records)
         .map(|record| one(Arc::clone(handler), stage, record, deadline.clone()))
-        .buffer_unordered(IN_WORK_MAX)
-        .filter_map(|failure| async { failure })
-        .collect()
-        .await;
-    failures.sort();
-    BatchAnswer {
-        batch_item_failures: failures,
+        .buffer_unordered(IN_WORK_MAX);
+    let mut counts = Counts::default();
+    let mut answer = BatchAnswer::default();
+    while let Some(one) = ended.next().await {
+        let Err((item, kind)) = one else {
+            counts.handled += 1;
+            continue;
+        };
+        match kind {
+            Kind::Later => counts.retried += 1,
+            Kind::Never => counts.failed += 1,
+        }
+        answer.batch_item_failures.push(item);
     }
+    answer.batch_item_failures.sort();
+    (answer, counts)
 }
 
 async fn one(
@@ -67,7 +76,7 @@ async fn one(
     stage: &'static str,
     record: Record,
     deadline: Deadline,
-) -> Option<ItemFailure> {
+) -> Result<(), (ItemFailure, Kind)> {
     let attempt = record.attempt();
     let span = tracing::info_span!(
         "command",
@@ -76,10 +85,12 @@ async fn one(
         attempt,
         trace_id = Empty,
     );
-    let failure = attempt_one(handler, &record.body, &deadline)
+    let Err(failure) = attempt_one(handler, &record.body, &deadline)
         .instrument(span.clone())
         .await
-        .err()?;
+    else {
+        return Ok(());
+    };
     span.in_scope(|| match failure.kind {
         Kind::Later => {
             tracing::warn!(reason = %failure.reason, "the message goes back to its queue");
@@ -89,9 +100,8 @@ async fn one(
             "the message cannot be handled and will be set aside"
         ),
     });
-    Some(ItemFailure {
-        item_identifier: record.message_id,
-    })
+    let item_identifier = record.message_id;
+    Err((ItemFailure { item_identifier }, failure.kind))
 }
 
 /// Why a message was not handled. Both kinds go back: SQS counts the deliveries and sets aside.
@@ -201,11 +211,11 @@ mod tests {
     }
 
     /// Handles the records `left_ms` before the end of the invocation.
-    fn run(records: Vec<Record>, left_ms: u64) -> (Vec<String>, Vec<String>) {
+    fn run(records: Vec<Record>, left_ms: u64) -> (Vec<String>, Vec<String>, Counts) {
         let scripted = Arc::new(Scripted::default());
         let handler: Arc<dyn Handler> = scripted.clone();
         let deadline = Deadline::new(Arc::new(At(1_000)), 1_000_000 + left_ms);
-        let answer = tokio::runtime::Builder::new_current_thread()
+        let (answer, counts) = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap()
@@ -217,7 +227,7 @@ mod tests {
             .collect();
         let mut seen = scripted.0.lock().unwrap().clone();
         seen.sort();
-        (failed, seen)
+        (failed, seen, counts)
     }
 
     #[test]
@@ -238,7 +248,13 @@ mod tests {
             publish("busy", "busy"),
             publish("good-2", "beta"),
         ];
-        let (failed, seen) = run(records, 30_000);
+        let (failed, seen, counts) = run(records, 30_000);
+        let wanted = Counts {
+            handled: 2,
+            retried: 1,
+            failed: 3,
+        };
+        assert_eq!(counts, wanted);
         assert_eq!(failed, ["busy", "format", "garbage", "panic"]);
         assert_eq!(seen, ["beta", "busy", "panics", "stable"]);
     }
@@ -287,14 +303,14 @@ mod tests {
     #[test]
     fn a_message_that_outlasts_the_invocation_goes_back_and_the_rest_is_done() {
         let batch = vec![publish("slow", "hangs"), publish("good", "stable")];
-        let (failed, seen) = run(batch, RESERVE_MS + 1_000);
+        let (failed, seen, _) = run(batch, RESERVE_MS + 1_000);
         assert_eq!(failed, ["slow"]);
         assert_eq!(seen, ["hangs", "stable"]);
     }
 
     #[test]
     fn near_the_deadline_nothing_is_begun_and_everything_goes_back() {
-        let (failed, seen) = run(
+        let (failed, seen, _) = run(
             vec![publish("a", "stable"), publish("b", "beta")],
             RESERVE_MS,
         );
@@ -307,7 +323,7 @@ mod tests {
         let records = (0..50)
             .map(|n| publish(&format!("m{n}"), "stable"))
             .collect();
-        let (failed, seen) = run(records, 30_000);
+        let (failed, seen, _) = run(records, 30_000);
         assert!(failed.is_empty());
         assert_eq!(seen.len(), 50);
     }
