@@ -8,7 +8,8 @@
 //! | `KINTSUGI_QUEUE_PREFIX` | what the names of the queues begin with |
 //! | `KINTSUGI_KEY_PREFIX` | what keys and secrets are named after |
 //!
-//! Region, credentials and endpoint come from AWS's own variables.
+//! Region and keys come from AWS's own variables, which Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+//! `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL` names an emulator. No profiles and no files: a cold start reads none.
 //!
 //! The feature `local` (on by default) brings the local home, over which tests start functions. A deployed function is built
 //! without it, so it carries no SQLite: `cargo lambda build`, and with it `sam build`, reads that in the workspace's
@@ -58,7 +59,7 @@ pub async fn open(settings: &Settings) -> Result<Ports, OpenError> {
         return Ok(home.ports());
     }
     let names = names(settings)?;
-    let home = aws::Home::open(&names, outside()).await?;
+    let home = aws::Home::open(&names, access(settings)?, outside())?;
     Ok(home.ports())
 }
 
@@ -81,6 +82,25 @@ fn names(settings: &Settings) -> Result<aws::Settings, SettingError> {
     })
 }
 
+/// What Lambda puts into every function's environment.
+fn access(settings: &Settings) -> Result<aws::Access, SettingError> {
+    let text = |name, meaning| settings.text(name, meaning).map(str::to_owned);
+    let given = |name| {
+        let value = settings.optional(name).filter(|value| !value.is_empty());
+        value.map(str::to_owned)
+    };
+    Ok(aws::Access {
+        region: text("AWS_REGION", "the region; Lambda sets it")?,
+        key_id: text("AWS_ACCESS_KEY_ID", "the role's key; Lambda sets it")?,
+        key: text(
+            "AWS_SECRET_ACCESS_KEY",
+            "the role's secret key; Lambda sets it",
+        )?,
+        session: given("AWS_SESSION_TOKEN"),
+        endpoint: given("AWS_ENDPOINT_URL"),
+    })
+}
+
 /// What AWS does not give: the same as at home.
 fn outside() -> aws::Outside {
     aws::Outside {
@@ -98,7 +118,10 @@ mod tests {
         pairs.iter().map(own).collect()
     }
 
-    const AWS: [(&str, &str); 4] = [
+    const AWS: [(&str, &str); 7] = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDSAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "sample"),
         ("KINTSUGI_TABLE", "kintsugi-prod"),
         ("KINTSUGI_BUCKET", "kintsugi-prod-blobs"),
         ("KINTSUGI_QUEUE_PREFIX", "kintsugi-prod-"),
@@ -125,6 +148,23 @@ mod tests {
             assert!(error.to_string().contains(name), "{error}");
             assert_eq!(error.code(), "setting.missing");
         }
+    }
+
+    #[tokio::test]
+    async fn a_home_in_aws_is_opened_without_a_word_to_aws() {
+        // Nobody listens there; a call would fail.
+        let mut pairs = AWS.to_vec();
+        pairs.push(("AWS_ENDPOINT_URL", "http://127.0.0.1:1"));
+        let ports = open(&settings(&pairs)).await.unwrap();
+        let error = ports.store.projects().await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let access = access(&settings(&AWS)).unwrap();
+        assert!(!format!("{access:?}").contains("sample"));
+        assert_eq!(access.session, None);
     }
 
     #[test]
