@@ -148,6 +148,43 @@ async fn an_unreadable_record_is_reported_alone_and_the_others_are_done() {
 }
 
 #[tokio::test]
+async fn every_invocation_writes_what_it_came_to_and_only_the_first_was_cold() {
+    for sample in samples::of_functions() {
+        let name = sample.name();
+        let (mut lambda, _data) = started(&sample.stage).await;
+        for cold in [json!(1), Value::Null] {
+            lambda.invoke(&sample.event).await.response(&name);
+            let line = lambda.logged("/_aws").await;
+            assert_eq!(line["Stage"], sample.stage, "{name}");
+            assert_eq!(line["Home"], "local", "{name}");
+            assert_eq!(line["ColdStart"], cold, "{name}");
+            assert!(line["Handled"].as_u64() >= Some(1), "{name}: {line}");
+            assert!(line["Duration"].is_u64(), "{name}: {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_trace_of_a_message_is_in_the_lines_about_it() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for sample in samples::of_functions() {
+        let Some(body) = sample.bodies().first().map(|body| (*body).to_owned()) else {
+            continue;
+        };
+        let name = sample.name();
+        let mut envelope: Envelope = serde_json::from_str(&body).unwrap();
+        envelope.trace = trace.parse().ok();
+        let mut event = sample.event.clone();
+        event["Records"][0]["body"] = json!(serde_json::to_string(&envelope).unwrap());
+        let (mut lambda, _data) = started(&sample.stage).await;
+        lambda.invoke(&event).await.response(&name);
+        let line = lambda.logged("/span/trace_id").await;
+        assert_eq!(line["span"]["trace_id"], trace, "{name}: {line}");
+        assert_eq!(line["span"]["stage"], sample.stage, "{name}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_variable_stops_the_cold_start_and_is_named() {
     for stage in samples::functions() {
         let mut lambda = Lambda::start(&stage, &[]).await;

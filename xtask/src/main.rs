@@ -6,6 +6,7 @@
 //! Not here: anything that the product does for its users (that is `kintsugi`), and any choice of
 //! toolchain: the one that started this program is the one that is used.
 
+mod bench;
 mod checks;
 mod e2e;
 mod summary;
@@ -21,6 +22,8 @@ cargo xtask <command>
   test --quick    the same without documentation tests and documentation
   aws-e2e         builds the functions, deploys them to an AWS emulator on loopback, and has the
                   demo play against that home; part of test, unless --quick
+  bench NAME      measures what the budgets promise: cold-start
+  bench NAME --json  the same as one JSON object
   help            this text
 
 Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
@@ -32,6 +35,7 @@ Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
 enum Command {
     Test { quick: bool },
     AwsE2e,
+    Bench { name: String, json: bool },
     Help,
 }
 
@@ -41,6 +45,14 @@ fn parse(words: &[String]) -> Result<Command, String> {
         ["test"] => Ok(Command::Test { quick: false }),
         ["test", "--quick"] => Ok(Command::Test { quick: true }),
         ["aws-e2e"] => Ok(Command::AwsE2e),
+        ["bench", name] => Ok(Command::Bench {
+            name: (*name).to_owned(),
+            json: false,
+        }),
+        ["bench", name, "--json"] => Ok(Command::Bench {
+            name: (*name).to_owned(),
+            json: true,
+        }),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
@@ -64,6 +76,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
         Ok(Command::AwsE2e) => e2e::aws_e2e(&root()),
+        Ok(Command::Bench { name, json }) => bench::run(&root(), &name, json),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -106,6 +119,22 @@ mod tests {
             Ok(Command::Test { quick: true })
         );
         assert_eq!(parse(&words("aws-e2e")), Ok(Command::AwsE2e));
+        for name in bench::NAMES {
+            let name = (*name).to_owned();
+            let line = format!("bench {name}");
+            assert!(HELP.contains(&name), "{name}");
+            assert_eq!(
+                parse(&words(&format!("{line} --json"))),
+                Ok(Command::Bench {
+                    name: name.clone(),
+                    json: true
+                })
+            );
+            assert_eq!(
+                parse(&words(&line)),
+                Ok(Command::Bench { name, json: false })
+            );
+        }
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }

@@ -7,6 +7,7 @@
 //! [`crate::store`].
 
 use crate::failure::{failed, is};
+use crate::lazy::Lazy;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
@@ -16,13 +17,13 @@ use kintsugi_domain::ports::{Blobs, PortError, check_blob_key};
 /// Content in a bucket. Clones share the client's connections.
 #[derive(Debug, Clone)]
 pub struct S3Blobs {
-    client: Client,
+    client: Lazy<Client>,
     bucket: String,
 }
 
 impl S3Blobs {
     /// The content of a bucket.
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+    pub fn new(client: Lazy<Client>, bucket: impl Into<String>) -> Self {
         Self {
             client,
             bucket: bucket.into(),

@@ -14,6 +14,7 @@ pub mod blobs;
 pub mod clock;
 pub mod home;
 pub mod ids;
+pub mod lazy;
 pub mod queues;
 pub mod signer;
 pub mod store;
@@ -25,8 +26,9 @@ mod place;
 
 pub use blobs::S3Blobs;
 pub use clock::SystemClock;
-pub use home::{Clients, Home, Outside, Settings};
+pub use home::{Access, Clients, Home, Outside, Settings};
 pub use ids::RandomIds;
+pub use lazy::Lazy;
 pub use queues::SqsQueues;
 pub use signer::KmsSigner;
 pub use store::DynamoStore;

@@ -16,6 +16,7 @@
 use crate::blobs::S3Blobs;
 use crate::bodies::{Bodies, MESSAGES};
 use crate::failure::{failed, is};
+use crate::lazy::Lazy;
 use crate::place::Places;
 use crate::table::Table;
 use async_trait::async_trait;
@@ -54,7 +55,7 @@ const DEAD: &str = "-dead";
 /// Queues in SQS. Clones share what was received and not yet settled.
 #[derive(Clone)]
 pub struct SqsQueues {
-    client: Client,
+    client: Lazy<Client>,
     prefix: String,
     wait: Duration,
     parking: Parking,
@@ -137,7 +138,7 @@ impl SqsQueues {
     /// `wait` is how long SQS may look for a message before it answers that there is none. Zero makes SQS ask only some of its
     /// servers, so a message may be overlooked; a second or more asks all of them.
     pub fn new(
-        client: Client,
+        client: Lazy<Client>,
         table: Table,
         blobs: S3Blobs,
         prefix: impl Into<String>,

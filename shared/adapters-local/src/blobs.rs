@@ -6,7 +6,8 @@
 //!
 //! A difference to object stores: a key cannot also be the folder of another (`a` and `a/b`); the second is refused.
 
-use crate::files::{blocking, io_error, make_folder, write_whole};
+use crate::files::{blocking, io_error};
+use crate::whole::{make_folder, write_whole};
 use async_trait::async_trait;
 use kintsugi_domain::ports::{Blobs, PortError, check_blob_key};
 use std::fs::{self, File};

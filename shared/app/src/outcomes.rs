@@ -179,6 +179,7 @@ impl Outcomes {
             cause,
             project,
             message: Message::Install { outcome },
+            trace: None,
         };
         let commit = Commit::new()
             .add(project, COUNTER, "accepted", 1)

@@ -15,9 +15,11 @@ use crate::{
     rollout::Rollouts, schedule::Schedule, sign::Sign, triage::Triage,
 };
 use kintsugi_domain::alert::{Alert, Urgency};
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::limits::DELIVERIES_MAX;
 use kintsugi_domain::ports::{BuildEngine, Commit, Delivery, PortError, Ports};
+use kintsugi_domain::trace::{TraceId, in_trace};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,13 +75,18 @@ impl Worker {
         let deliveries = self.ports.queues.receive(queue, max, lease).await?;
         let count = deliveries.len();
         for delivery in deliveries {
-            let ended = self.handle(&delivery.envelope).await;
-            self.conclude(queue, delivery, ended).await?;
+            let trace = delivery.envelope.trace;
+            in_trace(trace, self.deliver(queue, delivery)).await?;
         }
         if count > 0 {
             outbox::relay(&self.ports).await?;
         }
         Ok(count)
+    }
+
+    async fn deliver(&self, queue: Queue, delivery: Delivery) -> Result<(), PortError> {
+        let ended = self.handle(&delivery.envelope).await;
+        self.conclude(queue, delivery, ended).await
     }
 
     /// Has a message handled by the stage of its queue.
@@ -102,6 +109,13 @@ impl Worker {
     /// The clock struck: every stage with a schedule looks at what time alone changes, and what lies in
     /// the outbox is swept. Each is tried whatever became of the others; the first failure is returned.
     pub async fn tick(&self) -> Result<(), PortError> {
+        // Named by its time: a tick is no report's step, and what it brings about is followed from it.
+        let trace =
+            TraceId::from_digest(Digest::of(format!("tick {}", self.ports.now()).as_bytes()));
+        in_trace(Some(trace), self.strike()).await
+    }
+
+    async fn strike(&self) -> Result<(), PortError> {
         let schedule = settle(&self.schedule, &Wake::Tick).await;
         let rollouts = settle(&self.rollouts, &Wake::Tick).await;
         let sign = settle(&self.sign, &Wake::Tick).await;
@@ -121,17 +135,18 @@ impl Worker {
             attempt,
         } = delivery;
         let queues = self.ports.queues.as_ref();
+        let trace_id = envelope.trace.map(tracing::field::display);
         match ended {
             Ok(done) => {
-                tracing::info!(%queue, message = %envelope.id, cause = %envelope.cause, ?done, "handled");
+                tracing::info!(%queue, message = %envelope.id, trace_id, cause = %envelope.cause, ?done, "handled");
                 queues.done(&receipt).await
             }
             Err(error) if error.is_transient() && attempt < DELIVERIES_MAX => {
-                tracing::warn!(%queue, message = %envelope.id, attempt, reason = %error, "will be tried again");
+                tracing::warn!(%queue, message = %envelope.id, trace_id, attempt, reason = %error, "will be tried again");
                 queues.retry(&receipt, delay(attempt)).await
             }
             Err(error) => {
-                tracing::error!(%queue, message = %envelope.id, attempt, reason = %error, "parked");
+                tracing::error!(%queue, message = %envelope.id, trace_id, attempt, reason = %error, "parked");
                 self.tell_parked(&envelope, queue, &error).await?;
                 queues.park(&receipt, &error.to_string()).await
             }

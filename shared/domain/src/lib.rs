@@ -37,6 +37,7 @@ pub mod rollout;
 pub mod score;
 pub mod state;
 pub mod story;
+pub mod trace;
 pub mod train;
 
 /// A point in time, UTC, written as RFC 3339.

@@ -7,6 +7,7 @@ use crate::envelope::{Envelope, Queue};
 use crate::id::{MessageId, ProjectId};
 use crate::job::{Job, Report};
 use crate::record::{IndexEntry, Kind, Record, Stored};
+use crate::trace::TraceId;
 use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -181,9 +182,10 @@ impl Commit {
         self
     }
 
-    /// Hands a message on.
+    /// Hands a message on, in the trace of the step that does.
     #[must_use]
-    pub fn send(mut self, envelope: Envelope) -> Self {
+    pub fn send(mut self, mut envelope: Envelope) -> Self {
+        envelope.trace = envelope.trace.or_else(TraceId::current);
         self.messages.push(envelope);
         self
     }

@@ -2,13 +2,18 @@
 //!
 //! | Variable | Meaning |
 //! |---|---|
-//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, no other is read |
+//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, no other is read. Not in a deployed function, see below |
 //! | `KINTSUGI_TABLE` | the DynamoDB table |
 //! | `KINTSUGI_BUCKET` | the S3 bucket |
 //! | `KINTSUGI_QUEUE_PREFIX` | what the names of the queues begin with |
 //! | `KINTSUGI_KEY_PREFIX` | what keys and secrets are named after |
 //!
-//! Region, credentials and endpoint come from AWS's own variables.
+//! Region and keys come from AWS's own variables, which Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+//! `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL` names an emulator. No profiles and no files: a cold start reads none.
+//!
+//! The feature `local` (on by default) brings the local home, over which tests start functions. A deployed function is built
+//! without it, so it carries no SQLite: `cargo lambda build`, and with it `sam build`, reads that in the workspace's
+//! manifest (`workspace.metadata.lambda.build`).
 //!
 //! **The forge of both homes is the `git` program**, which the functions' runtime does not have: until there is a forge that
 //! speaks to a host's API, the stages that change a product's source fail there, saying so, and try again.
@@ -19,7 +24,6 @@ use kintsugi_adapters_aws as aws;
 use kintsugi_adapters_local as local;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_runtime::{SettingError, Settings};
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,18 +58,25 @@ pub fn open(
     Box::pin(open_one(settings))
 }
 
+#[cfg_attr(
+    not(feature = "local"),
+    expect(
+        clippy::unused_async,
+        reason = "a home in AWS is opened without waiting"
+    )
+)]
 async fn open_one(settings: &Settings) -> Result<Ports, OpenError> {
-    match settings.optional("KINTSUGI_DATA") {
-        Some(folder) if !folder.is_empty() => {
-            let home = local::Home::open(Path::new(folder), None).await?;
-            Ok(home.ports())
-        }
-        Some(_) | None => {
-            let names = names(settings)?;
-            let home = aws::Home::open(&names, outside()).await?;
-            Ok(home.ports())
-        }
+    #[cfg(feature = "local")]
+    if let Some(folder) = settings
+        .optional("KINTSUGI_DATA")
+        .filter(|it| !it.is_empty())
+    {
+        let home = local::Home::open(std::path::Path::new(folder), None).await?;
+        return Ok(home.ports());
     }
+    let names = names(settings)?;
+    let home = aws::Home::open(&names, access(settings)?, outside())?;
+    Ok(home.ports())
 }
 
 /// The names of a home in AWS, each of which must be set.
@@ -87,6 +98,25 @@ fn names(settings: &Settings) -> Result<aws::Settings, SettingError> {
     })
 }
 
+/// What Lambda puts into every function's environment.
+fn access(settings: &Settings) -> Result<aws::Access, SettingError> {
+    let text = |name, meaning| settings.text(name, meaning).map(str::to_owned);
+    let given = |name| {
+        let value = settings.optional(name).filter(|value| !value.is_empty());
+        value.map(str::to_owned)
+    };
+    Ok(aws::Access {
+        region: text("AWS_REGION", "the region; Lambda sets it")?,
+        key_id: text("AWS_ACCESS_KEY_ID", "the role's key; Lambda sets it")?,
+        key: text(
+            "AWS_SECRET_ACCESS_KEY",
+            "the role's secret key; Lambda sets it",
+        )?,
+        session: given("AWS_SESSION_TOKEN"),
+        endpoint: given("AWS_ENDPOINT_URL"),
+    })
+}
+
 /// What AWS does not give: the same as at home.
 fn outside() -> aws::Outside {
     aws::Outside {
@@ -104,13 +134,17 @@ mod tests {
         pairs.iter().map(own).collect()
     }
 
-    const AWS: [(&str, &str); 4] = [
+    const AWS: [(&str, &str); 7] = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDSAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "sample"),
         ("KINTSUGI_TABLE", "kintsugi-prod"),
         ("KINTSUGI_BUCKET", "kintsugi-prod-blobs"),
         ("KINTSUGI_QUEUE_PREFIX", "kintsugi-prod-"),
         ("KINTSUGI_KEY_PREFIX", "prod"),
     ];
 
+    #[cfg(feature = "local")]
     #[tokio::test]
     async fn a_data_folder_is_a_local_home_whatever_else_is_set() {
         let folder = tempfile::tempdir().unwrap();
@@ -130,6 +164,23 @@ mod tests {
             assert!(error.to_string().contains(name), "{error}");
             assert_eq!(error.code(), "setting.missing");
         }
+    }
+
+    #[tokio::test]
+    async fn a_home_in_aws_is_opened_without_a_word_to_aws() {
+        // Nobody listens there; a call would fail.
+        let mut pairs = AWS.to_vec();
+        pairs.push(("AWS_ENDPOINT_URL", "http://127.0.0.1:1"));
+        let ports = open(&settings(&pairs)).await.unwrap();
+        let error = ports.store.projects().await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let access = access(&settings(&AWS)).unwrap();
+        assert!(!format!("{access:?}").contains("sample"));
+        assert_eq!(access.session, None);
     }
 
     #[test]

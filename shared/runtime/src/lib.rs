@@ -14,6 +14,7 @@
 
 mod event;
 mod function;
+mod metrics;
 mod queue;
 mod settings;
 mod start;
