@@ -1,6 +1,7 @@
 //! `kintsugi.toml`: what a product tells the pipeline about itself. Parsed and checked as a whole;
 //! errors name line, key and what was expected.
 
+use crate::scrub_rules::ScrubRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
 
@@ -31,6 +32,9 @@ pub struct Config {
     /// How a release reaches the fleet.
     #[serde(default)]
     pub rollout: RolloutRules,
+    /// What is removed from reports, beyond what always is.
+    #[serde(default)]
+    pub scrub: ScrubRules,
     /// Where alerts go.
     #[serde(default)]
     pub alerts: Vec<AlertChannel>,
@@ -379,6 +383,7 @@ impl Config {
                 return Err(("package.include", found));
             }
         }
+        self.scrub.check()?;
         self.check_rollout()
     }
 

@@ -3,6 +3,7 @@
 //! Names are split into words (at marks, and at humps of camel case), so `author`, `tokenizer` and
 //! `keyboard` are none. A name about a secret, like `token_type` or `password_length`, is none either.
 
+use crate::rules::Rules;
 use crate::text::Rule;
 
 /// What a name promises.
@@ -20,7 +21,11 @@ impl Promise {
     /// Whether the value is a number of something, and a text without digits is none.
     pub(crate) fn numeric(self) -> bool {
         match self.rule {
-            Rule::NamedSsn | Rule::NamedCard | Rule::NamedBank | Rule::NamedTax => true,
+            Rule::NamedSsn
+            | Rule::NamedCard
+            | Rule::NamedBank
+            | Rule::NamedTax
+            | Rule::NamedPhone => true,
             Rule::Email
             | Rule::Card
             | Rule::Iban
@@ -34,13 +39,29 @@ impl Promise {
             | Rule::Jwt
             | Rule::Pem
             | Rule::VendorKey
-            | Rule::NamedSecret => false,
+            | Rule::NamedSecret
+            | Rule::Own(_)
+            | Rule::Length
+            | Rule::Unsettled => false,
+        }
+    }
+
+    /// Fewest digits of a number that is one.
+    pub(crate) fn digits_min(self) -> usize {
+        if self.rule == Rule::NamedPhone {
+            PHONE_DIGITS_MIN
+        } else {
+            usize::from(self.numeric())
         }
     }
 }
 
+/// Fewest digits of a phone number under a name that promises one: shorter ones are extensions,
+/// versions and models.
+const PHONE_DIGITS_MIN: usize = 6;
+
 /// Last words of names that are about a secret and do not hold one.
-const ABOUT: [&str; 88] = [
+const ABOUT: [&str; 89] = [
     "count",
     "counts",
     "len",
@@ -129,6 +150,7 @@ const ABOUT: [&str; 88] = [
     "seconds",
     "bits",
     "exists",
+    "model",
 ];
 
 /// First words of names of yes, no and how many.
@@ -162,17 +184,28 @@ const PARSING: [&str; 20] = [
 ];
 
 /// What a name promises, if anything.
-pub(crate) fn promise(name: &str) -> Option<Promise> {
-    // A long name's last words decide.
-    let skip = name.chars().count().saturating_sub(64);
-    let spaced = spaced(name.chars().skip(skip));
+pub(crate) fn promise(rules: &Rules, name: &str) -> Option<Promise> {
+    match rules.says_of(name) {
+        Some(true) => Some(Promise {
+            rule: Rule::NamedSecret,
+            weak: false,
+            plain: false,
+        }),
+        Some(false) => None,
+        None if !may_promise(name) => None,
+        None => built_in(name),
+    }
+    .filter(|promise| rules.is_on(promise.rule))
+}
+
+fn built_in(name: &str) -> Option<Promise> {
+    let spaced = words(name);
     let words: Vec<&str> = spaced
         .split(' ')
         .map(|word| {
             let letters = word.trim_end_matches(|character: char| character.is_ascii_digit());
             if letters.is_empty() { word } else { letters }
         })
-        .filter(|word| !word.is_empty())
         .collect();
     let (first, last) = (words.first()?, words.last()?);
     let rule = rule_of(&words)?;
@@ -188,6 +221,66 @@ pub(crate) fn promise(name: &str) -> Option<Promise> {
     })
 }
 
+/// Longest name that is looked at, characters: a long name's last words decide.
+const NAME_CHARS_MAX: usize = 64;
+
+/// The words of a name in lowercase, with one space between: `apiKey` and `API-Key` are `api key`.
+pub(crate) fn words(name: &str) -> String {
+    let skip = if name.len() > NAME_CHARS_MAX {
+        name.chars().count().saturating_sub(NAME_CHARS_MAX)
+    } else {
+        0
+    };
+    let spaced = spaced(name.chars().skip(skip));
+    let words: Vec<&str> = spaced.split(' ').filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// Three letters in a row of which each promising name has at least one group, marks left out. This
+/// only saves time: most names have none, and need no second look.
+const TELLING: [&[u8; 3]; 35] = [
+    b"pas", b"pwd", b"cre", b"key", b"oke", b"uth", b"ook", b"ses", b"bea", b"jwt", b"otp", b"cvv",
+    b"cvc", b"tco", b"nco", b"yco", b"ans", b"nne", b"srf", b"ssn", b"oci", b"nsu", b"car", b"ccn",
+    b"acc", b"rou", b"iba", b"tax", b"iti", b"vat", b"riv", b"hon", b"mob", b"tel", b"fax",
+];
+
+/// A bit for each group of three letters.
+static GROUPS: [u64; 512] = groups();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the index of a group is below 32,768; evaluated at compile time"
+)]
+const fn groups() -> [u64; 512] {
+    let mut groups = [0; 512];
+    let mut at = 0;
+    while at < TELLING.len() {
+        let [a, b, c] = *TELLING[at];
+        let group = ((a & 31) as usize) << 10 | ((b & 31) as usize) << 5 | (c & 31) as usize;
+        groups[group >> 6] |= 1 << (group & 63);
+        at += 1;
+    }
+    groups
+}
+
+/// Whether a name has to be looked at closely.
+#[inline]
+fn may_promise(name: &str) -> bool {
+    let mut group = 0_usize;
+    name.bytes().any(|byte| {
+        if byte >= 0x80 {
+            // Lowercase forms of other alphabets may be ASCII.
+            return true;
+        }
+        if byte.is_ascii_alphabetic() {
+            group = (group << 5 | usize::from(byte & 31)) & 0x7fff;
+        }
+        GROUPS
+            .get(group >> 6)
+            .is_some_and(|bits| bits >> (group & 63) & 1 == 1)
+    })
+}
+
 /// Whether the word before a plain `token` makes it a parser's.
 pub(crate) fn is_parsing(word: &str) -> bool {
     PARSING.contains(&word.to_ascii_lowercase().as_str())
@@ -195,23 +288,17 @@ pub(crate) fn is_parsing(word: &str) -> bool {
 
 /// Whether a word may end a name of several words that stand apart: `credit card number`.
 pub(crate) fn may_end_name(word: &str) -> bool {
-    matches!(
-        word.to_ascii_lowercase().as_str(),
-        "key"
-            | "card"
-            | "number"
-            | "no"
-            | "account"
-            | "id"
-            | "code"
-            | "answer"
-            | "security"
-            | "insurance"
-            | "license"
-            | "licence"
-            | "word"
-            | "phrase"
-    )
+    let ends: &[&str] = match word.len() {
+        2 => &["no", "id"],
+        3 => &["key"],
+        4 => &["card", "code", "word"],
+        6 => &["number", "answer", "phrase"],
+        7 => &["account", "license", "licence"],
+        8 => &["security"],
+        9 => &["insurance"],
+        _ => &[],
+    };
+    ends.iter().any(|end| word.eq_ignore_ascii_case(end))
 }
 
 /// What a name of several words that stand apart promises: only pairs count, and the last word
@@ -346,6 +433,7 @@ fn word_rule(word: &str) -> Option<Rule> {
             Some(Rule::NamedBank)
         }
         "taxid" | "taxnumber" | "itin" | "taxpayerid" => Some(Rule::NamedTax),
+        "phone" | "phones" | "telephone" | "mobile" | "cellphone" | "phonenumber" | "tel" | "fax" => Some(Rule::NamedPhone),
         _ => None,
     }
 }
@@ -374,6 +462,10 @@ fn pair_rule(first: &str, second: &str) -> Option<Rule> {
         ("credit" | "debit", "card") | ("card" | "cc", "number" | "no" | "num" | "nr") => {
             Some(Rule::NamedCard)
         }
+        (
+            "phone" | "telephone" | "mobile" | "cell" | "fax",
+            "number" | "numbers" | "no" | "num" | "phone",
+        ) => Some(Rule::NamedPhone),
         ("bank", "account" | "acct")
         | ("account" | "acct" | "routing", "number" | "no" | "num")
         | ("sort", "code") => Some(Rule::NamedBank),
@@ -438,8 +530,24 @@ mod tests {
             "aws_secret_access_key",
             "oauth2",
             "MYSQL_PWD",
+            "pin_code",
+            "security-answer",
+            "sortCode",
+            "social_security_number",
+            "nationalInsurance",
+            "account_number",
+            "routing_no",
+            "vat_id",
+            "driversLicense",
+            "ccNum",
+            "itin",
+            "connectionString",
+            "phone",
+            "mobile_phone",
+            "faxNumber",
+            "tel",
         ] {
-            assert!(promise(name).is_some(), "{name}");
+            assert!(promise(&Rules::default(), name).is_some(), "{name}");
         }
     }
 
@@ -485,11 +593,13 @@ mod tests {
             "sid",
             "pin",
             "classification",
+            "phone_model",
+            "phonetic",
             "",
             "-",
             "_",
         ] {
-            assert_eq!(promise(name), None, "{name}");
+            assert_eq!(promise(&Rules::default(), name), None, "{name}");
         }
     }
 }

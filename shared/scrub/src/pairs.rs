@@ -2,7 +2,8 @@
 //! `Cookie: …`, `--token …`, `("Authorization", "…")`.
 
 use crate::keys::{self, Promise};
-use crate::text::{Hit, Reading, Text, is_placeholder, is_quote, is_word};
+use crate::rules::Rules;
+use crate::text::{Hit, Reading, Text, is_quote, is_word};
 
 /// Longest name read before a separator, bytes.
 const NAME_MAX: usize = 64;
@@ -83,7 +84,7 @@ pub(crate) fn tuple(text: Text<'_>, comma: usize, floor: usize) -> Option<Hit> {
     if text.at(opening + 1) != quote || !matches!(text.at(opening), b'(' | b'[') {
         return None;
     }
-    let promise = keys::promise(text.slice(name_start, name_end))?;
+    let promise = keys::promise(text.rules(), text.slice(name_start, name_end))?;
     let from = text.run(comma + 1, |byte| byte == b' ');
     let value = value_at(text, from, promise)?;
     let closes = value.written == Written::Quoted && matches!(text.at(value.end + 1), b')' | b']');
@@ -109,7 +110,7 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
         }
         _ => return None,
     };
-    let promise = keys::promise(text.slice(dashes + 2, name_end))?;
+    let promise = keys::promise(text.rules(), text.slice(dashes + 2, name_end))?;
     let value = value_at(text, from, promise)?;
     if text.at(value.start) == b'-' || (quote != b' ') != (value.written == Written::Quoted) {
         return None;
@@ -117,25 +118,23 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
     remove(text, value, promise, false)
 }
 
+/// Texts that stand for no value.
+const LITERALS: [&str; 14] = [
+    "true", "false", "none", "null", "nil", "undefined", "''", "\"\"", "{}", "[]", "()", "%s", "nan",
+    "n/a",
+];
+
+/// Longest of them, bytes.
+const LITERAL_MAX: usize = 9;
+
 /// Whether a text says nothing worth hiding under a name that promises a secret.
-pub(crate) fn says_nothing(value: &str, promise: Promise) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let literal = matches!(
-        lower.as_str(),
-        "" | "true"
-            | "false"
-            | "none"
-            | "null"
-            | "nil"
-            | "undefined"
-            | "''"
-            | "\"\""
-            | "{}"
-            | "[]"
-            | "()"
-            | "%s"
-            | "nan"
-    );
+pub(crate) fn says_nothing(rules: &Rules, value: &str, promise: Promise) -> bool {
+    let lower = if value.len() <= LITERAL_MAX {
+        value.to_ascii_lowercase()
+    } else {
+        String::new()
+    };
+    let literal = value.is_empty() || LITERALS.contains(&lower.as_str());
     // Objects print their class and address, not what they hold.
     let object = value.starts_with('<')
         && (value.contains(" object at 0x")
@@ -145,13 +144,15 @@ pub(crate) fn says_nothing(value: &str, promise: Promise) -> bool {
     let template = value.starts_with("${") || value.starts_with("{{");
     let hidden = value.len() >= 3 && value.bytes().all(|byte| matches!(byte, b'*' | b'x' | b'.'));
     let small = promise.weak && value.len() <= 3 && value.bytes().all(|byte| byte.is_ascii_digit());
-    let wordy = promise.numeric() && !value.bytes().any(|byte| byte.is_ascii_digit());
-    literal || object || template || hidden || small || wordy || is_placeholder(value)
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let wordy = digits < promise.digits_min();
+    let stays = rules.is_placeholder(value) || rules.allows(value);
+    literal || object || template || hidden || small || wordy || stays
 }
 
 fn remove(text: Text<'_>, value: Value, promise: Promise, prose: bool) -> Option<Hit> {
     let content = text.slice(value.start, value.end);
-    let nothing = says_nothing(content, promise)
+    let nothing = says_nothing(text.rules(), content, promise)
         || (prose && value.written == Written::Bare && is_prose(content, promise));
     (!nothing && value.end > value.start).then_some(Hit {
         start: value.start,
@@ -234,23 +235,27 @@ fn name_before(text: Text<'_>, operator: usize, floor: usize, spoken: bool) -> O
     });
     let quoted = closed < end;
     let start = text.run_back(closed, floor, NAME_MAX, is_name);
-    let full = text.slice(start, closed);
     // `settings.auth.timeout`: the last part names the value.
-    let name = full.rsplit('.').next().unwrap_or_default();
+    let last = text.run_back(closed, start, NAME_MAX, |byte| byte != b'.');
+    let name = text.slice(last, closed);
     if name.is_empty() {
         return None;
     }
-    let before = previous_word(text, start, floor);
-    let promise = keys::promise(name).filter(|promise| {
-        let parsing = spoken && !quoted && promise.weak && keys::is_parsing(before);
-        !parsing
+    let promise = keys::promise(text.rules(), name).filter(|promise| {
+        let spoken = spoken && !quoted && promise.weak;
+        !(spoken && keys::is_parsing(previous_word(text, start, floor)))
     });
     let promise = promise.or_else(|| {
-        if quoted || full.len() != name.len() || !keys::may_end_name(name) || before.is_empty() {
+        if quoted || last != start || !keys::may_end_name(name) {
+            return None;
+        }
+        let before = previous_word(text, start, floor);
+        if before.is_empty() {
             return None;
         }
         let first = previous_word(text, start - 1 - before.len(), floor);
         keys::spoken_promise(&[first, before, name])
+            .filter(|promise| text.rules().is_on(promise.rule))
     })?;
     Some(Name {
         text: name,
@@ -285,7 +290,7 @@ fn is_header(name: &str) -> bool {
 /// The scheme of `Authorization` stays.
 fn header_value(text: Text<'_>, from: usize, name: &str) -> Option<Value> {
     if is_quote(text.at(from)) || matches!(text.at(from), b'\\' | b'(' | b'[' | b'{' | b'<') {
-        return value_at(text, from, keys::promise(name)?);
+        return value_at(text, from, keys::promise(text.rules(), name)?);
     }
     let end = text.run(from, |byte| {
         !(is_quote(byte) || matches!(byte, b'\n' | b'\r' | b'\\'))
@@ -311,13 +316,13 @@ fn header_value(text: Text<'_>, from: usize, name: &str) -> Option<Value> {
             scheme.len() + 1
         } else {
             // Not a header after all, but a word of a sentence, or one bare token.
-            return value_at(text, from, keys::promise(name)?);
+            return value_at(text, from, keys::promise(text.rules(), name)?);
         }
     };
     let content = text.slice(from + skip, end).trim_end();
     // One word that a cookie header could not be ends a sentence.
     if skip == 0 && !content.contains('=') {
-        return value_at(text, from, keys::promise(name)?);
+        return value_at(text, from, keys::promise(text.rules(), name)?);
     }
     Some(Value {
         start: from + skip,

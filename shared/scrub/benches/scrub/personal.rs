@@ -176,11 +176,14 @@ pub(crate) fn mac(dice: &mut Dice) -> Made {
     Made::free("mac", if upper { text.to_uppercase() } else { text })
 }
 
+/// An area or an exchange of the North American Numbering Plan: `N11` is neither.
+fn three_digits(dice: &mut Dice) -> String {
+    let second = dice.one(&["0", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    format!("{}{second}{}", dice.between(2, 9), dice.chars(DIGITS, 1))
+}
+
 pub(crate) fn phone(dice: &mut Dice) -> Made {
-    let (area, exchange) = (
-        format!("{}{}", dice.between(2, 9), dice.chars(DIGITS, 2)),
-        format!("{}{}", dice.between(2, 9), dice.chars(DIGITS, 2)),
-    );
+    let (area, exchange) = (three_digits(dice), three_digits(dice));
     let line = dice.chars(DIGITS, 4);
     let lead = dice.between(2, 9);
     let text = match dice.below(10) {
