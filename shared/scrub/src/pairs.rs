@@ -47,6 +47,10 @@ pub(crate) fn assigned(
     if (sign == b':' && (before == b':' || after == b'=')) || (sign == b'=' && after == b'=') {
         return None;
     }
+    // Of source text only quoted literals are values, and most of what is assigned is none.
+    if reading == Reading::Source && !begins_quoted(text, separator) {
+        return None;
+    }
     let compares = sign == b'=' && matches!(before, b'=' | b'!');
     let operator = if matches!(before, b'=' | b'!' | b':' | b'+' | b'<' | b'>') {
         separator - 1
@@ -70,6 +74,13 @@ pub(crate) fn assigned(
     }
     let prose = sign == b':' && !name.quoted && name.promise.plain;
     remove(text, value, name.promise, prose)
+}
+
+/// Whether a quoted value, perhaps with a prefix as in `b'…'`, begins behind a separator.
+fn begins_quoted(text: Text<'_>, separator: usize) -> bool {
+    let from = text.run(separator + 1, |byte| matches!(byte, b' ' | b'\t' | b'>'));
+    let from = text.run(from, |byte| byte.is_ascii_alphabetic() || byte == b'\\');
+    is_quote(text.at(from))
 }
 
 /// The value of a pair that is written as a tuple: `("cookie", "…")`, with the comma here.

@@ -117,10 +117,16 @@ impl Rules {
     }
 
     /// Whether the project names a name as one that promises a secret (yes) or none (no).
+    #[inline]
     pub(crate) fn says_of(&self, name: &str) -> Option<bool> {
         if self.secret_names.is_empty() && self.safe_names.is_empty() {
-            return None;
+            None
+        } else {
+            self.looked_up(name)
         }
+    }
+
+    fn looked_up(&self, name: &str) -> Option<bool> {
         let words = keys::words(name);
         if self.safe_names.contains(&words) {
             return Some(false);

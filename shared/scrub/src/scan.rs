@@ -137,9 +137,22 @@ impl Scanner<'_> {
         if first.is_ascii_digit() {
             return self.number(start, end);
         }
-        // Nothing of the rest has fewer bytes.
-        let four = text.four(start)?;
-        match four {
+        // Few words are long, or a part of something that is: the others need no second look.
+        let part = length >= LONG || matches!(text.at(end), b'-' | b'.' | b':');
+        if part {
+            return self.long_word(start, end);
+        }
+        match (length, first) {
+            (4, _) => numbers::iban(text, start),
+            (5 | 6, b'b' | b'B') => secrets::scheme(text, start, end),
+            _ => None,
+        }
+    }
+
+    /// What a word is that is long, or goes on behind its end.
+    fn long_word(&mut self, start: usize, end: usize) -> Option<Hit> {
+        let text = self.text;
+        match text.four(start)? {
             [_, _, b'0'..=b'9', b'0'..=b'9'] => numbers::iban(text, start),
             [b'e', b'y', b'J', _] => {
                 if self.token_end <= start {
@@ -147,7 +160,6 @@ impl Scanner<'_> {
                 }
                 secrets::jwt(text, start, self.token_end)
             }
-            [b'b' | b'B', ..] if matches!(length, 5 | 6) => secrets::scheme(text, start, end),
             _ => None,
         }
         .or_else(|| secrets::vendor_key(text, start, end))
@@ -172,11 +184,20 @@ impl Scanner<'_> {
         {
             return Some(hit);
         }
-        numbers::card(text, start)
-            .map(|end| (end, Rule::Card))
-            .or_else(|| numbers::ssn(text, start, self.floor).map(|end| (end, Rule::Ssn)))
-            .or_else(|| numbers::domestic_phone(text, start).map(|end| (end, Rule::Phone)))
+        let found = match (end - start, text.at(end)) {
+            (12..=19, _) | (4, b' ' | b'-' | b'+') => {
+                numbers::card(text, start).map(|end| (end, Rule::Card))
+            }
+            (1 | 3, b' ' | b'-' | b'.') => numbers::ssn(text, start, self.floor)
+                .map(|end| (end, Rule::Ssn))
+                .or_else(|| numbers::domestic_phone(text, start).map(|end| (end, Rule::Phone))),
+            _ => None,
+        };
+        found
             .map(|(end, rule)| Hit { start, end, rule })
             .or_else(|| secrets::vendor_key(text, start, end))
     }
 }
+
+/// The fewest bytes of a key that is one word, or of an IBAN without spaces.
+const LONG: usize = 15;

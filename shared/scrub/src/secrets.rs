@@ -139,20 +139,20 @@ const FORMS: &[Form] = &[
 ];
 
 /// A bit for the first three bytes of each prefix, so that most words cost one look.
-static FIRSTS: [u64; 64] = firsts();
+static FIRSTS: [u64; 512] = firsts();
 
 const fn place(first: u8, second: u8, third: u8) -> usize {
     let bytes = u32::from_le_bytes([first, second, third, 0]);
-    // Multiplying spreads them; the upper twelve bits are the place.
-    (bytes.wrapping_mul(0x9e37_79b1) >> 20) as usize
+    // Multiplying spreads them; the upper fifteen bits are the place.
+    (bytes.wrapping_mul(0x9e37_79b1) >> 17) as usize
 }
 
 #[expect(
     clippy::indexing_slicing,
-    reason = "prefixes have three bytes and places are below 4,096; evaluated at compile time"
+    reason = "prefixes have three bytes and places are below 32,768; evaluated at compile time"
 )]
-const fn firsts() -> [u64; 64] {
-    let mut firsts = [0; 64];
+const fn firsts() -> [u64; 512] {
+    let mut firsts = [0; 512];
     let mut at = 0;
     while at < FORMS.len() {
         let Form(prefix, ..) = FORMS[at];
@@ -164,23 +164,30 @@ const fn firsts() -> [u64; 64] {
     firsts
 }
 
+/// The fewest bytes of a key that is one word.
+const KEY_WORD_MIN: usize = 18;
+
 /// A vendor's key that begins with this word.
 #[inline]
 pub(crate) fn vendor_key(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
+    if word_end - start < KEY_WORD_MIN && !matches!(text.at(word_end), b'-' | b'.' | b':') {
+        return None;
+    }
     let [first, second, third, _] = text.four(start)?;
     let place = place(first, second, third);
     let known = FIRSTS
         .get(place >> 6)
         .is_some_and(|bits| bits >> (place & 63) & 1 == 1);
-    if known && let Some(hit) = form(text, start) {
+    if known && let Some(hit) = form(text, start, [first, second, third]) {
         return Some(hit);
     }
     other_key(text, start, word_end)
 }
 
-fn form(text: Text<'_>, start: usize) -> Option<Hit> {
+fn form(text: Text<'_>, start: usize, firsts: [u8; 3]) -> Option<Hit> {
     FORMS
         .iter()
+        .filter(|Form(prefix, ..)| prefix.as_bytes().first_chunk() == Some(&firsts))
         .filter(|Form(prefix, ..)| text.has(start, prefix.as_bytes()))
         .find_map(|Form(prefix, made, min, max)| {
             let from = start + prefix.len();

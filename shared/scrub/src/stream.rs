@@ -74,6 +74,21 @@ fn in_memory(text: &str, rules: &Rules) -> Result<(String, Vec<Remark>), NotJson
     Ok((value.to_string(), walk.into_remarks()))
 }
 
+/// How far a string is looked through byte by byte: most end before.
+const NEAR: usize = 24;
+
+/// Where the next quote or backslash stands.
+#[inline]
+fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    near.iter()
+        .position(|byte| matches!(byte, b'"' | b'\\'))
+        .or_else(|| {
+            let far = bytes.get(near.len()..)?;
+            memchr::memchr2(b'"', b'\\', far).map(|found| near.len() + found)
+        })
+}
+
 /// A step of the way to a value.
 enum Step<'t> {
     Name(Cow<'t, str>),
@@ -404,7 +419,7 @@ impl<'t> Stream<'t, '_> {
         self.at += 1;
         loop {
             let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let Some(found) = memchr::memchr2(b'"', b'\\', rest) else {
+            let Some(found) = quote_or_escape(rest) else {
                 self.at = start;
                 return Err(self.broken("the end of a string"));
             };

@@ -145,44 +145,46 @@ pub(crate) fn is_known_placeholder(text: &str) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'t> {
     text: &'t str,
-    bytes: &'t [u8],
     rules: &'t Rules,
 }
 
 impl<'t> Text<'t> {
     /// A text, and the rules by which it is read.
     pub(crate) fn new(text: &'t str, rules: &'t Rules) -> Self {
-        Self {
-            text,
-            bytes: text.as_bytes(),
-            rules,
-        }
+        Self { text, rules }
     }
 
+    #[inline]
     pub(crate) fn rules(self) -> &'t Rules {
         self.rules
+    }
+
+    #[inline]
+    fn bytes(self) -> &'t [u8] {
+        self.text.as_bytes()
     }
 
     /// The byte at a position before the end.
     #[inline]
     pub(crate) fn get(self, position: usize) -> Option<u8> {
-        self.bytes.get(position).copied()
+        self.bytes().get(position).copied()
     }
 
+    #[inline]
     pub(crate) fn len(self) -> usize {
-        self.bytes.len()
+        self.bytes().len()
     }
 
     /// The byte at a position.
     #[inline]
     pub(crate) fn at(self, position: usize) -> u8 {
-        self.bytes.get(position).copied().unwrap_or(0)
+        self.bytes().get(position).copied().unwrap_or(0)
     }
 
     /// The four bytes from a position on, if there are as many.
     #[inline]
     pub(crate) fn four(self, position: usize) -> Option<[u8; 4]> {
-        self.bytes.get(position..)?.first_chunk().copied()
+        self.bytes().get(position..)?.first_chunk().copied()
     }
 
     /// The byte before a position.
@@ -203,15 +205,16 @@ impl<'t> Text<'t> {
     }
 
     /// Whether these bytes stand at a position.
+    #[inline]
     pub(crate) fn has(self, position: usize, what: &[u8]) -> bool {
-        self.bytes
+        self.bytes()
             .get(position..)
             .is_some_and(|rest| rest.starts_with(what))
     }
 
     /// Whether these bytes stand right before a position.
     pub(crate) fn has_before(self, position: usize, what: &[u8]) -> bool {
-        self.bytes
+        self.bytes()
             .get(..position)
             .is_some_and(|head| head.ends_with(what))
     }
@@ -219,7 +222,7 @@ impl<'t> Text<'t> {
     /// Where a run of such bytes ends.
     #[inline]
     pub(crate) fn run(self, start: usize, mut fits: impl FnMut(u8) -> bool) -> usize {
-        let rest = self.bytes.get(start..).unwrap_or_default();
+        let rest = self.bytes().get(start..).unwrap_or_default();
         start + rest.iter().take_while(|byte| fits(**byte)).count()
     }
 
@@ -233,7 +236,7 @@ impl<'t> Text<'t> {
         mut fits: impl FnMut(u8) -> bool,
     ) -> usize {
         let low = floor.max(end.saturating_sub(max)).min(end);
-        let head = self.bytes.get(low..end).unwrap_or_default();
+        let head = self.bytes().get(low..end).unwrap_or_default();
         end - head.iter().rev().take_while(|byte| fits(**byte)).count()
     }
 

@@ -3,8 +3,9 @@
 use crate::REMARKS_MAX;
 use crate::keys::{self, Promise};
 use crate::pairs::says_nothing;
-use crate::rewrite::clean;
+use crate::rewrite::{clean, is_long};
 use crate::rules::Rules;
+use crate::scan::scan;
 use crate::text::Reading;
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
@@ -27,14 +28,28 @@ pub(crate) struct Walk<'r> {
 
 /// How the value under a name is read, when the values around it are read like `around`.
 pub(crate) fn reading_under(name: &str, around: Reading) -> Reading {
-    match name {
-        "context_line" | "pre_context" | "post_context" => Reading::Source,
-        "release" | "version" | "modules" | "packages" | "app_version" | "build"
-        | "kernel_version" | "product_version" | "sdk_version" | "client_version" | "dist" => {
-            Reading::Release
-        }
-        _ => around,
-    }
+    let [first, .., last] = name.as_bytes() else {
+        return around;
+    };
+    // The ends and the length tell most names off without a comparison.
+    let (known, reading) = match (name.len(), first, last) {
+        (12, b'c', b'e') => ("context_line", Reading::Source),
+        (11, b'p', b't') => ("pre_context", Reading::Source),
+        (12, b'p', b't') => ("post_context", Reading::Source),
+        (4, b'd', b't') => ("dist", Reading::Release),
+        (5, b'b', b'd') => ("build", Reading::Release),
+        (7, b'm', b's') => ("modules", Reading::Release),
+        (7, b'r', b'e') => ("release", Reading::Release),
+        (7, b'v', b'n') => ("version", Reading::Release),
+        (8, b'p', b's') => ("packages", Reading::Release),
+        (11, b'a', b'n') => ("app_version", Reading::Release),
+        (11, b's', b'n') => ("sdk_version", Reading::Release),
+        (14, b'c', b'n') => ("client_version", Reading::Release),
+        (14, b'k', b'n') => ("kernel_version", Reading::Release),
+        (15, b'p', b'n') => ("product_version", Reading::Release),
+        _ => return around,
+    };
+    if name == known { reading } else { around }
 }
 
 impl<'r> Walk<'r> {
@@ -174,7 +189,7 @@ impl<'r> Walk<'r> {
 
     /// Whether a name itself has something to remove.
     pub(crate) fn must_rename(&self, name: &str) -> bool {
-        clean(name, Reading::Prose, self.rules, self.chars_max).is_some()
+        is_long(name, self.chars_max) || !scan(name, Reading::Prose, self.rules).is_empty()
     }
 
     /// Scrubs a value that stands under a name.
