@@ -117,20 +117,28 @@ impl ScrubRules {
                 let found = entry.len();
                 return Err((
                     key,
-                    format!("expected 1 to {SCRUB_ENTRY_BYTES_MAX} bytes in each entry, found {found}"),
+                    format!(
+                        "expected 1 to {SCRUB_ENTRY_BYTES_MAX} bytes in each entry, found {found}"
+                    ),
                 ));
             }
         }
         if let Some(unknown) = self.off.iter().find(|name| !RULES.contains(&name.as_str())) {
             let known = RULES.join(", ");
-            return Err(("scrub.off", format!("expected one of {known}, found “{unknown}”")));
+            return Err((
+                "scrub.off",
+                format!("expected one of {known}, found “{unknown}”"),
+            ));
         }
         if let Some(name) = self
             .secret_names
             .iter()
             .find(|name| !name.chars().any(char::is_alphanumeric))
         {
-            return Err(("scrub.secret_names", format!("expected a letter or digit in each name, found “{name}”")));
+            return Err((
+                "scrub.secret_names",
+                format!("expected a letter or digit in each name, found “{name}”"),
+            ));
         }
         self.check_patterns()
     }
@@ -152,7 +160,9 @@ impl ScrubRules {
             if !is_name || RULES.contains(&name.as_str()) {
                 return Err((
                     "scrub.patterns.name",
-                    format!("expected 1 to 30 of a-z, 0-9 and '_', a letter first, and no name of a built-in rule, found “{name}”"),
+                    format!(
+                        "expected 1 to 30 of a-z, 0-9 and '_', a letter first, and no name of a built-in rule, found “{name}”"
+                    ),
                 ));
             }
             if pattern.is_empty() || pattern.len() > SCRUB_ENTRY_BYTES_MAX {
@@ -164,13 +174,19 @@ impl ScrubRules {
             }
         }
         for pattern in &self.patterns {
-            let compiled = pattern
-                .compile()
-                .map_err(|why| ("scrub.patterns.pattern", format!("pattern “{}”: {why}", pattern.name)))?;
+            let compiled = pattern.compile().map_err(|why| {
+                (
+                    "scrub.patterns.pattern",
+                    format!("pattern “{}”: {why}", pattern.name),
+                )
+            })?;
             if compiled.is_match("") {
                 return Err((
                     "scrub.patterns.pattern",
-                    format!("pattern “{}”: expected one that matches no empty text", pattern.name),
+                    format!(
+                        "pattern “{}”: expected one that matches no empty text",
+                        pattern.name
+                    ),
                 ));
             }
         }

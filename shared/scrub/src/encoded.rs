@@ -15,12 +15,13 @@ const BEFORE_MAX: usize = 256;
 pub(crate) struct Part {
     /// Where it ends in the text.
     pub(crate) end: usize,
-    decoded: String,
+    /// The text that it stands for; nothing when that is not UTF-8.
+    decoded: Option<String>,
     /// For each decoded byte, and for the end, where it stands in the text.
     places: Vec<usize>,
 }
 
-/// The part around the `%` at a position, if that begins an encoded byte and all of it is UTF-8.
+/// The part around the `%` at a position, if that begins an encoded byte.
 pub(crate) fn part(text: Text<'_>, percent: usize, floor: usize) -> Option<Part> {
     byte_at(text, percent)?;
     let start = text.run_back(percent, floor, BEFORE_MAX, is_part);
@@ -51,23 +52,22 @@ pub(crate) fn part(text: Text<'_>, percent: usize, floor: usize) -> Option<Part>
     places.push(position);
     Some(Part {
         end: position.max(percent + 1),
-        decoded: String::from_utf8(bytes).ok()?,
+        decoded: String::from_utf8(bytes).ok(),
         places,
     })
 }
 
 impl Part {
-    /// What is found in it, by where it stands in the text.
-    pub(crate) fn scan(&self, reading: Reading, rules: &Rules) -> Vec<Hit> {
+    /// What is found in it, by where it stands in the text; nothing when it is no text.
+    pub(crate) fn scan(&self, reading: Reading, rules: &Rules) -> Option<Vec<Hit>> {
         let place = |position: usize| self.places.get(position).copied().unwrap_or(self.end);
-        built_in(Text::new(&self.decoded, rules), reading, false)
-            .into_iter()
-            .map(|hit| Hit {
-                start: place(hit.start),
-                end: place(hit.end),
-                rule: hit.rule,
-            })
-            .collect()
+        let hits = built_in(Text::new(self.decoded.as_deref()?, rules), reading, false);
+        let placed = hits.into_iter().map(|hit| Hit {
+            start: place(hit.start),
+            end: place(hit.end),
+            rule: hit.rule,
+        });
+        Some(placed.collect())
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::rules::Rules;
 use crate::text::Rule;
+use crate::vocabulary::{ABOUT, ASKING, PARSING, is_everyday, pair_rule, word_rule};
 
 /// What a name promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,129 +60,6 @@ impl Promise {
 /// Fewest digits of a phone number under a name that promises one: shorter ones are extensions,
 /// versions and models.
 const PHONE_DIGITS_MIN: usize = 6;
-
-/// Last words of names that are about a secret and do not hold one.
-const ABOUT: [&str; 89] = [
-    "count",
-    "counts",
-    "len",
-    "length",
-    "size",
-    "type",
-    "types",
-    "kind",
-    "limit",
-    "limits",
-    "index",
-    "idx",
-    "max",
-    "min",
-    "total",
-    "used",
-    "usage",
-    "budget",
-    "position",
-    "pos",
-    "offset",
-    "line",
-    "column",
-    "name",
-    "names",
-    "class",
-    "status",
-    "state",
-    "enabled",
-    "disabled",
-    "required",
-    "valid",
-    "expired",
-    "expires",
-    "expiry",
-    "expiration",
-    "ttl",
-    "age",
-    "timeout",
-    "at",
-    "time",
-    "timestamp",
-    "start",
-    "started",
-    "end",
-    "duration",
-    "date",
-    "version",
-    "algorithm",
-    "alg",
-    "method",
-    "mode",
-    "scheme",
-    "provider",
-    "backend",
-    "policy",
-    "strategy",
-    "strength",
-    "field",
-    "label",
-    "prompt",
-    "error",
-    "errors",
-    "attempts",
-    "retries",
-    "failures",
-    "factory",
-    "manager",
-    "handler",
-    "service",
-    "module",
-    "middleware",
-    "file",
-    "dir",
-    "flow",
-    "rate",
-    "scope",
-    "scopes",
-    "role",
-    "level",
-    "format",
-    "parser",
-    "stream",
-    "set",
-    "requests",
-    "seconds",
-    "bits",
-    "exists",
-    "model",
-];
-
-/// First words of names of yes, no and how many.
-const ASKING: [&str; 18] = [
-    "is", "has", "use", "num", "max", "min", "total", "count", "n", "needs", "requires", "allow",
-    "enable", "disable", "supports", "require", "should", "can",
-];
-
-/// Words before `token` that make it a parser's.
-const PARSING: [&str; 20] = [
-    "unexpected",
-    "expected",
-    "invalid",
-    "unknown",
-    "illegal",
-    "next",
-    "current",
-    "cur",
-    "prev",
-    "previous",
-    "last",
-    "lookahead",
-    "peek",
-    "eof",
-    "parse",
-    "syntax",
-    "bad",
-    "found",
-    "got",
-    "lex",
-];
 
 /// What a name promises, if anything.
 pub(crate) fn promise(rules: &Rules, name: &str) -> Option<Promise> {
@@ -238,10 +116,11 @@ pub(crate) fn words(name: &str) -> String {
 
 /// Three letters in a row of which each promising name has at least one group, marks left out. This
 /// only saves time: most names have none, and need no second look.
-const TELLING: [&[u8; 3]; 35] = [
+const TELLING: [&[u8; 3]; 37] = [
     b"pas", b"pwd", b"cre", b"key", b"oke", b"uth", b"ook", b"ses", b"bea", b"jwt", b"otp", b"cvv",
-    b"cvc", b"tco", b"nco", b"yco", b"ans", b"nne", b"srf", b"ssn", b"oci", b"nsu", b"car", b"ccn",
-    b"acc", b"rou", b"iba", b"tax", b"iti", b"vat", b"riv", b"hon", b"mob", b"tel", b"fax",
+    b"cvc", b"rtc", b"nco", b"yco", b"swe", b"nne", b"srf", b"ssn", b"oci", b"nsu", b"ard", b"ccn",
+    b"cco", b"cct", b"rou", b"iba", b"tax", b"iti", b"vat", b"riv", b"hon", b"mob", b"tel", b"fax",
+    b"cel",
 ];
 
 /// A bit for each group of three letters.
@@ -359,123 +238,6 @@ fn rule_of(words: &[&str]) -> Option<Rule> {
         .or_else(|| words.iter().find_map(|word| word_rule(word)))
 }
 
-fn is_everyday(word: &str) -> bool {
-    matches!(
-        word,
-        "auth"
-            | "oauth"
-            | "authorization"
-            | "authorisation"
-            | "token"
-            | "cookie"
-            | "cookies"
-            | "session"
-            | "credential"
-            | "credentials"
-            | "creds"
-            | "bearer"
-            | "jwt"
-    )
-}
-
-fn word_rule(word: &str) -> Option<Rule> {
-    if is_everyday(word)
-        || ["password", "passwd", "passwort", "passphrase"]
-            .iter()
-            .any(|stem| word.contains(stem))
-    {
-        return Some(Rule::NamedSecret);
-    }
-    match word {
-        "pwd"
-        | "passcode"
-        | "secret"
-        | "secrets"
-        | "mysqlpwd"
-        | "apikey"
-        | "privatekey"
-        | "secretkey"
-        | "accesskey"
-        | "accountkey"
-        | "authkey"
-        | "encryptionkey"
-        | "signingkey"
-        | "sharedkey"
-        | "otp"
-        | "totp"
-        | "cvv"
-        | "cvc"
-        | "pincode"
-        | "connectionstring"
-        | "clientsecret"
-        | "sessionid"
-        | "sessid"
-        | "sessionkey"
-        | "sessiontoken"
-        | "phpsessid"
-        | "jsessionid"
-        | "csrf"
-        | "xsrf"
-        | "csrftoken"
-        | "xsrftoken"
-        | "csrfmiddlewaretoken"
-        | "authtoken"
-        | "accesstoken"
-        | "refreshtoken"
-        | "idtoken"
-        | "apitoken"
-        | "usertoken"
-        | "devicetoken"
-        | "setcookie" => Some(Rule::NamedSecret),
-        "ssn" | "ssns" | "socialsecurity" => Some(Rule::NamedSsn),
-        "creditcard" | "cardnumber" | "ccnumber" | "ccnum" | "debitcard" => Some(Rule::NamedCard),
-        "bankaccount" | "accountnumber" | "acctnumber" | "routingnumber" | "sortcode" | "iban" => {
-            Some(Rule::NamedBank)
-        }
-        "taxid" | "taxnumber" | "itin" | "taxpayerid" => Some(Rule::NamedTax),
-        "phone" | "phones" | "telephone" | "mobile" | "cellphone" | "phonenumber" | "tel" | "fax" => Some(Rule::NamedPhone),
-        _ => None,
-    }
-}
-
-fn pair_rule(first: &str, second: &str) -> Option<Rule> {
-    match (first, second) {
-        (
-            "api" | "private" | "secret" | "access" | "account" | "encryption" | "signing" | "ssh"
-            | "master" | "shared" | "service" | "storage" | "license" | "licence" | "auth"
-            | "session" | "sas" | "subscription" | "crypto" | "hmac" | "aes" | "rsa" | "gpg"
-            | "pgp",
-            "key" | "keys",
-        )
-        | ("pass", "word" | "phrase")
-        | ("pin", "code")
-        | ("security", "code" | "answer")
-        | ("session", "id")
-        | ("connection", "string")
-        | (
-            "auth" | "access" | "api" | "refresh" | "bearer" | "session" | "device" | "secret",
-            "tokens" | "token",
-        )
-        | ("passport", "number" | "no")
-        | ("driver" | "drivers" | "driving", "license" | "licence") => Some(Rule::NamedSecret),
-        ("social" | "national", "security" | "insurance") => Some(Rule::NamedSsn),
-        ("credit" | "debit", "card") | ("card" | "cc", "number" | "no" | "num" | "nr") => {
-            Some(Rule::NamedCard)
-        }
-        (
-            "phone" | "telephone" | "mobile" | "cell" | "fax",
-            "number" | "numbers" | "no" | "num" | "phone",
-        ) => Some(Rule::NamedPhone),
-        ("bank", "account" | "acct")
-        | ("account" | "acct" | "routing", "number" | "no" | "num")
-        | ("sort", "code") => Some(Rule::NamedBank),
-        ("tax", "id" | "number" | "no" | "identifier") | ("taxpayer" | "vat", "id" | "number") => {
-            Some(Rule::NamedTax)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -549,6 +311,37 @@ mod tests {
         ] {
             assert!(promise(&Rules::default(), name).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn no_name_that_promises_is_passed_over() {
+        // Every word that any rule reads, alone and in pairs.
+        let words = "pass password passwd passwort passphrase pwd passcode secret secrets mysqlpwd \
+            apikey privatekey otp totp cvv cvc pin code pincode connection string connectionstring \
+            client session id sessid phpsessid jsessionid csrf xsrf token tokens csrfmiddlewaretoken \
+            auth oauth authorization authorisation cookie cookies setcookie credential credentials \
+            creds bearer jwt ssn ssns social security socialsecurity national insurance credit debit \
+            card creditcard debitcard cc ccnumber ccnum number no num nr bank account acct \
+            bankaccount accountnumber acctnumber routing routingnumber sort sortcode iban tax taxid \
+            taxnumber itin taxpayer taxpayerid identifier vat api private access encryption signing \
+            ssh master shared service storage license licence sas subscription crypto hmac aes rsa \
+            gpg pgp key keys word phrase answer refresh device passport driver drivers driving phone \
+            phones telephone mobile cell cellphone phonenumber tel fax msisdn numbers";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut promising = 0;
+        for first in &words {
+            for name in words
+                .iter()
+                .map(|second| format!("{first}_{second}"))
+                .chain([(*first).to_owned()])
+            {
+                if built_in(&name).is_some() {
+                    promising += 1;
+                    assert!(may_promise(&name), "{name}");
+                }
+            }
+        }
+        assert!(promising > 1_000, "{promising}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod secrets;
 mod stream;
 mod text;
 mod value;
+mod vocabulary;
 
 #[cfg(test)]
 mod corpus;

@@ -167,8 +167,26 @@ pub(crate) fn ssn(text: Text<'_>, start: usize, floor: usize) -> Option<usize> {
 
 /// Words after which a number of that form counts things.
 const THINGS: [&str; 20] = [
-    "part", "parts", "sku", "order", "item", "model", "serial", "ticket", "invoice", "ref",
-    "reference", "catalog", "product", "article", "tracking", "isbn", "lot", "batch", "build", "case",
+    "part",
+    "parts",
+    "sku",
+    "order",
+    "item",
+    "model",
+    "serial",
+    "ticket",
+    "invoice",
+    "ref",
+    "reference",
+    "catalog",
+    "product",
+    "article",
+    "tracking",
+    "isbn",
+    "lot",
+    "batch",
+    "build",
+    "case",
 ];
 
 /// Whether one of the two words before says that this is the number of a thing.
@@ -176,7 +194,10 @@ fn is_part_number(text: Text<'_>, start: usize, floor: usize) -> bool {
     let mut end = start;
     for _ in 0..2 {
         let gap = text.run_back(end, floor, 4, |byte| {
-            matches!(byte, b' ' | b'+' | b'.' | b':' | b'=' | b'#' | b'-' | b'_' | b'"')
+            matches!(
+                byte,
+                b' ' | b'+' | b'.' | b':' | b'=' | b'#' | b'-' | b'_' | b'"'
+            )
         });
         let word = text.run_back(gap, floor, 24, |byte| byte.is_ascii_alphabetic());
         let name = text.slice(word, gap).to_ascii_lowercase();
@@ -304,9 +325,35 @@ fn is_count(text: Text<'_>, end: usize) -> bool {
     let unit = text.slice(end + 1, unit.min(end + 16)).to_ascii_lowercase();
     matches!(
         unit.as_str(),
-        "b" | "byte" | "bytes" | "kb" | "mb" | "gb" | "kib" | "mib" | "gib" | "ns" | "us" | "ms" | "s"
-            | "sec" | "seconds" | "rows" | "row" | "items" | "lines" | "records" | "entries" | "times"
-            | "requests" | "points" | "units" | "cycles" | "ticks" | "bits" | "files" | "tokens"
+        "b" | "byte"
+            | "bytes"
+            | "kb"
+            | "mb"
+            | "gb"
+            | "kib"
+            | "mib"
+            | "gib"
+            | "ns"
+            | "us"
+            | "ms"
+            | "s"
+            | "sec"
+            | "seconds"
+            | "rows"
+            | "row"
+            | "items"
+            | "lines"
+            | "records"
+            | "entries"
+            | "times"
+            | "requests"
+            | "points"
+            | "units"
+            | "cycles"
+            | "ticks"
+            | "bits"
+            | "files"
+            | "tokens"
     )
 }
 
@@ -340,7 +387,10 @@ fn is_service_code(text: Text<'_>, start: usize) -> bool {
 /// A number of the North American Numbering Plan whose area stands in these brackets.
 pub(crate) fn bracketed_phone(text: Text<'_>, bracket: usize) -> Option<Hit> {
     let area = bracket + 1;
-    if !matches!(text.at(area), b'2'..=b'9') || text.at(area + 3) != b')' || is_word(text.before(bracket)) {
+    if !matches!(text.at(area), b'2'..=b'9')
+        || text.at(area + 3) != b')'
+        || is_word(text.before(bracket))
+    {
         return None;
     }
     let exchange = area + 4 + usize::from(matches!(text.at(area + 4), b' ' | b'+'));
@@ -349,7 +399,10 @@ pub(crate) fn bracketed_phone(text: Text<'_>, bracket: usize) -> Option<Hit> {
         (3, byte) => matches!(byte, b'-' | b' ' | b'.'),
         (_, byte) => byte.is_ascii_digit(),
     });
-    let digits = text.slice(area + 1, area + 3).bytes().all(|byte| byte.is_ascii_digit());
+    let digits = text
+        .slice(area + 1, area + 3)
+        .bytes()
+        .all(|byte| byte.is_ascii_digit());
     let end = exchange + 8;
     let services = is_service_code(text, area) || is_service_code(text, exchange);
     (fits && digits && !services && !is_word(text.at(end))).then_some(Hit {

@@ -6,6 +6,7 @@
 use crate::rules::Rules;
 use crate::text::{Hit, Rule};
 use regex::Regex;
+use std::cmp::Reverse;
 
 /// How much of a line a pattern sees at once, bytes.
 const WINDOW: usize = 1024;
@@ -24,7 +25,6 @@ pub(crate) fn find(text: &str, rules: &Rules) -> Vec<Hit> {
     }
     hits.retain(|hit| rules.is_on(hit.rule) && stays_clear(text, *hit, rules));
     hits.retain(|hit| !rules.allows(text.get(hit.start..hit.end).unwrap_or_default()));
-    hits.sort_by_key(|hit| (hit.start, hit.end));
     merged(hits, Vec::new())
 }
 
@@ -33,7 +33,10 @@ fn in_line(line: &str, offset: usize, rule: Rule, pattern: &Regex, hits: &mut Ve
     while from < line.len() {
         let end = line.floor_char_boundary((from + WINDOW).min(line.len()));
         let window = line.get(..end).unwrap_or_default();
-        match pattern.find_at(window, from).filter(|found| !found.is_empty()) {
+        match pattern
+            .find_at(window, from)
+            .filter(|found| !found.is_empty())
+        {
             Some(found) => {
                 hits.push(Hit {
                     start: offset + found.start(),
@@ -54,12 +57,23 @@ fn stays_clear(text: &str, hit: Hit, rules: &Rules) -> bool {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let bytes = text.as_bytes();
     let head = bytes.get(..hit.start).unwrap_or_default();
-    let back = head.iter().rev().take(40).take_while(|byte| is_name(byte)).count();
+    let back = head
+        .iter()
+        .rev()
+        .take(40)
+        .take_while(|byte| is_name(byte))
+        .count();
     let mut open = (hit.start - back).saturating_sub(1);
     while open < hit.end {
         if bytes.get(open) == Some(&b'[') {
             let tail = bytes.get(open + 1..).unwrap_or_default();
-            let close = open + 1 + tail.iter().take(40).take_while(|byte| is_name(byte)).count();
+            let close = open
+                + 1
+                + tail
+                    .iter()
+                    .take(40)
+                    .take_while(|byte| is_name(byte))
+                    .count();
             let candidate = text.get(open..=close).unwrap_or_default();
             if close >= hit.start && rules.is_placeholder(candidate) {
                 return false;
@@ -70,10 +84,11 @@ fn stays_clear(text: &str, hit: Hit, rules: &Rules) -> bool {
     true
 }
 
-/// Two lists of finds as one, without overlaps: what overlaps goes as a whole, by the first one's rule.
+/// Two lists of finds as one, without overlaps: what overlaps goes as a whole, by
+/// the rule of the first one, of the longest where several begin alike.
 pub(crate) fn merged(mut hits: Vec<Hit>, more: Vec<Hit>) -> Vec<Hit> {
     hits.extend(more);
-    hits.sort_by_key(|hit| (hit.start, hit.end));
+    hits.sort_by_key(|hit| (hit.start, Reverse(hit.end)));
     let mut merged: Vec<Hit> = Vec::with_capacity(hits.len());
     for hit in hits {
         match merged.last_mut() {

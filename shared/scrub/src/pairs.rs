@@ -47,11 +47,12 @@ pub(crate) fn assigned(
     if (sign == b':' && (before == b':' || after == b'=')) || (sign == b'=' && after == b'=') {
         return None;
     }
+    let compares = sign == b'=' && matches!(before, b'=' | b'!');
+    let quoted_only = compares || reading == Reading::Source;
     // Of source text only quoted literals are values, and most of what is assigned is none.
-    if reading == Reading::Source && !begins_quoted(text, separator) {
+    if quoted_only && !begins_quoted(text, separator) {
         return None;
     }
-    let compares = sign == b'=' && matches!(before, b'=' | b'!');
     let operator = if matches!(before, b'=' | b'!' | b':' | b'+' | b'<' | b'>') {
         separator - 1
     } else {
@@ -63,7 +64,6 @@ pub(crate) fn assigned(
     if from > separator + 1 + arrow + 8 {
         return None;
     }
-    let quoted_only = compares || reading == Reading::Source;
     let value = if is_header(name.text) && !quoted_only {
         header_value(text, from, name.text)?
     } else {
@@ -121,6 +121,10 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
         }
         _ => return None,
     };
+    // A list of printed words goes on with a printed word.
+    if quote != b' ' && !begins_quoted(text, from - 1) {
+        return None;
+    }
     let promise = keys::promise(text.rules(), text.slice(dashes + 2, name_end))?;
     let value = value_at(text, from, promise)?;
     if text.at(value.start) == b'-' || (quote != b' ') != (value.written == Written::Quoted) {
@@ -131,9 +135,24 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
 
 /// Texts that stand for no value.
 const LITERALS: [&str; 14] = [
-    "true", "false", "none", "null", "nil", "undefined", "''", "\"\"", "{}", "[]", "()", "%s", "nan",
+    "true",
+    "false",
+    "none",
+    "null",
+    "nil",
+    "undefined",
+    "''",
+    "\"\"",
+    "{}",
+    "[]",
+    "()",
+    "%s",
+    "nan",
     "n/a",
 ];
+
+/// Longest value that can say nothing, bytes.
+const NOTHING_MAX: usize = 512;
 
 /// Longest of them, bytes.
 const LITERAL_MAX: usize = 9;
@@ -146,6 +165,10 @@ pub(crate) fn says_nothing(rules: &Rules, value: &str, promise: Promise) -> bool
         String::new()
     };
     let literal = value.is_empty() || LITERALS.contains(&lower.as_str());
+    // A longer one is worth hiding whatever it looks like; so no long text is looked through twice.
+    if value.len() > NOTHING_MAX {
+        return rules.allows(value);
+    }
     // Objects print their class and address, not what they hold.
     let object = value.starts_with('<')
         && (value.contains(" object at 0x")
@@ -303,44 +326,50 @@ fn header_value(text: Text<'_>, from: usize, name: &str) -> Option<Value> {
     if is_quote(text.at(from)) || matches!(text.at(from), b'\\' | b'(' | b'[' | b'{' | b'<') {
         return value_at(text, from, keys::promise(text.rules(), name)?);
     }
-    let end = text.run(from, |byte| {
-        !(is_quote(byte) || matches!(byte, b'\n' | b'\r' | b'\\'))
+    let is_value = |byte: u8| !(is_quote(byte) || matches!(byte, b'\n' | b'\r' | b'\\'));
+    // What is no header after all is a word of a sentence, or one bare token. Only the beginning is
+    // looked at for that, so that a row of such words is not looked through once for each.
+    let mut budget = HEADER_LOOK;
+    let look = text.run(from, |byte| {
+        budget = budget.saturating_sub(1);
+        budget > 0 && is_value(byte)
     });
-    let line = text.slice(from, end);
-    let skip = if name.to_ascii_lowercase().ends_with("cookie") {
-        0
+    let beginning = text.upto(from, look);
+    let start = if name.to_ascii_lowercase().ends_with("cookie") {
+        beginning.contains('=').then_some(from)
     } else {
-        let scheme = line.split(' ').next().unwrap_or_default();
-        let known = [
-            "basic",
-            "bearer",
-            "digest",
-            "negotiate",
-            "token",
-            "apikey",
-            "sentry",
-        ]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
+        let scheme = beginning.split(' ').next().unwrap_or_default();
+        let known = SCHEMES
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
             || scheme.starts_with("AWS4-HMAC");
-        if known && line.len() > scheme.len() {
-            scheme.len() + 1
-        } else {
-            // Not a header after all, but a word of a sentence, or one bare token.
-            return value_at(text, from, keys::promise(text.rules(), name)?);
-        }
+        (known && beginning.len() > scheme.len()).then_some(from + scheme.len() + 1)
     };
-    let content = text.slice(from + skip, end).trim_end();
-    // One word that a cookie header could not be ends a sentence.
-    if skip == 0 && !content.contains('=') {
+    let Some(start) = start else {
         return value_at(text, from, keys::promise(text.rules(), name)?);
-    }
+    };
+    let end = text.run(start, is_value);
+    let content = text.slice(start, end).trim_end();
     Some(Value {
-        start: from + skip,
-        end: from + skip + content.len(),
+        start,
+        end: start + content.len(),
         written: Written::Quoted,
     })
 }
+
+/// Schemes of `Authorization`, and words that stand in their place.
+const SCHEMES: [&str; 7] = [
+    "basic",
+    "bearer",
+    "digest",
+    "negotiate",
+    "token",
+    "apikey",
+    "sentry",
+];
+
+/// How much of a header is looked at before it is believed to be one, bytes.
+const HEADER_LOOK: usize = 256;
 
 /// The value that begins here.
 fn value_at(text: Text<'_>, from: usize, promise: Promise) -> Option<Value> {

@@ -62,8 +62,16 @@ impl Rules {
             .collect();
         Ok(Self {
             off,
-            secret_names: rules.secret_names.iter().map(|name| keys::words(name)).collect(),
-            safe_names: rules.safe_names.iter().map(|name| keys::words(name)).collect(),
+            secret_names: rules
+                .secret_names
+                .iter()
+                .map(|name| keys::words(name))
+                .collect(),
+            safe_names: rules
+                .safe_names
+                .iter()
+                .map(|name| keys::words(name))
+                .collect(),
             allow: rules.allow.iter().cloned().collect(),
             own,
         })
@@ -72,7 +80,8 @@ impl Rules {
     /// Whether a find is to be removed: its rule is on, and its text is none that may stay.
     #[inline]
     pub(crate) fn removes(&self, hit: Hit, text: Text<'_>) -> bool {
-        self.is_on(hit.rule) && (self.allow.is_empty() || !self.allows(text.slice(hit.start, hit.end)))
+        self.is_on(hit.rule)
+            && (self.allow.is_empty() || !self.allows(text.slice(hit.start, hit.end)))
     }
 
     #[inline]
@@ -108,7 +117,8 @@ impl Rules {
 
     /// What a rule leaves in the text.
     pub(crate) fn placeholder(&self, rule: Rule) -> &str {
-        self.own_of(rule).map_or(rule.words().1, |own| &own.placeholder)
+        self.own_of(rule)
+            .map_or(rule.words().1, |own| &own.placeholder)
     }
 
     /// Whether a text is a placeholder and nothing else.

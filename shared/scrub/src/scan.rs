@@ -77,7 +77,9 @@ impl Scanner<'_> {
             return false;
         };
         self.decoded_end = part.end;
-        let found = part.scan(self.reading, self.text.rules());
+        let Some(found) = part.scan(self.reading, self.text.rules()) else {
+            return false;
+        };
         if let Some(last) = found.last() {
             self.floor = last.end;
         }

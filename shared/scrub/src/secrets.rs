@@ -342,7 +342,8 @@ const PEM_LABEL_MAX: usize = 64;
 /// A PEM block (RFC 7468) that begins here. One whose end was cut off goes to the end of the text.
 pub(crate) fn pem(text: Text<'_>, start: usize) -> Option<Hit> {
     const BEGIN: &[u8] = b"-----BEGIN ";
-    if !text.has(start, BEGIN) {
+    // Looking for the end of one costs the rest of the text: not where it would be in vain.
+    if !text.has(start, BEGIN) || !text.rules().is_on(Rule::Pem) {
         return None;
     }
     let label = start + BEGIN.len();

@@ -56,7 +56,9 @@ pub(crate) fn scrub(text: &str, rules: &Rules) -> Result<(String, Vec<Remark>), 
     let read = stream.value(Reading::Prose).and_then(|()| stream.end());
     match read {
         Ok(()) => {
-            stream.out.push_str(text.get(stream.copied..).unwrap_or_default());
+            stream
+                .out
+                .push_str(text.get(stream.copied..).unwrap_or_default());
             Ok((stream.out, stream.walk.into_remarks()))
         }
         Err(Stop::Broken(error)) => Err(error),
@@ -149,9 +151,11 @@ impl<'t> Stream<'t, '_> {
 
     /// Writes something in the place of a range.
     fn replace(&mut self, start: usize, end: usize, text: &str) {
-        self.out.push_str(self.text.get(self.copied..start).unwrap_or_default());
+        self.out
+            .push_str(self.text.get(self.copied..start).unwrap_or_default());
         // A text always becomes JSON.
-        self.out.push_str(&serde_json::to_string(text).unwrap_or_default());
+        self.out
+            .push_str(&serde_json::to_string(text).unwrap_or_default());
         self.copied = end;
     }
 

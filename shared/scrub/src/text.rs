@@ -204,6 +204,12 @@ impl<'t> Text<'t> {
         self.text.get(start..end).unwrap_or_default()
     }
 
+    /// The text between two positions, without the character that the end is inside of.
+    pub(crate) fn upto(self, start: usize, end: usize) -> &'t str {
+        let end = self.text.floor_char_boundary(end);
+        self.text.get(start..end).unwrap_or_default()
+    }
+
     /// Whether these bytes stand at a position.
     #[inline]
     pub(crate) fn has(self, position: usize, what: &[u8]) -> bool {

@@ -106,7 +106,19 @@ fn anywhere(value: &str, dice: &mut Dice) -> (String, Place) {
         0 => {
             // Python's SDK sends `repr`.
             let printed = value.replace('\\', "\\\\").replace('\n', "\\n");
-            (format!("'{printed}'"), at(&["exception", "values", "0", "stacktrace", "frames", "0", "vars", "value"]))
+            (
+                format!("'{printed}'"),
+                at(&[
+                    "exception",
+                    "values",
+                    "0",
+                    "stacktrace",
+                    "frames",
+                    "0",
+                    "vars",
+                    "value",
+                ]),
+            )
         }
         1 => {
             let body = format!("note={}&page=2", form_encoded(value, dice.chance(50)));
@@ -114,11 +126,20 @@ fn anywhere(value: &str, dice: &mut Dice) -> (String, Place) {
         }
         2 => {
             let quoted = json!(value).to_string();
-            (format!("{{\"id\": 7, \"note\": {quoted}}}"), at(&["request", "data"]))
+            (
+                format!("{{\"id\": 7, \"note\": {quoted}}}"),
+                at(&["request", "data"]),
+            )
         }
-        3 => (value.to_owned(), at(&["request", "data", "customer", "note"])),
+        3 => (
+            value.to_owned(),
+            at(&["request", "data", "customer", "note"]),
+        ),
         4 if !value.contains(['\n', ' ']) => {
-            let path = format!("GET /api/v1/find?q={}&limit=10 HTTP/1.1", form_encoded(value, false));
+            let path = format!(
+                "GET /api/v1/find?q={}&limit=10 HTTP/1.1",
+                form_encoded(value, false)
+            );
             (path, text_place(dice))
         }
         _ => (dice.one(&SENTENCES).replace('@', value), text_place(dice)),
@@ -154,23 +175,42 @@ fn text_place(dice: &mut Dice) -> Place {
         &["extra", "detail"],
         &["extra", "context", "inner"],
         &["contexts", "state", "detail"],
-        &["exception", "values", "0", "stacktrace", "frames", "0", "vars", "text"],
+        &[
+            "exception",
+            "values",
+            "0",
+            "stacktrace",
+            "frames",
+            "0",
+            "vars",
+            "text",
+        ],
     ]))
 }
 
 /// Where a report has fields with names.
 fn field_place(name: &'static str, dice: &mut Dice) -> Place {
-    if name.chars().next().is_some_and(char::is_uppercase) && name.contains(|c: char| c == '-' || c.is_lowercase()) {
+    if name.chars().next().is_some_and(char::is_uppercase)
+        && name.contains(|c: char| c == '-' || c.is_lowercase())
+    {
         return at(&["request", "headers", name]);
     }
     match dice.below(4) {
         0 => at(&["extra", name]),
         1 => at(&["request", "data", name]),
-        2 => at(&["exception", "values", "0", "stacktrace", "frames", "0", "vars", name]),
+        2 => at(&[
+            "exception",
+            "values",
+            "0",
+            "stacktrace",
+            "frames",
+            "0",
+            "vars",
+            name,
+        ]),
         _ => at(&["contexts", "settings", name]),
     }
 }
-
 
 fn at(path: &[&'static str]) -> Place {
     let path = path.to_vec();

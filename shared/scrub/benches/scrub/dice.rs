@@ -69,7 +69,9 @@ impl Dice {
 
     /// A secret as people and machines choose them: letters and digits, never a word of a sentence.
     pub(crate) fn password(&mut self) -> String {
-        let word = self.one(&["Tiger", "blue", "Kestrel", "maple", "Orbit", "quiet", "Velvet"]);
+        let word = self.one(&[
+            "Tiger", "blue", "Kestrel", "maple", "Orbit", "quiet", "Velvet",
+        ]);
         match self.below(4) {
             0 => format!("{word}{}!", self.chars(DIGITS, 4)),
             1 => {

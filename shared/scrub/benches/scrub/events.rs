@@ -25,7 +25,16 @@ const CODE: [&str; 12] = [
 ];
 
 const MODULES: [&str; 10] = [
-    "django", "requests", "urllib3", "celery", "kombu", "psycopg2-binary", "redis", "sentry-sdk", "certifi", "idna",
+    "django",
+    "requests",
+    "urllib3",
+    "celery",
+    "kombu",
+    "psycopg2-binary",
+    "redis",
+    "sentry-sdk",
+    "certifi",
+    "idna",
 ];
 
 /// So many events.
@@ -63,7 +72,8 @@ fn event(dice: &mut Dice, texts: &[String]) -> Value {
         "sdk": {"name": "sentry.python.django", "version": "2.75.0", "packages": [{"name": "pypi:sentry-sdk", "version": "2.75.0"}]},
         "modules": MODULES.iter().map(|name| ((*name).to_owned(), json!(format!("{}.{}.{}", dice.below(9), dice.below(30), dice.below(9))))).collect::<Map<String, Value>>(),
     });
-    event["breadcrumbs"] = json!({"values": (0..40).map(|_| breadcrumb(dice, texts)).collect::<Vec<_>>()});
+    event["breadcrumbs"] =
+        json!({"values": (0..40).map(|_| breadcrumb(dice, texts)).collect::<Vec<_>>()});
     let mut frames = Vec::new();
     let mut size = event.to_string().len() + 300;
     while size < EVENT_BYTES {
@@ -86,8 +96,28 @@ fn sentence(dice: &mut Dice, texts: &[String]) -> String {
     let words = dice.count(4, 14);
     dice.joined(words, " ", |dice| {
         dice.one(&[
-            "order", "could", "not", "be", "placed", "for", "cart", "while", "upstream", "answered", "after", "31 ms",
-            "with", "status=502", "retrying", "in", "queue", "payments", "user_id=8812", "items: 3", "(attempt 2)", "the",
+            "order",
+            "could",
+            "not",
+            "be",
+            "placed",
+            "for",
+            "cart",
+            "while",
+            "upstream",
+            "answered",
+            "after",
+            "31 ms",
+            "with",
+            "status=502",
+            "retrying",
+            "in",
+            "queue",
+            "payments",
+            "user_id=8812",
+            "items: 3",
+            "(attempt 2)",
+            "the",
         ])
         .to_owned()
     })
@@ -112,19 +142,38 @@ fn request(dice: &mut Dice) -> Value {
 }
 
 fn breadcrumb(dice: &mut Dice, texts: &[String]) -> Value {
-    let at = format!("2026-11-21T09:{}:{}.000Z", dice.between(10, 59), dice.between(10, 59));
+    let at = format!(
+        "2026-11-21T09:{}:{}.000Z",
+        dice.between(10, 59),
+        dice.between(10, 59)
+    );
     match dice.below(3) {
-        0 => json!({"timestamp": at, "type": "http", "category": "httplib", "data": {"url": format!("http://stock.internal/api/v2/items/{}", dice.below(99_999)), "method": "GET", "status_code": 200, "reason": "OK"}}),
-        1 => json!({"timestamp": at, "type": "default", "category": "query", "message": "SELECT \"shop_order\".\"id\", \"shop_order\".\"state\" FROM \"shop_order\" WHERE \"shop_order\".\"id\" = %s LIMIT 21"}),
-        _ => json!({"timestamp": at, "type": "log", "level": "info", "category": "shop.checkout", "message": sentence(dice, texts)}),
+        0 => {
+            json!({"timestamp": at, "type": "http", "category": "httplib", "data": {"url": format!("http://stock.internal/api/v2/items/{}", dice.below(99_999)), "method": "GET", "status_code": 200, "reason": "OK"}})
+        }
+        1 => {
+            json!({"timestamp": at, "type": "default", "category": "query", "message": "SELECT \"shop_order\".\"id\", \"shop_order\".\"state\" FROM \"shop_order\" WHERE \"shop_order\".\"id\" = %s LIMIT 21"})
+        }
+        _ => {
+            json!({"timestamp": at, "type": "log", "level": "info", "category": "shop.checkout", "message": sentence(dice, texts)})
+        }
     }
 }
 
 fn frame(dice: &mut Dice, texts: &[String]) -> Value {
-    let module = dice.one(&["shop/checkout/views", "shop/upstream", "django/core/handlers/base", "django/db/models/query", "requests/sessions"]);
-    let code = |dice: &mut Dice, count: usize| (0..count).map(|_| dice.one(&CODE)).collect::<Vec<_>>();
+    let module = dice.one(&[
+        "shop/checkout/views",
+        "shop/upstream",
+        "django/core/handlers/base",
+        "django/db/models/query",
+        "requests/sessions",
+    ]);
+    let code =
+        |dice: &mut Dice, count: usize| (0..count).map(|_| dice.one(&CODE)).collect::<Vec<_>>();
     let mut vars = Map::new();
-    for name in ["self", "request", "order_id", "items", "timeout", "kwargs", "response", "line"] {
+    for name in [
+        "self", "request", "order_id", "items", "timeout", "kwargs", "response", "line",
+    ] {
         if dice.chance(70) {
             vars.insert(name.to_owned(), variable(dice, texts));
         }
@@ -145,12 +194,24 @@ fn frame(dice: &mut Dice, texts: &[String]) -> Value {
 
 fn variable(dice: &mut Dice, texts: &[String]) -> Value {
     match dice.below(7) {
-        0 => json!(format!("<WSGIRequest: POST '/checkout/pay?step={}'>", dice.below(9))),
-        1 => json!(format!("<shop.checkout.views.Pay object at 0x{}>", dice.chars(HEX, 12))),
+        0 => json!(format!(
+            "<WSGIRequest: POST '/checkout/pay?step={}'>",
+            dice.below(9)
+        )),
+        1 => json!(format!(
+            "<shop.checkout.views.Pay object at 0x{}>",
+            dice.chars(HEX, 12)
+        )),
         2 => json!(dice.below(100_000).to_string()),
-        3 => json!({"retries": "3", "verify": "True", "stream": "False", "headers": {"Accept": "'*/*'", "X-Request-Id": format!("'{}'", dice.chars(HEX, 32))}}),
+        3 => {
+            json!({"retries": "3", "verify": "True", "stream": "False", "headers": {"Accept": "'*/*'", "X-Request-Id": format!("'{}'", dice.chars(HEX, 32))}})
+        }
         4 => json!(["'12.50'", "'3'", "None", "Decimal('19.99')"]),
-        5 => json!(format!("Entry(time='08:34:20', kind='void', receipt='H12-{}', amount_cents={})", dice.chars(DIGITS, 4), dice.below(9999))),
+        5 => json!(format!(
+            "Entry(time='08:34:20', kind='void', receipt='H12-{}', amount_cents={})",
+            dice.chars(DIGITS, 4),
+            dice.below(9999)
+        )),
         _ => json!(format!("'{}'", sentence(dice, texts).replace('\'', "\\'"))),
     }
 }

@@ -5,6 +5,7 @@
 //! scrub measure DIR SECONDS   prints our throughput and score as JSON
 //! scrub score DIR NAME        prints the score of what another scrubber made of the corpus, NAME.jsonl
 //! scrub faults DIR NAME       prints what it got wrong
+//! scrub hostile               prints the time per byte of texts that were made to be slow, by length
 //! ```
 //!
 //! `cargo xtask bench scrub` runs all of it, beside `sentry-relay`.
@@ -38,7 +39,10 @@ const SEED: u64 = 0x6b69_6e74_7375_6769;
 const EVENTS: usize = 64;
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["inputs", folder] => inputs(Path::new(folder)),
@@ -51,15 +55,24 @@ fn main() {
                 println!("{fault}");
             }
         }
-        _ => println!("scrub inputs DIR | measure DIR SECONDS | score DIR NAME | faults DIR NAME"),
+        ["hostile"] => hostile(),
+        _ => println!(
+            "scrub inputs DIR | measure DIR SECONDS | score DIR NAME | faults DIR NAME | hostile"
+        ),
     }
 }
 
 fn inputs(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
-    let corpus: Vec<String> = corpus::corpus(SEED).iter().map(|case| case.event.to_string()).collect();
+    let corpus: Vec<String> = corpus::corpus(SEED)
+        .iter()
+        .map(|case| case.event.to_string())
+        .collect();
     fs::write(folder.join("corpus.jsonl"), corpus.join("\n")).unwrap();
-    let events: Vec<String> = events::events(SEED, EVENTS).iter().map(Value::to_string).collect();
+    let events: Vec<String> = events::events(SEED, EVENTS)
+        .iter()
+        .map(Value::to_string)
+        .collect();
     fs::write(folder.join("events.jsonl"), events.join("\n")).unwrap();
 }
 
@@ -73,7 +86,10 @@ fn scrubbed(scrubber: &Scrubber, line: &str) -> (String, usize) {
 fn measure(folder: &Path, seconds: u64) -> Value {
     let scrubber = Scrubber::new(b"bench");
     let cases = fs::read_to_string(folder.join("corpus.jsonl")).unwrap();
-    let out: Vec<String> = cases.lines().map(|line| scrubbed(&scrubber, line).0).collect();
+    let out: Vec<String> = cases
+        .lines()
+        .map(|line| scrubbed(&scrubber, line).0)
+        .collect();
     fs::write(folder.join("ours.jsonl"), out.join("\n")).unwrap();
     let events = fs::read_to_string(folder.join("events.jsonl")).unwrap();
     let events: Vec<&str> = events.lines().collect();
@@ -99,6 +115,52 @@ fn measure(folder: &Path, seconds: u64) -> Value {
     })
 }
 
+/// Pieces that begin something and never end it: where time is linear, the time per byte of a text made
+/// of them does not grow with its length.
+const HOSTILE: [&str; 24] = [
+    "password=",
+    "password: ",
+    "token=<",
+    "token=(",
+    "token={{",
+    "token==(",
+    "Cookie: ",
+    "Authorization: Basic ",
+    "'--token',(",
+    "(\"cookie\",'",
+    "a@",
+    "%41",
+    "%FF",
+    "%40",
+    "::",
+    "1:",
+    "a://",
+    "eyJ-",
+    "-----BEGIN A-----",
+    "\\Users\\a ",
+    "+1 ",
+    "4111 ",
+    "DE89 ",
+    "api key ",
+];
+
+fn hostile() {
+    let scrubber = Scrubber::new(b"bench");
+    for piece in HOSTILE {
+        let nanoseconds = |length: usize| {
+            let text = piece.repeat(length / piece.len());
+            let start = processor_time();
+            std::hint::black_box(scrubber.scrub_long_text("", &text));
+            (processor_time().saturating_sub(start)).as_nanos() / length as u128
+        };
+        println!(
+            "{piece:24} {:6} ns/byte at 64 KiB {:6} at 1 MiB",
+            nanoseconds(1 << 16),
+            nanoseconds(1 << 20)
+        );
+    }
+}
+
 fn median(times: &mut [Duration]) -> f64 {
     times.sort();
     times[times.len() / 2].as_secs_f64()
@@ -118,7 +180,10 @@ fn now() -> std::time::Instant {
 fn judged(folder: &Path, name: &str) -> Score {
     let cases = corpus::corpus(SEED);
     let out = fs::read_to_string(folder.join(format!("{name}.jsonl"))).unwrap();
-    let out: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let out: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(out.len(), cases.len(), "every case has an answer");
     Score::of(cases.iter().zip(&out))
 }

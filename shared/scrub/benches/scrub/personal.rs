@@ -126,7 +126,16 @@ pub(crate) const FIRST: [&str; 10] = [
     "alice", "bob", "chandra", "dmitri", "eun-ji", "fatima", "goran", "hana", "ivan", "joao",
 ];
 pub(crate) const LAST: [&str; 10] = [
-    "keller", "lindqvist", "moreau", "nakamura", "okafor", "petrov", "quist", "rossi", "silva", "tanaka",
+    "keller",
+    "lindqvist",
+    "moreau",
+    "nakamura",
+    "okafor",
+    "petrov",
+    "quist",
+    "rossi",
+    "silva",
+    "tanaka",
 ];
 
 pub(crate) fn email(dice: &mut Dice) -> Made {
@@ -138,7 +147,12 @@ pub(crate) fn email(dice: &mut Dice) -> Made {
         3 => format!("{}_{last}", dice.chars(LOWER, 1)),
         _ => first.to_uppercase(),
     };
-    let host = dice.one(&["example", "mail.example", "corp-mail.example", "uni.example"]);
+    let host = dice.one(&[
+        "example",
+        "mail.example",
+        "corp-mail.example",
+        "uni.example",
+    ]);
     let top = dice.one(&["com", "org", "de", "co.uk", "io", "com.br", "museum"]);
     Made::free("email", format!("{local}@{host}.{top}"))
 }
@@ -148,8 +162,16 @@ pub(crate) fn ip(dice: &mut Dice) -> Made {
     let text = match dice.below(7) {
         0..=2 => ipv4(dice),
         3 => dice.joined(8, ":", group),
-        4 => format!("2001:db8:{}::{:x}", dice.chars(HEX, 4), dice.between(1, 0xfff)),
-        5 => format!("fe80::{:x}:{:x}", dice.between(1, 0xffff), dice.between(0x100, 0xffff)),
+        4 => format!(
+            "2001:db8:{}::{:x}",
+            dice.chars(HEX, 4),
+            dice.between(1, 0xfff)
+        ),
+        5 => format!(
+            "fe80::{:x}:{:x}",
+            dice.between(1, 0xffff),
+            dice.between(0x100, 0xffff)
+        ),
         _ => format!("::ffff:{}", ipv4(dice)),
     };
     Made::free("ip", text)
@@ -163,7 +185,11 @@ pub(crate) fn ipv4(dice: &mut Dice) -> String {
         192 => 168,
         _ => dice.below(256),
     };
-    format!("{first}.{second}.{}.{}", dice.below(256), dice.between(1, 254))
+    format!(
+        "{first}.{second}.{}.{}",
+        dice.below(256),
+        dice.between(1, 254)
+    )
 }
 
 pub(crate) fn mac(dice: &mut Dice) -> Made {
@@ -193,7 +219,11 @@ pub(crate) fn phone(dice: &mut Dice) -> Made {
         3 => format!("{area}-{exchange}-{line}"),
         4 => format!("+49 30 {lead}{}", dice.chars(DIGITS, 6)),
         5 => format!("+44 20 7{} {line}", dice.chars(DIGITS, 3)),
-        6 => format!("+33 {} {}", lead.min(7), dice.joined(4, " ", |dice| dice.chars(DIGITS, 2))),
+        6 => format!(
+            "+33 {} {}",
+            lead.min(7),
+            dice.joined(4, " ", |dice| dice.chars(DIGITS, 2))
+        ),
         7 => format!("+91 9{} {}", dice.chars(DIGITS, 4), dice.chars(DIGITS, 5)),
         8 => format!("+1 ({area}) {exchange}-{line}"),
         _ => format!("+5511{lead}{}", dice.chars(DIGITS, 8)),
@@ -207,7 +237,12 @@ pub(crate) fn user_path(dice: &mut Dice) -> Made {
         1 => format!("{}.{}", dice.one(&FIRST), dice.one(&LAST)),
         _ => format!("{}{}", dice.chars(LOWER, 1), dice.one(&LAST)),
     };
-    let rest = dice.one(&["app/main.py", "projects/till/x.rs", "Downloads", ".config/till.toml"]);
+    let rest = dice.one(&[
+        "app/main.py",
+        "projects/till/x.rs",
+        "Downloads",
+        ".config/till.toml",
+    ]);
     let back = rest.replace('/', "\\");
     Made::free(
         "user_path",

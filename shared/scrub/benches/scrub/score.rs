@@ -94,7 +94,10 @@ impl Score {
             };
             if !right {
                 let place = case.path.join(".");
-                score.faults.push(format!("{}: {:?} at {place} became {out:?}", case.kind, case.text));
+                score.faults.push(format!(
+                    "{}: {:?} at {place} became {out:?}",
+                    case.kind, case.text
+                ));
             }
         }
         score
@@ -128,7 +131,11 @@ fn text_at(event: &Value, path: &[&str]) -> Option<String> {
                 Ok(index) => items.get(index)?,
                 Err(_) => items
                     .iter()
-                    .find(|pair| pair.get(0).and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(step)))?
+                    .find(|pair| {
+                        pair.get(0)
+                            .and_then(Value::as_str)
+                            .is_some_and(|name| name.eq_ignore_ascii_case(step))
+                    })?
                     .get(1)?,
             },
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
@@ -171,7 +178,10 @@ fn without_placeholders(bytes: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut rest = bytes;
     while let Some((first, tail)) = rest.split_first() {
-        let name = tail.iter().take_while(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_')).count();
+        let name = tail
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))
+            .count();
         if *first == b'[' && tail.get(name) == Some(&b']') {
             kept.push(0);
             rest = &tail[name + 1..];
@@ -185,7 +195,8 @@ fn without_placeholders(bytes: &[u8]) -> Vec<u8> {
 
 /// Whether the text around the secrets is all there.
 fn only_secrets_went(case: &Case, out: Option<&str>) -> bool {
-    let (Some(out), Some(first), Some(last)) = (out, case.secrets.first(), case.secrets.last()) else {
+    let (Some(out), Some(first), Some(last)) = (out, case.secrets.first(), case.secrets.last())
+    else {
         return false;
     };
     let (head, tail) = common(&case.text, out);
