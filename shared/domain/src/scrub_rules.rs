@@ -5,6 +5,7 @@
 //!
 //! **Invariant: a pattern that was taken compiles, in bounded memory, and matches in linear time.**
 
+use crate::config::{ConfigError, key_at, line_at, line_of};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
 
@@ -77,21 +78,52 @@ impl ScrubPattern {
             .size_limit(PATTERN_MEMORY_MAX)
             .dfa_size_limit(PATTERN_MEMORY_MAX)
             .build()
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(limit) => {
-                    format!("takes more than {limit} bytes of memory")
+            .map_err(|error| {
+                if let regex::Error::CompiledTooBig(limit) = error {
+                    return format!("takes more than {limit} bytes of memory");
                 }
                 // The library draws the pattern with an arrow; the last line says what is wrong.
-                other => {
-                    let text = other.to_string();
-                    let last = text.lines().last().unwrap_or_default();
-                    last.trim_start_matches("error: ").to_owned()
-                }
+                let text = error.to_string();
+                let last = text.lines().last().unwrap_or_default();
+                last.trim_start_matches("error: ").to_owned()
             })
     }
 }
 
+/// A file that has a table `[scrub]`, whatever else it has.
+#[derive(Deserialize)]
+struct File {
+    scrub: Option<ScrubRules>,
+}
+
 impl ScrubRules {
+    /// Reads and checks the table `[scrub]` of a file: of a `kintsugi.toml`, or of one with nothing
+    /// else. `file` is only for the error.
+    ///
+    /// # Errors
+    /// The text is no TOML, has no such table, or one that cannot be used.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigError> {
+        let error = |line, key: String, expected: String| ConfigError {
+            file: file.to_owned(),
+            line,
+            key,
+            expected,
+        };
+        let read: File = toml::from_str(text).map_err(|problem| {
+            let start = problem.span().map_or(0, |span| span.start);
+            let expected = problem.message().trim().replace('\n', "; ");
+            error(line_at(text, start), key_at(text, start), expected)
+        })?;
+        let rules = read.scrub.ok_or_else(|| {
+            let expected = "expected a table [scrub], found none".to_owned();
+            error(1, "scrub".to_owned(), expected)
+        })?;
+        rules
+            .check()
+            .map_err(|(key, expected)| error(line_of(text, key), key.to_owned(), expected))?;
+        Ok(rules)
+    }
+
     /// What no type can say. Answers with the key and what was expected.
     ///
     /// # Errors
@@ -217,6 +249,30 @@ mod tests {
             ..own(r"\bM-\d{6}\b")
         };
         assert_eq!(rules.check(), Ok(()));
+    }
+
+    #[test]
+    fn rules_are_read_from_their_own_file_and_from_a_whole_configuration() {
+        let text = "[product]\nname = \"x\"\n[scrub]\noff = [\"ip\"]\n";
+        assert_eq!(ScrubRules::parse("r.toml", text).unwrap().off, ["ip"]);
+        for (text, message) in [
+            (
+                "off = []",
+                "r.toml:1: scrub: expected a table [scrub], found none",
+            ),
+            (
+                "[scrub]\n\noff = [\"x\"]",
+                "r.toml:3: scrub.off: expected one of",
+            ),
+            ("[scrub]\nof = []", "r.toml:2: scrub.of: unknown field"),
+            (
+                "[[scrub.patterns]]\nname = \"a\"\npattern = \"(\"",
+                "r.toml:3: scrub.patterns.pattern: ",
+            ),
+        ] {
+            let error = ScrubRules::parse("r.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
     }
 
     #[test]

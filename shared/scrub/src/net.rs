@@ -145,7 +145,8 @@ fn is_version_place(text: Text<'_>, start: usize, end: usize, floor: usize) -> b
             let product = text.run_back(slash, floor, 64, |byte| is_word(byte) || byte == b'.');
             let product = text.slice(product, slash);
             let is_host = product.contains('.') || matches!(product, "localhost" | "tcp" | "udp");
-            return !is_host && !(text.at(end) == b':' && text.at(end + 1).is_ascii_digit());
+            let port = text.at(end) == b':' && text.at(end + 1).is_ascii_digit();
+            return !is_host && !port;
         }
         _ => {}
     }

@@ -254,14 +254,13 @@ impl<'t> Stream<'t, '_> {
             if self.peek() == b'"' {
                 let quoted = self.quoted()?;
                 promised = flag_promise(self.walk.rules(), &quoted.content);
-                match under {
-                    Some(promise) => self.promised_string(promise, quoted),
-                    None => {
-                        if index == 0 && self.is_pair_from_here()? {
-                            header = header_promise(self.walk.rules(), &quoted.content);
-                        }
-                        self.string(&quoted, reading);
+                if let Some(promise) = under {
+                    self.promised_string(promise, &quoted);
+                } else {
+                    if index == 0 && self.is_pair_from_here()? {
+                        header = header_promise(self.walk.rules(), &quoted.content);
                     }
+                    self.string(&quoted, reading);
                 }
             } else if let Some(promise) = under {
                 self.promised(promise)?;
@@ -320,7 +319,7 @@ impl<'t> Stream<'t, '_> {
         match self.peek() {
             b'"' => {
                 let quoted = self.quoted()?;
-                self.promised_string(promise, quoted);
+                self.promised_string(promise, &quoted);
                 return Ok(());
             }
             b'{' | b'[' => {
@@ -350,7 +349,7 @@ impl<'t> Stream<'t, '_> {
         Ok(())
     }
 
-    fn promised_string(&mut self, promise: Promise, quoted: Quoted<'_>) {
+    fn promised_string(&mut self, promise: Promise, quoted: &Quoted<'_>) {
         self.arrive();
         let mut text = quoted.content.clone().into_owned();
         self.walk.promised_text(promise, &mut text);

@@ -1,5 +1,5 @@
 //! Precision and recall on the corpus that `cargo xtask bench scrub` measures with.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::indexing_slicing, reason = "test code")]
 
 #[path = "../benches/scrub/corpus.rs"]
 mod corpus;

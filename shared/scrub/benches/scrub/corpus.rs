@@ -7,6 +7,7 @@ use crate::dice::Dice;
 use crate::made::{Fits, Made, unmarked};
 use crate::{lookalikes, personal, secrets};
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 
 /// Cases in the corpus.
 pub(crate) const CASES: usize = 12_000;
@@ -157,7 +158,8 @@ fn form_encoded(text: &str, plus: bool) -> String {
             other => {
                 let mut buffer = [0; 4];
                 for byte in other.encode_utf8(&mut buffer).bytes() {
-                    encoded += &format!("%{byte:02X}");
+                    // Writing to a string cannot fail.
+                    let _ = write!(encoded, "%{byte:02X}");
                 }
             }
         }

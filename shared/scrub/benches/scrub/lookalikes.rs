@@ -21,6 +21,7 @@ pub(crate) fn harmless(dice: &mut Dice) -> Made {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn numbers(kind: u64, dice: &mut Dice) -> Made {
     let free = Made::harmless;
     match kind {
@@ -152,6 +153,7 @@ fn identifiers(kind: u64, dice: &mut Dice) -> Made {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 fn words(kind: u64, dice: &mut Dice) -> Made {
     let free = Made::harmless;
     let alone = |kind, text: String| Made {
