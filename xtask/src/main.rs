@@ -6,6 +6,7 @@
 //! Not here: anything that the product does for its users (that is `kintsugi`), and any choice of
 //! toolchain: the one that started this program is the one that is used.
 
+mod bench;
 mod checks;
 mod summary;
 mod tools;
@@ -18,9 +19,11 @@ cargo xtask <command>
 
   test            installs what the tests need, then runs every check
   test --quick    the same without documentation tests and documentation
+  bench NAME      measures something on this machine; --json prints one object.
+                  scrub: the scrubber beside sentry-relay
   help            this text
 
-Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
+Exit codes: 0 all is well, 1 a check failed or a bound was missed, 2 the command was not understood,
 3 something that the tests need is missing and could not be installed.
 ";
 
@@ -28,6 +31,7 @@ Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Test { quick: bool },
+    Bench { bench: bench::Bench, json: bool },
     Help,
 }
 
@@ -36,9 +40,16 @@ fn parse(words: &[String]) -> Result<Command, String> {
     match words.as_slice() {
         ["test"] => Ok(Command::Test { quick: false }),
         ["test", "--quick"] => Ok(Command::Test { quick: true }),
+        ["bench", name] => bench_named(name, false),
+        ["bench", name, "--json"] => bench_named(name, true),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
+}
+
+fn bench_named(name: &str, json: bool) -> Result<Command, String> {
+    let bench = bench::named(name).ok_or_else(|| format!("there is no bench \"{name}\""))?;
+    Ok(Command::Bench { bench, json })
 }
 
 /// Why a command ended badly; decides the exit code.
@@ -58,6 +69,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
+        Ok(Command::Bench { bench, json }) => bench::run(bench, &root(), json),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -99,6 +111,15 @@ mod tests {
             parse(&words("test --quick")),
             Ok(Command::Test { quick: true })
         );
+        for json in [false, true] {
+            let line = if json {
+                "bench scrub --json"
+            } else {
+                "bench scrub"
+            };
+            let bench = bench::Bench::Scrub;
+            assert_eq!(parse(&words(line)), Ok(Command::Bench { bench, json }));
+        }
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }
@@ -111,6 +132,7 @@ mod tests {
                 .unwrap_err()
                 .contains("--quick x")
         );
+        assert!(parse(&words("bench ink")).unwrap_err().contains("ink"));
         assert!(parse(&words("deploy")).unwrap_err().contains("deploy"));
     }
 }

@@ -11,8 +11,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The pinned Python packages.
+/// The pinned Python packages of the tests.
 const REQUIREMENTS: &str = include_str!("../python-requirements.txt");
+
+/// What the tests import, to see that everything is there.
+const IMPORTS: &str =
+    "import tuf, joserfc, sentry_sdk, cryptography, cfnlint, ministack, hypercorn";
 
 /// The mark of a finished environment.
 const MARK: &str = "complete";
@@ -21,7 +25,17 @@ const MARK: &str = "complete";
 pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
     components()?;
     system_packages()?;
-    python_environment(target)
+    python_environment(target, REQUIREMENTS, IMPORTS)
+}
+
+/// A Python with other pinned packages: a bench has its own, so that the tests stay light.
+pub(crate) fn python_with(
+    target: &Path,
+    requirements: &str,
+    imports: &str,
+) -> Result<PathBuf, String> {
+    system_packages()?;
+    python_environment(target, requirements, imports)
 }
 
 /// The parts of the Rust toolchain that may be left out of an installation. They belong to the
@@ -147,7 +161,7 @@ fn environment_name(requirements: &str, python: &str) -> String {
     format!("venv-{digest}")
 }
 
-fn python_environment(target: &Path) -> Result<PathBuf, String> {
+fn python_environment(target: &Path, pins: &str, imports: &str) -> Result<PathBuf, String> {
     let identity = Command::new("python3")
         .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
         .stdin(Stdio::null())
@@ -155,7 +169,7 @@ fn python_environment(target: &Path) -> Result<PathBuf, String> {
         .map_err(|error| format!("python3 does not start: {error}"))?;
     let identity = String::from_utf8_lossy(&identity.stdout).into_owned();
     let tools = target.join("kintsugi-tools");
-    let folder = tools.join(environment_name(REQUIREMENTS, &identity));
+    let folder = tools.join(environment_name(pins, &identity));
     let python = folder.join("bin").join("python");
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
 
@@ -172,16 +186,13 @@ fn python_environment(target: &Path) -> Result<PathBuf, String> {
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
     let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).map_err(|e| failed("the list of packages", &e))?;
+    fs::write(&requirements, pins).map_err(|e| failed("the list of packages", &e))?;
     run(Command::new(&python)
         .args(["-m", "pip", "install", "--quiet"])
         .args(["--disable-pip-version-check", "--no-input", "--retries=5"])
         .arg("--requirement")
         .arg(&requirements))?;
-    run(Command::new(&python).args([
-        "-c",
-        "import tuf, joserfc, sentry_sdk, cryptography, cfnlint, ministack, hypercorn",
-    ]))?;
+    run(Command::new(&python).args(["-c", imports]))?;
     fs::write(folder.join(MARK), "").map_err(|e| failed("the mark of completion", &e))?;
     Ok(python)
 }
