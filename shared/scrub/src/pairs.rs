@@ -95,6 +95,9 @@ pub(crate) fn tuple(text: Text<'_>, comma: usize, floor: usize) -> Option<Hit> {
     if text.at(opening + 1) != quote || !matches!(text.at(opening), b'(' | b'[') {
         return None;
     }
+    if !begins_quoted(text, comma) {
+        return None;
+    }
     let promise = keys::promise(text.rules(), text.slice(name_start, name_end))?;
     let from = text.run(comma + 1, |byte| byte == b' ');
     let value = value_at(text, from, promise)?;

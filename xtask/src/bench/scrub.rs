@@ -123,15 +123,14 @@ fn missed(result: &Value) -> Vec<String> {
             .iter()
             .map(|name| number(&result["relay"][name]["score"]["total"][share]))
             .fold(0.0, f64::max);
-        // Written so that a number that is none is missed as well.
-        if !(value >= SHARE_MIN && value > best) {
+        if value.is_nan() || value < SHARE_MIN || value <= best {
             missed.push(format!("{share} {value:.4}, relay {best:.4}"));
         }
     }
     for name in RELAYS {
         // Time of the processor, since others may work on this machine as well.
         let ratio = number(&result["ratio"][name]["events_per_processor_second"]);
-        if !(ratio >= RATIO_MIN) {
+        if ratio.is_nan() || ratio < RATIO_MIN {
             missed.push(format!("{ratio:.1} times relay ({name}), not {RATIO_MIN}"));
         }
     }

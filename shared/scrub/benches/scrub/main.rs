@@ -5,7 +5,7 @@
 //! scrub measure DIR SECONDS   prints our throughput and score as JSON
 //! scrub score DIR NAME        prints the score of what another scrubber made of the corpus, NAME.jsonl
 //! scrub faults DIR NAME       prints what it got wrong
-//! scrub hostile               prints the time per byte of texts that were made to be slow, by length
+//! scrub hostile               prints the time per byte of the slowest texts that were made to be slow
 //! ```
 //!
 //! `cargo xtask bench scrub` runs all of it, beside `sentry-relay`.
@@ -116,7 +116,15 @@ fn measure(folder: &Path, seconds: u64) -> Value {
 
 /// Pieces that begin something and never end it: where time is linear, the time per byte of a text made
 /// of them does not grow with its length.
-const HOSTILE: [&str; 24] = [
+const HOSTILE: [&str; 32] = [
+    "token=\"",
+    "token='",
+    "token=\\\"",
+    "secret={",
+    "['--token', '",
+    "[user](",
+    "x@y.",
+    " ",
     "password=",
     "password: ",
     "token=<",
@@ -145,18 +153,28 @@ const HOSTILE: [&str; 24] = [
 
 fn hostile() {
     let scrubber = Scrubber::new(b"bench");
-    for piece in HOSTILE {
-        let nanoseconds = |length: usize| {
-            let text = piece.repeat(length / piece.len());
-            let start = processor_time();
-            std::hint::black_box(scrubber.scrub_long_text("", &text));
-            (processor_time().saturating_sub(start)).as_nanos() / length as u128
-        };
-        println!(
-            "{piece:24} {:6} ns/byte at 64 KiB {:6} at 1 MiB",
-            nanoseconds(1 << 16),
-            nanoseconds(1 << 20)
-        );
+    let pairs = HOSTILE
+        .iter()
+        .flat_map(|first| HOSTILE.map(|second| format!("{first}{second}")));
+    let pieces = HOSTILE.map(str::to_owned).into_iter().chain(pairs);
+    let mut found: Vec<(u128, u128, String)> = pieces
+        .map(|piece| {
+            let nanoseconds = |length: usize| {
+                let text = piece.repeat(length / piece.len());
+                let start = processor_time();
+                std::hint::black_box(scrubber.scrub_long_text("", &text));
+                processor_time().saturating_sub(start).as_nanos() / length as u128
+            };
+            (nanoseconds(1 << 18), nanoseconds(1 << 15), piece)
+        })
+        .collect();
+    found.sort_by(|left, right| right.cmp(left));
+    println!(
+        "ns/byte at 256 KiB, at 32 KiB; the 12 slowest of {}",
+        found.len()
+    );
+    for (long, short, piece) in found.iter().take(12) {
+        println!("{long:6} {short:6} {piece:?}");
     }
 }
 
