@@ -22,11 +22,12 @@ cargo xtask <command>
   test --quick    the same without documentation tests and documentation
   aws-e2e         builds the functions, deploys them to an AWS emulator on loopback, and has the
                   demo play against that home; part of test, unless --quick
-  bench NAME      measures what the budgets promise: cold-start
-  bench NAME --json  the same as one JSON object
+  bench NAME      measures something on this machine; --json prints one object.
+                  cold-start: every function beside a bare one
+                  scrub: the scrubber beside sentry-relay
   help            this text
 
-Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
+Exit codes: 0 all is well, 1 a check failed or a bound was missed, 2 the command was not understood,
 3 something that the tests need is missing and could not be installed.
 ";
 
@@ -35,7 +36,7 @@ Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
 enum Command {
     Test { quick: bool },
     AwsE2e,
-    Bench { name: String, json: bool },
+    Bench { bench: bench::Bench, json: bool },
     Help,
 }
 
@@ -45,17 +46,16 @@ fn parse(words: &[String]) -> Result<Command, String> {
         ["test"] => Ok(Command::Test { quick: false }),
         ["test", "--quick"] => Ok(Command::Test { quick: true }),
         ["aws-e2e"] => Ok(Command::AwsE2e),
-        ["bench", name] => Ok(Command::Bench {
-            name: (*name).to_owned(),
-            json: false,
-        }),
-        ["bench", name, "--json"] => Ok(Command::Bench {
-            name: (*name).to_owned(),
-            json: true,
-        }),
+        ["bench", name] => bench_named(name, false),
+        ["bench", name, "--json"] => bench_named(name, true),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
+}
+
+fn bench_named(name: &str, json: bool) -> Result<Command, String> {
+    let bench = bench::named(name).ok_or_else(|| format!("there is no bench \"{name}\""))?;
+    Ok(Command::Bench { bench, json })
 }
 
 /// Why a command ended badly; decides the exit code.
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
         Ok(Command::AwsE2e) => e2e::aws_e2e(&root()),
-        Ok(Command::Bench { name, json }) => bench::run(&root(), &name, json),
+        Ok(Command::Bench { bench, json }) => bench::run(bench, &root(), json),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -119,21 +119,12 @@ mod tests {
             Ok(Command::Test { quick: true })
         );
         assert_eq!(parse(&words("aws-e2e")), Ok(Command::AwsE2e));
-        for name in bench::NAMES {
-            let name = (*name).to_owned();
-            let line = format!("bench {name}");
-            assert!(HELP.contains(&name), "{name}");
-            assert_eq!(
-                parse(&words(&format!("{line} --json"))),
-                Ok(Command::Bench {
-                    name: name.clone(),
-                    json: true
-                })
-            );
-            assert_eq!(
-                parse(&words(&line)),
-                Ok(Command::Bench { name, json: false })
-            );
+        for (name, bench) in bench::ALL {
+            for (flag, json) in [("", false), (" --json", true)] {
+                let line = format!("bench {name}{flag}");
+                assert_eq!(parse(&words(&line)), Ok(Command::Bench { bench, json }));
+            }
+            assert!(HELP.contains(name), "{name}");
         }
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
@@ -147,6 +138,7 @@ mod tests {
                 .unwrap_err()
                 .contains("--quick x")
         );
+        assert!(parse(&words("bench ink")).unwrap_err().contains("ink"));
         assert!(parse(&words("deploy")).unwrap_err().contains("deploy"));
     }
 }

@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A private Python environment.
-struct Environment {
+pub(crate) struct Environment {
     /// What its folder's name begins with.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The pinned packages.
-    requirements: &'static str,
+    pub(crate) requirements: &'static str,
     /// What else pip is told.
-    options: &'static [&'static str],
+    pub(crate) options: &'static [&'static str],
     /// A program that shows that the packages work.
-    shows: &'static str,
+    pub(crate) shows: &'static str,
 }
 
 /// What the tests need.
@@ -32,7 +32,7 @@ const TESTS: Environment = Environment {
 };
 
 /// What builds and deploys the functions. Its list is whole but for one package on purpose.
-const DEPLOY: Environment = Environment {
+pub(crate) const DEPLOY: Environment = Environment {
     name: "deploy",
     requirements: include_str!("../deploy-requirements.txt"),
     options: &["--no-deps"],
@@ -46,12 +46,7 @@ const MARK: &str = "complete";
 pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
     components()?;
     system_packages()?;
-    TESTS.python(target)
-}
-
-/// Makes sure that what deploys is there; returns the Python beside its programs.
-pub(crate) fn deploy_environment(target: &Path) -> Result<PathBuf, String> {
-    DEPLOY.python(target)
+    TESTS.ready(target)
 }
 
 /// The parts of the Rust toolchain that may be left out of an installation. They belong to the
@@ -178,8 +173,8 @@ impl Environment {
         format!("{}-{digest}", self.name)
     }
 
-    /// Its Python; makes the environment where it is not there.
-    fn python(&self, target: &Path) -> Result<PathBuf, String> {
+    /// Makes sure that it is there; returns its Python.
+    pub(crate) fn ready(&self, target: &Path) -> Result<PathBuf, String> {
         let identity = Command::new("python3")
             .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
             .stdin(Stdio::null())

@@ -34,6 +34,12 @@ pub(crate) enum Command {
         #[arg(default_value = "kintsugi.toml", value_name = "FILE")]
         file: PathBuf,
     },
+    /// Print what is left of an event, read from standard input as JSON, and what was removed from it.
+    Scrub {
+        /// A file with a table [scrub], such as a kintsugi.toml: the rules of a project.
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+    },
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Print the help of a command, or the table exit-codes.

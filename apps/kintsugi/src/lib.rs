@@ -23,6 +23,7 @@ mod init;
 mod operator;
 mod print;
 pub mod project;
+mod scrub;
 mod tools;
 mod up;
 
@@ -65,6 +66,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Up(up) => up::run(up, context, json),
         Command::Init(init) => init::run(init, json),
         Command::Check { file } => check::run(file, json),
+        Command::Scrub { rules } => scrub::run(rules.as_deref(), json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Help { topic } => help(topic.as_deref()),
     }

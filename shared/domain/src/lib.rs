@@ -35,6 +35,7 @@ pub mod record;
 pub mod release;
 pub mod rollout;
 pub mod score;
+pub mod scrub_rules;
 pub mod state;
 pub mod story;
 pub mod trace;

@@ -12,6 +12,8 @@ pub(crate) struct Machine {
     memory_mib: u64,
     kernel: String,
     rustc: String,
+    /// Processes that wanted to run in the last minute before it (`/proc/loadavg`).
+    load: String,
     /// The commit; with `+` when files were changed since.
     commit: String,
 }
@@ -21,6 +23,7 @@ impl Machine {
     pub(crate) fn of(root: &Path) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let dirty = !said(root, "git", &["status", "--porcelain"]).is_empty();
         let commit = said(root, "git", &["rev-parse", "--short", "HEAD"]);
         Self {
@@ -28,6 +31,7 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_mib: kilobytes(&meminfo, "MemTotal").unwrap_or_default() / 1024,
             kernel: or_unknown(said(root, "uname", &["-sr"])),
+            load: or_unknown(load.split(' ').next().unwrap_or_default().into()),
             rustc: or_unknown(said(root, "rustc", &["--version"])),
             commit: or_unknown(commit) + if dirty { "+" } else { "" },
         }
@@ -40,6 +44,7 @@ impl Machine {
             "cores": self.cores,
             "memory_mib": self.memory_mib,
             "kernel": self.kernel,
+            "load": self.load,
             "rustc": self.rustc,
             "commit": self.commit,
         })
@@ -48,8 +53,8 @@ impl Machine {
     /// For people.
     pub(crate) fn line(&self) -> String {
         format!(
-            "{}, {} cores, {} MiB; {}; {}; commit {}",
-            self.cpu, self.cores, self.memory_mib, self.kernel, self.rustc, self.commit
+            "{}, {} cores, {} MiB, load {} before; {}; {}; commit {}",
+            self.cpu, self.cores, self.memory_mib, self.load, self.kernel, self.rustc, self.commit
         )
     }
 }

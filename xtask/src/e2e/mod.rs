@@ -46,7 +46,7 @@ pub(crate) fn aws_e2e(root: &Path) -> Result<(), Failure> {
     let whole = Stopwatch::start();
     let target = crate::checks::target_folder(root);
     let tested = tools::ready(&target).map_err(Failure::Tools)?;
-    let deploy = tools::deploy_environment(&target).map_err(Failure::Tools)?;
+    let deploy = tools::DEPLOY.ready(&target).map_err(Failure::Tools)?;
     let folder = target.join("aws-e2e");
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| Failure::Check(error.to_string()))?;

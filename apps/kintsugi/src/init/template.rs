@@ -9,6 +9,7 @@ use kintsugi_domain::config::{
     AlertChannel, Command, Config, FixRules, Language, PackageRules, Product, RolloutRules,
     TrainRules, TriageRules,
 };
+use kintsugi_domain::scrub_rules::ScrubRules;
 use std::fmt::Write as _;
 use toml::{Table, Value};
 
@@ -196,6 +197,29 @@ const SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section {
+        name: "scrub",
+        about: "What is removed from reports before they are stored, beyond what always is. Try it with: kintsugi scrub",
+        keys: &[
+            (
+                "off",
+                "Built-in rules that are switched off, such as \"ip\".",
+            ),
+            (
+                "secret_names",
+                "Further names whose values are secret; customer_ref also stands for customerRef.",
+            ),
+            (
+                "safe_names",
+                "Names whose values are no secrets although they sound so.",
+            ),
+            ("allow", "Values that may stay, exactly as written."),
+            (
+                "patterns",
+                "Further things to remove: {name = \"member\", pattern = '\\bM-\\d{6}\\b'} leaves [member].",
+            ),
+        ],
+    },
 ];
 
 const ALERTS: &[(&str, &str)] = &[
@@ -293,6 +317,7 @@ fn example(guess: &Guess) -> Config {
         },
         trains: TrainRules::default(),
         rollout: RolloutRules::default(),
+        scrub: ScrubRules::default(),
         alerts: vec![AlertChannel::Webhook {
             url: "https://chat.example.com/hooks/releases".to_owned(),
         }],

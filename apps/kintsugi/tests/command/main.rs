@@ -5,4 +5,5 @@ mod files;
 mod machine;
 mod running;
 mod sample;
+mod scrub;
 mod support;
