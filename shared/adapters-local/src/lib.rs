@@ -12,7 +12,6 @@
 pub mod blobs;
 pub mod clock;
 pub mod database;
-pub mod forge;
 pub mod home;
 pub mod ids;
 pub mod notifier;
@@ -21,12 +20,10 @@ pub mod signer;
 pub mod store;
 
 mod files;
-mod git;
 
 pub use blobs::FileBlobs;
 pub use clock::SystemClock;
 pub use database::Database;
-pub use forge::GitForge;
 pub use home::Home;
 pub use ids::RandomIds;
 pub use notifier::WebhookNotifier;
