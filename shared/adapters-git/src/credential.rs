@@ -191,7 +191,10 @@ mod tests {
         ] {
             let refusal = StoredCredentials::parse(&format!("\n{line}\n")).unwrap_err();
             let words = refusal.to_string();
-            assert!(words.contains("line 2") && !words.contains("hunter2"), "{words}");
+            assert!(
+                words.contains("line 2") && !words.contains("hunter2"),
+                "{words}"
+            );
         }
     }
 
@@ -199,6 +202,9 @@ mod tests {
     fn a_password_is_in_no_debug_text() {
         let stored = StoredCredentials::parse("https://ada:hunter2@git.example.org").unwrap();
         let shown = format!("{stored:?} {:?}", stored.get("git.example.org"));
-        assert!(!shown.contains("hunter2") && !shown.contains("ada"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("ada"),
+            "{shown}"
+        );
     }
 }

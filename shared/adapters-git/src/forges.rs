@@ -1,9 +1,10 @@
 //! One forge for every way to name a repository.
 
-use crate::{Credentials, GitForge, HttpForge};
+use crate::{CredentialFile, Credentials, GitForge, HttpForge, NoCredentials};
 use async_trait::async_trait;
 use kintsugi_domain::ports::{Forge, PortError, Proposal};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Chooses the forge by the repository's name: an absolute path is a folder, an address is a host's. Clones share
@@ -26,6 +27,14 @@ impl Forges {
         Self {
             folder: GitForge::new(),
             http: HttpForge::new(credentials),
+        }
+    }
+
+    /// Both forges, with the credentials in a file in the form of `git-credential-store`, or with none.
+    pub fn with_credential_file(file: Option<&Path>) -> Self {
+        match file {
+            Some(file) => Self::new(Arc::new(CredentialFile::new(file))),
+            None => Self::new(Arc::new(NoCredentials)),
         }
     }
 

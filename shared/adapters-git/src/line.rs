@@ -215,7 +215,10 @@ mod tests {
     fn a_length_that_is_none_is_refused() {
         for bytes in [&b"0003"[..], b"zzzz", b"+004", b"ffff", "é00".as_bytes()] {
             let refusal = lines(bytes).next().map(|_| ()).unwrap_err();
-            assert!(matches!(refusal, Fault::Malformed(_)), "{bytes:?}: {refusal}");
+            assert!(
+                matches!(refusal, Fault::Malformed(_)),
+                "{bytes:?}: {refusal}"
+            );
         }
         assert!(matches!(lines(b"0009abc").next(), Err(Fault::Cut(_))));
         let few = Lines::new(&b"0009abcde"[..], 8).next().map(|_| ());
@@ -225,7 +228,12 @@ mod tests {
     #[test]
     fn only_band_one_is_content_and_band_three_is_a_fault() {
         let mut out = Vec::new();
-        for line in [&b"\x01ab"[..], b"\x02counting", b"\x01c", b"\x03disk full\n"] {
+        for line in [
+            &b"\x01ab"[..],
+            b"\x02counting",
+            b"\x01c",
+            b"\x03disk full\n",
+        ] {
             push_line(&mut out, line);
         }
         let mut band = Band::new(lines(&out));

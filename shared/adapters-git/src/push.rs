@@ -39,11 +39,7 @@ pub(crate) struct Change<'a> {
 
 impl Session<'_> {
     /// Sends a change. **The host makes it only if the ref still is what it was**, so nothing is lost by a race.
-    pub(crate) fn push(
-        &self,
-        change: Change<'_>,
-        objects: &[Object],
-    ) -> Result<Pushed, PortError> {
+    pub(crate) fn push(&self, change: Change<'_>, objects: &[Object]) -> Result<Pushed, PortError> {
         let what = self.what();
         let body = self.ask(Service::Receive)?;
         let said = abilities(&mut Lines::new(body, ADVERTISEMENT_BYTES_MAX));
@@ -65,7 +61,10 @@ impl Session<'_> {
         let lines = Lines::new(body, REPORT_BYTES_MAX);
         let report = if banded {
             let mut band = Band::new(lines);
-            let report = report(&mut Lines::new(&mut band, REPORT_BYTES_MAX), change.reference);
+            let report = report(
+                &mut Lines::new(&mut band, REPORT_BYTES_MAX),
+                change.reference,
+            );
             let remarks = words_of(band.remarks());
             report.map(|report| report.with(&remarks))
         } else {
@@ -126,7 +125,13 @@ fn order(change: Change<'_>, banded: bool, named_hash: bool, pack: &[u8]) -> Vec
 /// Whether a host's reason to refuse is one of the moment: another push holds the ref, or its disk is full.
 fn passes(why: &str) -> bool {
     let why = why.to_ascii_lowercase();
-    let moment = ["lock", "failed to update ref", "incorrect old value", "timeout", "timed out"];
+    let moment = [
+        "lock",
+        "failed to update ref",
+        "incorrect old value",
+        "timeout",
+        "timed out",
+    ];
     moment.iter().any(|word| why.contains(word))
 }
 
@@ -137,7 +142,10 @@ fn report(lines: &mut Lines<impl Read>, reference: &str) -> Result<Pushed, Fault
     };
     if unpacked != "ok" {
         return Ok(Pushed::Refused {
-            why: format!("it could not read our objects: {}", words_of(unpacked.as_bytes())),
+            why: format!(
+                "it could not read our objects: {}",
+                words_of(unpacked.as_bytes())
+            ),
             passing: true,
         });
     }

@@ -69,7 +69,11 @@ mod tests {
         let remote = Remote::parse("https://Git.example.org:8443/team/till.git/").unwrap();
         assert_eq!(remote.url(), "https://Git.example.org:8443/team/till.git");
         assert_eq!(remote.host(), "git.example.org:8443");
-        for address in ["http://127.0.0.1:80/a", "http://localhost/a", "http://[::1]:9/a"] {
+        for address in [
+            "http://127.0.0.1:80/a",
+            "http://localhost/a",
+            "http://[::1]:9/a",
+        ] {
             assert_eq!(Remote::parse(address).unwrap().url(), address);
         }
     }

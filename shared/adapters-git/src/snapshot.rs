@@ -120,10 +120,13 @@ impl Remembered {
         let mut all = all.unwrap_or_else(PoisonError::into_inner);
         all.push_front((url.to_owned(), commit, Arc::clone(snapshot)));
         let mut bytes = 0_usize;
-        let fitting = all.iter().take(REMEMBERED_MAX).take_while(|(_, _, snapshot)| {
-            bytes = bytes.saturating_add(snapshot.objects.bytes);
-            bytes <= REMEMBERED_BYTES_MAX
-        });
+        let fitting = all
+            .iter()
+            .take(REMEMBERED_MAX)
+            .take_while(|(_, _, snapshot)| {
+                bytes = bytes.saturating_add(snapshot.objects.bytes);
+                bytes <= REMEMBERED_BYTES_MAX
+            });
         let count = fitting.count();
         all.truncate(count);
     }

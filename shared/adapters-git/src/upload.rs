@@ -142,7 +142,10 @@ fn command(name: &str, abilities: Abilities) -> Vec<u8> {
 /// The abilities, one a line; nothing when the host speaks an older version.
 fn read_abilities(lines: &mut Lines<impl std::io::Read>) -> Result<Option<Vec<String>>, Fault> {
     let mut first = lines.text()?;
-    if first.as_deref().is_some_and(|it| it.starts_with("# service=")) {
+    if first
+        .as_deref()
+        .is_some_and(|it| it.starts_with("# service="))
+    {
         lines.text()?;
         first = lines.text()?;
     }

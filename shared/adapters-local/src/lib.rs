@@ -1,6 +1,6 @@
 //! The ports over SQLite and files: the home of a team on one machine.
 //!
-//! One file per port, with the same names as in the AWS adapters: [`store`], [`queues`], [`blobs`], [`signer`], [`forge`],
+//! One file per port, with the same names as in the AWS adapters: [`store`], [`queues`], [`blobs`], [`signer`],
 //! [`notifier`], [`clock`], [`ids`]. [`database`] is what store and queues share; [`home`] opens everything in one folder.
 //!
 //! **Invariant: what a call has answered survives the death of the process at any instant** (and of the machine, as far as

@@ -2,7 +2,8 @@
 //!
 //! | Variable | Meaning |
 //! |---|---|
-//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, no other is read |
+//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, only the next is read |
+//! | `KINTSUGI_GIT_CREDENTIALS` | the file with a local home's credentials for git hosts; may be missing |
 //! | `KINTSUGI_TABLE` | the DynamoDB table |
 //! | `KINTSUGI_BUCKET` | the S3 bucket |
 //! | `KINTSUGI_QUEUE_PREFIX` | what the names of the queues begin with |
@@ -10,12 +11,15 @@
 //!
 //! Region, credentials and endpoint come from AWS's own variables.
 //!
-//! **The forge of both homes is the `git` program**, which the functions' runtime does not have: until there is a forge that
-//! speaks to a host's API, the stages that change a product's source fail there, saying so, and try again.
+//! **The forge of both homes is [`Forges`]**: folders through the `git` program, hosts by git's smart HTTP protocol, which needs
+//! no program. A home in AWS takes its credentials for git hosts from the secret `kintsugi/<key prefix>/forge`, a local home
+//! from the file `KINTSUGI_GIT_CREDENTIALS`; both hold the lines of `git-credential-store`.
 //!
 //! Not here: the programs that are no functions; `kintsugi` opens its local home itself.
 
+use async_trait::async_trait;
 use kintsugi_adapters_aws as aws;
+use kintsugi_adapters_git::{Credential, Credentials, Forges, StoredCredentials};
 use kintsugi_adapters_local as local;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_runtime::{SettingError, Settings};
@@ -49,11 +53,15 @@ pub async fn open(settings: &Settings) -> Result<Ports, OpenError> {
     match settings.optional("KINTSUGI_DATA") {
         Some(folder) if !folder.is_empty() => {
             let home = local::Home::open(Path::new(folder), None).await?;
-            Ok(home.ports())
+            let file = settings.optional("KINTSUGI_GIT_CREDENTIALS");
+            let file = file.filter(|it| !it.is_empty()).map(Path::new);
+            let forge = Forges::with_credential_file(file);
+            Ok(home.with_forge(forge).ports())
         }
         Some(_) | None => {
             let names = names(settings)?;
-            let home = aws::Home::open(&names, outside()).await?;
+            let clients = aws::Clients::of_environment().await;
+            let home = aws::Home::with(&clients, &names, outside(&clients, &names))?;
             Ok(home.ports())
         }
     }
@@ -78,11 +86,26 @@ fn names(settings: &Settings) -> Result<aws::Settings, SettingError> {
     })
 }
 
-/// What AWS does not give: the same as at home.
-fn outside() -> aws::Outside {
+/// What AWS does not give: the same as at home, but for where the credentials lie.
+fn outside(clients: &aws::Clients, names: &aws::Settings) -> aws::Outside {
+    let name = format!("kintsugi/{}/forge", names.key_prefix);
+    let clock = Arc::new(aws::SystemClock);
+    let secret = aws::SecretText::new(clients.secrets.clone(), &name, clock);
     aws::Outside {
-        forge: Arc::new(local::GitForge::new()),
+        forge: Arc::new(Forges::new(Arc::new(SecretCredentials(secret)))),
         notifier: Arc::new(local::WebhookNotifier::new()),
+    }
+}
+
+/// The credentials for git hosts in a secret; without the secret there are none.
+#[derive(Debug)]
+struct SecretCredentials(aws::SecretText);
+
+#[async_trait]
+impl Credentials for SecretCredentials {
+    async fn of(&self, host: &str) -> Result<Option<Credential>, PortError> {
+        let text = self.0.read().await?.unwrap_or_default();
+        Ok(StoredCredentials::parse(&text)?.get(host).cloned())
     }
 }
 

@@ -334,7 +334,9 @@ impl<R: BufRead> Read for Stream<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(into)?;
         self.hasher.update(into.get(..count).unwrap_or_default());
-        self.at = self.at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        self.at = self
+            .at
+            .saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         Ok(count)
     }
 }
@@ -349,7 +351,9 @@ impl<R: BufRead> BufRead for Stream<R> {
             return;
         };
         self.hasher.update(read.get(..amount).unwrap_or_default());
-        self.at = self.at.saturating_add(u64::try_from(amount).unwrap_or(u64::MAX));
+        self.at = self
+            .at
+            .saturating_add(u64::try_from(amount).unwrap_or(u64::MAX));
         self.reader.consume(amount);
     }
 }

@@ -1,10 +1,6 @@
 //! What git adds to the promises of a forge: real repositories, working trees, hooks.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
-use common::{git, product};
+use crate::common::{self, git, product};
 use kintsugi_adapters_git::GitForge;
 use kintsugi_domain::ports::{Forge, Proposal};
 use std::fs;

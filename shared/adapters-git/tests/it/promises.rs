@@ -1,10 +1,6 @@
 //! Folders and hosts keep the promises of a forge.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
-use common::{Site, git, product};
+use crate::common::{Site, git, product};
 use kintsugi_adapters_git::{Forges, GitForge, HttpForge, NoCredentials};
 use kintsugi_domain::ports::Forge;
 use kintsugi_testkit::contract;

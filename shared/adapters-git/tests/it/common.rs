@@ -61,17 +61,14 @@ pub(crate) fn proposal(repository: &str, base: &str, files: &[(&str, &str)]) -> 
 }
 
 /// The login of the host.
-#[allow(dead_code, reason = "not every test file has a host")]
 pub(crate) const LOGIN: (&str, &str) = ("ada", "hunter2:%");
 
 /// A host with a login, and the folder of its repositories.
-#[allow(dead_code, reason = "not every test file has a host")]
 pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) host: GitHttp,
 }
 
-#[allow(dead_code, reason = "not every test file has a host")]
 impl Site {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,80 @@
+//! One secret text that people put into Secrets Manager, such as the credentials for git hosts.
+//!
+//! Not here: the secrets that the home draws itself ([`crate::signer`]).
+
+use crate::failure::{failed, is};
+use kintsugi_domain::Timestamp;
+use kintsugi_domain::ports::{Clock, PortError};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How long a text is used before it is read again, seconds: so long after a change the old one may be used.
+const FRESH_SECONDS: i64 = 300;
+
+/// A text secret. Read when it is first needed, kept for five minutes. Clones share what was read.
+#[derive(Clone)]
+pub struct SecretText {
+    secrets: aws_sdk_secretsmanager::Client,
+    name: String,
+    clock: Arc<dyn Clock>,
+    known: Arc<Mutex<Option<Known>>>,
+}
+
+/// What was read, and when.
+struct Known {
+    at: Timestamp,
+    text: Option<String>,
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretText")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SecretText {
+    /// The secret of that name. Connects to nothing yet.
+    pub fn new(secrets: aws_sdk_secretsmanager::Client, name: &str, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            secrets,
+            name: name.to_owned(),
+            clock,
+            known: Arc::default(),
+        }
+    }
+
+    /// The text; nothing when there is no such secret.
+    pub async fn read(&self) -> Result<Option<String>, PortError> {
+        let now = self.clock.now();
+        if let Some(text) = self.fresh(now) {
+            return Ok(text);
+        }
+        let what = format!("secret {}", self.name);
+        let read = self.secrets.get_secret_value().secret_id(&self.name);
+        let text = match read.send().await {
+            Ok(found) => match found.secret_string {
+                Some(text) => Some(text),
+                None => return Err(PortError::broken(what, "it holds bytes and not text")),
+            },
+            Err(error) if is(&error, &["ResourceNotFoundException"]) => None,
+            Err(error) => return Err(failed(what, &error)),
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Known {
+            at: now,
+            text: text.clone(),
+        });
+        Ok(text)
+    }
+
+    fn fresh(&self, now: Timestamp) -> Option<Option<String>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.as_ref()?;
+        let age = now.as_second().saturating_sub(known.at.as_second());
+        (0..FRESH_SECONDS)
+            .contains(&age)
+            .then(|| known.text.clone())
+    }
+}
