@@ -387,7 +387,7 @@ fn write_answer(mut connection: &TcpStream, answer: &Answer) -> io::Result<()> {
         answer.body.len()
     );
     for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     connection.write_all(head.as_bytes())?;

@@ -285,11 +285,12 @@ impl<R: BufRead> Reading<R> {
         let mut decoder = ZlibDecoder::new(&mut self.stream);
         // One more than is there, so that the end of the stream and its sum are read and checked.
         let copied = io::copy(&mut (&mut decoder).take(size + 1), into);
-        let copied = copied.map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-                Fault::malformed("an object does not inflate")
+        let copied = copied.map_err(|error| {
+            let of_the_data = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData];
+            if of_the_data.contains(&error.kind()) {
+                return Fault::malformed("an object does not inflate");
             }
-            _ => Fault::from(error),
+            Fault::from(error)
         })?;
         if copied == size {
             return Ok(());

@@ -86,10 +86,8 @@ async fn modes_of_old_versions_of_git_are_written_as_git_writes_them_today() {
     let (site, work) = (Site::new(), tempfile::tempdir().unwrap());
     product(work.path());
     let blob = git(work.path(), &["rev-parse", "main:app.py"]);
-    let bytes: Vec<u8> = (0..20)
-        .map(|place| u8::from_str_radix(&blob[2 * place..2 * place + 2], 16).unwrap())
-        .collect();
-    let tree = [&b"100664 app.py\0"[..], &bytes].concat();
+    let bytes = gix_hash::ObjectId::from_hex(blob.as_bytes()).unwrap();
+    let tree = [&b"100664 app.py\0"[..], bytes.as_slice()].concat();
     let mut child = Command::new("git")
         .args(["hash-object", "-t", "tree", "-w", "--stdin", "--literally"])
         .current_dir(work.path())
