@@ -6,7 +6,7 @@ use crate::failure::{failed, is};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::ports::{Clock, PortError};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long a text is used before it is read again, seconds: so long after a change the old one may be used.
 const FRESH_SECONDS: i64 = 300;
@@ -24,6 +24,13 @@ pub struct SecretText {
 struct Known {
     at: Timestamp,
     text: Option<String>,
+}
+
+impl Known {
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        let age = now.as_second().saturating_sub(self.at.as_second());
+        (0..FRESH_SECONDS).contains(&age)
+    }
 }
 
 impl fmt::Debug for SecretText {
@@ -48,8 +55,8 @@ impl SecretText {
     /// The text; nothing when there is no such secret.
     pub async fn read(&self) -> Result<Option<String>, PortError> {
         let now = self.clock.now();
-        if let Some(text) = self.fresh(now) {
-            return Ok(text);
+        if let Some(known) = self.known().as_ref().filter(|known| known.is_fresh(now)) {
+            return Ok(known.text.clone());
         }
         let what = format!("secret {}", self.name);
         let read = self.secrets.get_secret_value().secret_id(&self.name);
@@ -61,20 +68,14 @@ impl SecretText {
             Err(error) if is(&error, &["ResourceNotFoundException"]) => None,
             Err(error) => return Err(failed(what, &error)),
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Some(Known {
+        *self.known() = Some(Known {
             at: now,
             text: text.clone(),
         });
         Ok(text)
     }
 
-    fn fresh(&self, now: Timestamp) -> Option<Option<String>> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.as_ref()?;
-        let age = now.as_second().saturating_sub(known.at.as_second());
-        (0..FRESH_SECONDS)
-            .contains(&age)
-            .then(|| known.text.clone())
+    fn known(&self) -> MutexGuard<'_, Option<Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use crate::program::{git, git_to, run, start};
 use crate::tree::{FILES_MAX, Node, TREE_BYTES_MAX, Tree};
 use kintsugi_domain::ports::{PortError, check_source_path};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 

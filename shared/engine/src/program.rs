@@ -68,11 +68,11 @@ fn is_loopback(repository: &str) -> bool {
     let authority = repository
         .strip_prefix("http://")
         .and_then(|rest| rest.split('/').next());
-    let host = authority.and_then(|authority| {
+    let host = authority.map(|authority| {
         let port = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
         match authority.rsplit_once(':') {
-            Some((host, rest)) if port(rest) => Some(host),
-            Some(_) | None => Some(authority),
+            Some((host, rest)) if port(rest) => host,
+            Some(_) | None => authority,
         }
     });
     host.is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))

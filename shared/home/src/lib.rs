@@ -112,6 +112,7 @@ impl Credentials for SecretCredentials {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kintsugi_testkit::git_http::GitHttp;
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -133,6 +134,25 @@ mod tests {
         let ports = open(&settings(&pairs)).await.unwrap();
         assert!(ports.store.projects().await.unwrap().is_empty());
         assert!(folder.path().join("home.db").exists());
+    }
+
+    #[tokio::test]
+    async fn a_local_home_takes_its_git_credentials_from_the_file_that_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let host = GitHttp::of(folder.path()).login("ada", "secret");
+        let host = host.serve().unwrap();
+        let line = format!("http://ada:secret@{}", host.host());
+        std::fs::write(path("credentials"), line).unwrap();
+        let (data, file) = (path("data"), path("credentials"));
+        let mut pairs = vec![("KINTSUGI_DATA", data.as_str())];
+        for (file, words) in [("", "none is stored"), (&file, "no such repository")] {
+            pairs.push(("KINTSUGI_GIT_CREDENTIALS", file));
+            let ports = open(&settings(&pairs)).await.unwrap();
+            let answer = ports.forge.head(&host.url("none.git"), "main").await;
+            let told = answer.unwrap_err().to_string();
+            assert!(told.contains(words), "{told}");
+        }
     }
 
     #[tokio::test]
