@@ -81,16 +81,15 @@ async fn a_proposal_is_the_same_commit_on_a_host_and_in_a_folder() {
     }
 }
 
-#[tokio::test]
-async fn modes_of_old_versions_of_git_are_written_as_git_writes_them_today() {
-    let (site, work) = (Site::new(), tempfile::tempdir().unwrap());
-    product(work.path());
-    let blob = git(work.path(), &["rev-parse", "main:app.py"]);
-    let bytes = gix_hash::ObjectId::from_hex(blob.as_bytes()).unwrap();
-    let tree = [&b"100664 app.py\0"[..], bytes.as_slice()].concat();
+/// Makes a branch `old` whose root is written exactly so: modes and names, all of them with the content of `app.py`.
+fn branch_of(work: &Path, entries: &[&str]) -> String {
+    let blob = git(work, &["rev-parse", "main:app.py"]);
+    let blob = gix_hash::ObjectId::from_hex(blob.as_bytes()).unwrap();
+    let entry = |entry: &&str| [entry.as_bytes(), b"\0", blob.as_slice()].concat();
+    let tree: Vec<u8> = entries.iter().flat_map(entry).collect();
     let mut child = Command::new("git")
         .args(["hash-object", "-t", "tree", "-w", "--stdin", "--literally"])
-        .current_dir(work.path())
+        .current_dir(work)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -98,8 +97,16 @@ async fn modes_of_old_versions_of_git_are_written_as_git_writes_them_today() {
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), &tree).unwrap();
     let tree = child.wait_with_output().unwrap().stdout;
     let tree = String::from_utf8(tree).unwrap().trim().to_owned();
-    let base = git(work.path(), &["commit-tree", &tree, "-m", "old"]);
-    git(work.path(), &["branch", "old", &base]);
+    let commit = git(work, &["commit-tree", &tree, "-m", "old"]);
+    git(work, &["branch", "old", &commit]);
+    commit
+}
+
+#[tokio::test]
+async fn modes_of_old_versions_of_git_are_written_as_git_writes_them_today() {
+    let (site, work) = (Site::new(), tempfile::tempdir().unwrap());
+    product(work.path());
+    let base = branch_of(work.path(), &["100664 app.py"]);
     site.make_of(work.path(), "old.git", true);
     let here = proposal(work.path().to_str().unwrap(), &base, &[("new.py", "x")]);
     let mut there = here.clone();
@@ -108,6 +115,23 @@ async fn modes_of_old_versions_of_git_are_written_as_git_writes_them_today() {
     assert_eq!(forge(&site).propose(&there).await.unwrap(), expected);
     let file = forge(&site).file(&there.repository, &base, "app.py").await;
     assert_eq!(file.unwrap().as_deref(), Some("print('hello')\n"));
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_as_git_writes_it_is_refused() {
+    let folders = [["100644 b", "100644 a"], ["100644 a", "100644 a"]];
+    for entries in folders {
+        let (site, work) = (Site::new(), tempfile::tempdir().unwrap());
+        product(work.path());
+        let base = branch_of(work.path(), &entries);
+        site.make_of(work.path(), "old.git", true);
+        let url = site.host.url("old.git");
+        let answer = forge(&site)
+            .propose(&proposal(&url, &base, &[("c", "x")]))
+            .await;
+        told(answer, false);
+        told(forge(&site).file(&url, &base, "c").await, false);
+    }
 }
 
 #[tokio::test]
@@ -324,18 +348,20 @@ async fn work_that_people_put_on_top_of_a_proposal_stays_and_lands() {
 #[tokio::test]
 async fn what_is_no_commit_is_neither_landed_nor_tagged() {
     let site = Site::new();
-    let bare = site.make("till.git", true);
-    let (url, forge) = (site.host.url("till.git"), forge(&site));
-    for object in ["main^{tree}", "main:app.py"] {
-        let id = git(&bare, &["rev-parse", object]);
-        told(forge.land(&url, "main", &id, "v1.0.1").await, false);
-        told(forge.file(&url, &id, "app.py").await, false);
-        told(
-            forge.propose(&proposal(&url, &id, &[("x", "y")])).await,
-            false,
-        );
+    for (name, filter) in [("one.git", true), ("other.git", false)] {
+        let bare = site.make(name, filter);
+        let (url, forge) = (site.host.url(name), forge(&site));
+        for object in ["main^{tree}", "main:app.py"] {
+            let id = git(&bare, &["rev-parse", object]);
+            told(forge.land(&url, "main", &id, "v1.0.1").await, false);
+            told(forge.file(&url, &id, "app.py").await, false);
+            told(
+                forge.propose(&proposal(&url, &id, &[("x", "y")])).await,
+                false,
+            );
+        }
+        assert_eq!(git(&bare, &["tag"]), "");
     }
-    assert_eq!(git(&bare, &["tag"]), "");
 }
 
 #[tokio::test]

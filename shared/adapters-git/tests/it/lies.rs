@@ -118,6 +118,26 @@ async fn a_pack_without_what_was_asked_for_proves_nothing() {
     );
 }
 
+#[tokio::test]
+async fn what_a_host_says_is_held_is_landed_only_when_it_is_a_commit() {
+    let empty = empty_pack();
+    let (folder, host, head) = liar(move |asked, answer| {
+        if is_fetch(asked) && String::from_utf8_lossy(&asked.body).contains("have ") {
+            return with_body(answer, |body| *body = empty.clone());
+        }
+        answer
+    });
+    let (url, bare) = (host.url("till.git"), folder.path().join("till.git"));
+    let tree = git(&bare, &["rev-parse", "main^{tree}"]);
+    let landed = forge().land(&url, "main", &tree, "v1.0.1").await;
+    assert!(
+        matches!(landed, Err(PortError::Broken { .. })),
+        "{landed:?}"
+    );
+    assert_eq!(git(&bare, &["tag"]), "");
+    assert!(forge().land(&url, "main", &head, "v1.0.1").await.unwrap());
+}
+
 fn line(content: &[u8]) -> Vec<u8> {
     let length = content.len() + 4;
     [format!("{length:04x}").as_bytes(), content].concat()

@@ -227,7 +227,8 @@ fn a_pack_that_is_cut_or_changed_anywhere_is_refused() {
     for end in (0..pack.len()).step_by(97) {
         assert!(read(&pack[..end], Keep::All).is_err(), "cut at {end}");
     }
-    for place in (0..pack.len()).step_by(131) {
+    let sum = pack.len() - ID_BYTES..pack.len();
+    for place in (0..pack.len()).step_by(131).chain(sum) {
         let mut pack = pack.clone();
         pack[place] ^= 0x10;
         assert!(read(&*pack, Keep::All).is_err(), "changed at {place}");
