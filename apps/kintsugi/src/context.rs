@@ -2,10 +2,13 @@
 
 use crate::error::Error;
 use std::io::{IsTerminal as _, stderr};
+use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 /// Seals the keys of the data folder; without it, a file there does.
 const PASSPHRASE: &str = "KINTSUGI_KEY_PASSPHRASE";
+/// The file with the credentials for git hosts.
+const GIT_CREDENTIALS: &str = "KINTSUGI_GIT_CREDENTIALS";
 /// What is logged, in the directives of `tracing-subscriber`; wins over `--verbose`.
 const LOG: &str = "KINTSUGI_LOG";
 
@@ -14,6 +17,8 @@ const LOG: &str = "KINTSUGI_LOG";
 pub(crate) struct Context {
     /// The passphrase of the keys, if there is one.
     pub(crate) passphrase: Option<Secret>,
+    /// The file with the credentials for git hosts, if there is one.
+    pub(crate) git_credentials: Option<PathBuf>,
 }
 
 /// Text that no log shows.
@@ -32,6 +37,7 @@ impl Context {
         start_log(verbose)?;
         Ok(Self {
             passphrase: variable(PASSPHRASE)?.map(Secret),
+            git_credentials: variable(GIT_CREDENTIALS)?.map(PathBuf::from),
         })
     }
 }

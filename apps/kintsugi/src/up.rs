@@ -47,6 +47,7 @@ async fn serve(
         folder: up.place.data.clone(),
         listen: up.place.listen,
         passphrase: context.passphrase.clone().map(|secret| secret.0),
+        git_credentials: context.git_credentials.clone(),
     };
     let mut home = LocalHome::start(settings, crate::routes).await?;
     let operator = Operator::of(&home.ports, "kintsugi up").await?;

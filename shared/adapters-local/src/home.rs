@@ -1,9 +1,10 @@
 //! Everything of one data folder, opened together.
 
 use crate::{
-    Database, FileBlobs, GitForge, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock,
+    Database, FileBlobs, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock,
     WebhookNotifier,
 };
+use kintsugi_adapters_git::Forges;
 use kintsugi_domain::ports::{PortError, Ports};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub struct Home {
     /// Private keys.
     pub signer: KeyFiles,
     /// The products' source.
-    pub forge: GitForge,
+    pub forge: Forges,
     /// Alerts to people.
     pub notifier: WebhookNotifier,
     /// The machine's clock.
@@ -44,13 +45,19 @@ impl Home {
             queues: SqliteQueues::new(&database, Arc::new(clock)),
             blobs: FileBlobs::open(&folder.join("blobs"))?,
             signer: KeyFiles::open(&folder.join("keys"), passphrase)?,
-            forge: GitForge::new(),
+            forge: Forges::with_credential_file(None),
             notifier: WebhookNotifier::new(),
             clock,
             ids: RandomIds,
         };
         home.queues.release_leases().await?;
         Ok(home)
+    }
+
+    /// The same home with a forge that has credentials for hosts.
+    #[must_use]
+    pub fn with_forge(self, forge: Forges) -> Self {
+        Self { forge, ..self }
     }
 
     /// All of them as the stages take them.

@@ -1,12 +1,12 @@
 //! The ports over SQLite and files: the home of a team on one machine.
 //!
-//! One file per port, with the same names as in the AWS adapters: [`store`], [`queues`], [`blobs`], [`signer`], [`forge`],
+//! One file per port, with the same names as in the AWS adapters: [`store`], [`queues`], [`blobs`], [`signer`],
 //! [`notifier`], [`clock`], [`ids`]. [`database`] is what store and queues share; [`home`] opens everything in one folder.
 //!
 //! **Invariant: what a call has answered survives the death of the process at any instant** (and of the machine, as far as
 //! its disk keeps what it says it wrote). **Invariant: one process per folder**, kept by a lock that dies with the process.
 //!
-//! Without the feature `home` (on by default) there is the forge and the notifier alone: what a home in AWS takes from here.
+//! Without the feature `home` (on by default) there is the notifier alone: what a home in AWS takes from here.
 //!
 //! Not here: what is stored (`kintsugi-domain`), the sandbox that runs product code (`kintsugi-engine`), and any network
 //! but the webhooks of the notifier.
@@ -17,7 +17,6 @@ pub mod blobs;
 pub mod clock;
 #[cfg(feature = "home")]
 pub mod database;
-pub mod forge;
 #[cfg(feature = "home")]
 pub mod home;
 #[cfg(feature = "home")]
@@ -31,7 +30,6 @@ pub mod signer;
 pub mod store;
 
 mod files;
-mod git;
 #[cfg(feature = "home")]
 mod whole;
 
@@ -41,7 +39,6 @@ pub use blobs::FileBlobs;
 pub use clock::SystemClock;
 #[cfg(feature = "home")]
 pub use database::Database;
-pub use forge::GitForge;
 #[cfg(feature = "home")]
 pub use home::Home;
 #[cfg(feature = "home")]

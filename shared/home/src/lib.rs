@@ -2,7 +2,8 @@
 //!
 //! | Variable | Meaning |
 //! |---|---|
-//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, no other is read. Not in a deployed function, see below |
+//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, only the next is read. Not in a deployed function, see below |
+//! | `KINTSUGI_GIT_CREDENTIALS` | the file with a local home's credentials for git hosts; may be missing |
 //! | `KINTSUGI_TABLE` | the DynamoDB table |
 //! | `KINTSUGI_BUCKET` | the S3 bucket |
 //! | `KINTSUGI_QUEUE_PREFIX` | what the names of the queues begin with |
@@ -15,15 +16,20 @@
 //! without it, so it carries no SQLite: `cargo lambda build`, and with it `sam build`, reads that in the workspace's
 //! manifest (`workspace.metadata.lambda.build`).
 //!
-//! **The forge of both homes is the `git` program**, which the functions' runtime does not have: until there is a forge that
-//! speaks to a host's API, the stages that change a product's source fail there, saying so, and try again.
+//! **The forge of both homes is [`Forges`]**: folders through the `git` program, hosts by git's smart HTTP protocol, which needs
+//! no program. A home in AWS takes its credentials for git hosts from the secret `kintsugi/<key prefix>/forge`, a local home
+//! from the file `KINTSUGI_GIT_CREDENTIALS`; both hold the lines of `git-credential-store`.
 //!
 //! Not here: the programs that are no functions; `kintsugi` opens its local home itself.
 
+use async_trait::async_trait;
 use kintsugi_adapters_aws as aws;
+use kintsugi_adapters_git::{Credential, Credentials, Forges, StoredCredentials};
 use kintsugi_adapters_local as local;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_runtime::{SettingError, Settings};
+#[cfg(feature = "local")]
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,11 +77,14 @@ async fn open_one(settings: &Settings) -> Result<Ports, OpenError> {
         .optional("KINTSUGI_DATA")
         .filter(|it| !it.is_empty())
     {
-        let home = local::Home::open(std::path::Path::new(folder), None).await?;
-        return Ok(home.ports());
+        let home = local::Home::open(Path::new(folder), None).await?;
+        let file = settings.optional("KINTSUGI_GIT_CREDENTIALS");
+        let file = file.filter(|it| !it.is_empty()).map(Path::new);
+        return Ok(home.with_forge(Forges::with_credential_file(file)).ports());
     }
     let names = names(settings)?;
-    let home = aws::Home::open(&names, access(settings)?, outside())?;
+    let clients = aws::Clients::with_access(access(settings)?);
+    let home = aws::Home::with(&clients, &names, outside(&clients, &names))?;
     Ok(home.ports())
 }
 
@@ -117,17 +126,33 @@ fn access(settings: &Settings) -> Result<aws::Access, SettingError> {
     })
 }
 
-/// What AWS does not give: the same as at home.
-fn outside() -> aws::Outside {
+/// What AWS does not give: the same as at home, but for where the credentials lie.
+fn outside(clients: &aws::Clients, names: &aws::Settings) -> aws::Outside {
+    let name = format!("kintsugi/{}/forge", names.key_prefix);
+    let clock = Arc::new(aws::SystemClock);
+    let secret = aws::SecretText::new(clients.secrets.clone(), &name, clock);
     aws::Outside {
-        forge: Arc::new(local::GitForge::new()),
+        forge: Arc::new(Forges::new(Arc::new(SecretCredentials(secret)))),
         notifier: Arc::new(local::WebhookNotifier::new()),
+    }
+}
+
+/// The credentials for git hosts in a secret; without the secret there are none.
+#[derive(Debug)]
+struct SecretCredentials(aws::SecretText);
+
+#[async_trait]
+impl Credentials for SecretCredentials {
+    async fn of(&self, host: &str) -> Result<Option<Credential>, PortError> {
+        let text = self.0.read().await?.unwrap_or_default();
+        Ok(StoredCredentials::parse(&text)?.get(host).cloned())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kintsugi_testkit::git_http::GitHttp;
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -153,6 +178,25 @@ mod tests {
         let ports = open(&settings(&pairs)).await.unwrap();
         assert!(ports.store.projects().await.unwrap().is_empty());
         assert!(folder.path().join("home.db").exists());
+    }
+
+    #[tokio::test]
+    async fn a_local_home_takes_its_git_credentials_from_the_file_that_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let host = GitHttp::of(folder.path()).login("ada", "secret");
+        let host = host.serve().unwrap();
+        let line = format!("http://ada:secret@{}", host.host());
+        std::fs::write(path("credentials"), line).unwrap();
+        let (data, file) = (path("data"), path("credentials"));
+        let mut pairs = vec![("KINTSUGI_DATA", data.as_str())];
+        for (file, words) in [("", "none is stored"), (&file, "no such repository")] {
+            pairs.push(("KINTSUGI_GIT_CREDENTIALS", file));
+            let ports = open(&settings(&pairs)).await.unwrap();
+            let answer = ports.forge.head(&host.url("none.git"), "main").await;
+            let told = answer.unwrap_err().to_string();
+            assert!(told.contains(words), "{told}");
+        }
     }
 
     #[tokio::test]

@@ -104,6 +104,10 @@ pub(super) fn found(stage: &str) -> Found {
         let calls = after(&text, &format!(".{port}."));
         methods.extend(calls.into_iter().map(|method| format!("{port}.{method}")));
     }
+    // One credential opens the forge, whatever is done with it.
+    if after(&text, "ports.").contains(&"forge") {
+        methods.insert("forge".to_owned());
+    }
     let mut keys: BTreeSet<String> = after(&text, "KeyUse::")
         .into_iter()
         .map(str::to_owned)

@@ -11,7 +11,7 @@ pub(super) type Grant = (String, String);
 /// What the function of a stage does beside reading and writing records and relaying the outbox, which all do.
 pub(super) struct Uses {
     pub(super) stage: &'static str,
-    /// Methods of ports.
+    /// Methods of ports; of the forge only that it is used.
     pub(super) methods: &'static [&'static str],
     /// The folder of the bucket that it reads or writes.
     folder: &'static str,
@@ -46,15 +46,18 @@ pub(super) const STAGES: &[Uses] = &[
     },
     Uses {
         stage: "diagnose",
+        methods: &["forge"],
         ..NOTHING
     },
     Uses {
         stage: "fix",
+        methods: &["forge"],
         borrows: &["work::done_message"],
         ..NOTHING
     },
     Uses {
         stage: "schedule",
+        methods: &["forge"],
         ..NOTHING
     },
     Uses {
@@ -63,7 +66,13 @@ pub(super) const STAGES: &[Uses] = &[
     },
     Uses {
         stage: "sign",
-        methods: &["blobs.get", "blobs.put", "signer.public_key", "signer.sign"],
+        methods: &[
+            "blobs.get",
+            "blobs.put",
+            "forge",
+            "signer.public_key",
+            "signer.sign",
+        ],
         folder: "tuf",
         keys: &["Root", "Snapshot", "Targets", "Timestamp"],
         ..NOTHING
@@ -104,6 +113,7 @@ pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "admin",
         methods: &[
+            "forge",
             "queues.parked",
             "queues.redrive",
             "signer.public_key",
@@ -230,17 +240,23 @@ impl Uses {
     }
 
     fn secrets(&self) -> Vec<Grant> {
-        if !self.method("signer.secret") {
-            return Vec::new();
-        }
-        let actions = [
-            "secretsmanager:GetSecretValue",
-            "secretsmanager:CreateSecret",
-        ];
         let home = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:kintsugi/${HomeName}";
-        let keys = self.keys.iter();
-        keys.flat_map(|key| on(&actions, &format!("{home}/*/{}*", use_in_name(key))))
-            .collect()
+        let mut grants = Vec::new();
+        if self.method("forge") {
+            let read = ["secretsmanager:GetSecretValue"];
+            grants.extend(on(&read, &format!("{home}/forge*")));
+        }
+        if self.method("signer.secret") {
+            let actions = [
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:CreateSecret",
+            ];
+            for key in self.keys {
+                let resource = format!("{home}/*/{}*", use_in_name(key));
+                grants.extend(on(&actions, &resource));
+            }
+        }
+        grants
     }
 
     fn signatures(&self) -> Vec<Grant> {

@@ -19,6 +19,7 @@ use crate::error::Error;
 use axum::Router;
 use bell::Bell;
 use engine::NoSandbox;
+use kintsugi_adapters_git::Forges;
 use kintsugi_adapters_local::Home;
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::envelope::Queue;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Seals the keys; without it a file in the data folder does.
     pub passphrase: Option<String>,
+    /// The file with the credentials for git hosts, in the form of `git-credential-store`.
+    pub git_credentials: Option<PathBuf>,
 }
 
 impl fmt::Debug for Settings {
@@ -88,8 +91,11 @@ impl LocalHome {
         let home = Home::open(&folder, settings.passphrase.as_deref())
             .await
             .map_err(|error| Error::from_open(&folder, disk_full(&folder, error)))?;
-        let ports = home.ports();
-        let (engine, no_sandbox) = engine(&ports.blobs, folder.join(WORK_FOLDER)).await?;
+        let credentials = settings.git_credentials;
+        let forge = Forges::with_credential_file(credentials.as_deref());
+        let ports = home.with_forge(forge).ports();
+        let work = folder.join(WORK_FOLDER);
+        let (engine, no_sandbox) = engine(&ports.blobs, work, credentials).await?;
         let worker = Arc::new(Worker::new(&ports, engine));
         let bell = Arc::new(Bell::new());
         let mut tasks = Tasks::new();
@@ -207,11 +213,13 @@ fn free_bytes(folder: &Path) -> u64 {
 async fn engine(
     blobs: &Arc<dyn Blobs>,
     work: PathBuf,
+    git_credentials: Option<PathBuf>,
 ) -> Result<(Arc<dyn BuildEngine>, Option<String>), Error> {
     let blobs = Arc::clone(blobs);
     let made = tokio::task::spawn_blocking(move || -> Result<Engine, SandboxError> {
         let sandbox = Sandbox::probe()?;
-        Ok(Engine::new(blobs, work, sandbox))
+        let engine = Engine::new(blobs, work, sandbox);
+        Ok(engine.with_git_credentials(git_credentials))
     });
     let made = made.await.map_err(|error| Error::System {
         act: "look for a sandbox",
