@@ -394,8 +394,8 @@ pub enum KeyUse {
     Tickets,
     /// Salt for user ids (symmetric).
     Users,
-    /// Admin tokens.
-    Tokens,
+    /// Admin tokens, one of several: the generation, from 1.
+    Tokens(u32),
 }
 
 /// Names one key of one project.
@@ -417,7 +417,9 @@ impl fmt::Display for KeyName {
             KeyUse::Timestamp => write!(f, "{project}/timestamp"),
             KeyUse::Tickets => write!(f, "{project}/tickets"),
             KeyUse::Users => write!(f, "{project}/users"),
-            KeyUse::Tokens => write!(f, "{project}/tokens"),
+            // The first has no number in its name: homes that never changed their key have it so.
+            KeyUse::Tokens(1) => write!(f, "{project}/tokens"),
+            KeyUse::Tokens(generation) => write!(f, "{project}/tokens-{generation}"),
         }
     }
 }

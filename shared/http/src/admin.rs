@@ -19,6 +19,12 @@
 //! | PUT `projects/{p}/flags/{key}` `{enabled, percent}` | releaser | |
 //! | GET `parked`, GET `audit` | viewer | of the whole home |
 //! | POST `redrive` `{queue, reason?}` | admin | puts parked messages back, for every project |
+//! | GET `me` | viewer | whom the token names |
+//! | GET `access` | viewer | keys of tokens, what was revoked, issuers |
+//! | POST `tokens` `{subject, role, hours, reason?}` | admin | makes a token |
+//! | POST `tokens/revoke` `{id or subject, reason?}` | admin | takes tokens back |
+//! | POST `keys/rotate` `{reason?}`, POST `keys/{kid}/retire` `{reason?}` | admin | keys of tokens |
+//! | PUT `issuers` `{url, audience, keys, claim?, roles}`, POST `issuers/remove` `{url}` | admin | foreign issuers |
 //!
 //! An action that another stage finishes answers 202.
 //!
@@ -27,6 +33,7 @@
 //! ([`mod@crate::console`]).
 
 mod changes;
+mod identity;
 mod problem;
 mod reads;
 #[cfg(test)]
@@ -90,6 +97,14 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/admin/v1/parked", get(reads::all_parked))
         .route("/admin/v1/audit", get(reads::home_audit))
         .route("/admin/v1/redrive", post(changes::redrive))
+        .route("/admin/v1/me", get(identity::me))
+        .route("/admin/v1/access", get(identity::access))
+        .route("/admin/v1/tokens", post(identity::issue))
+        .route("/admin/v1/tokens/revoke", post(identity::revoke))
+        .route("/admin/v1/keys/rotate", post(identity::rotate))
+        .route("/admin/v1/keys/{kid}/retire", post(identity::retire))
+        .route("/admin/v1/issuers", put(identity::put_issuer))
+        .route("/admin/v1/issuers/remove", post(identity::remove_issuer))
         .nest("/admin/v1/projects/{project}", project)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(private))
@@ -194,7 +209,9 @@ async fn take(State(admin): State<Admin>, actor: Token, action: Action) -> Answe
                 Answer::Project { .. }
                 | Answer::Key { .. }
                 | Answer::Changed { .. }
-                | Answer::Redriven { .. } => StatusCode::OK,
+                | Answer::Redriven { .. }
+                | Answer::Token { .. }
+                | Answer::TokenKey { .. } => StatusCode::OK,
             };
             Ok((status, Json(answer)).into_response())
         }

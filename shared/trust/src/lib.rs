@@ -10,6 +10,7 @@
 //! | [`statement`] | what a release is, and the permission to go down | |
 //! | [`ticket`] | ties an outcome to an offer that was made | RFC 2104 |
 //! | [`token`] | who may use the admin API | RFC 7519 |
+//! | [`access`] | which keys and issuers are trusted for that, and what was taken back | |
 //!
 //! **Invariants: nothing here does I/O, reads a clock or draws a random number. Everything that is
 //! read is bounded, its signature is checked first, and what was checked is what is used: the same
@@ -18,6 +19,7 @@
 //! Not here: where private keys live (the `Signer` port and its adapters), fetching (the SDK and the
 //! HTTP routes), and other algorithms than P-384: a foreign key in metadata is skipped.
 
+pub mod access;
 pub mod json;
 pub mod jws;
 pub mod key;

@@ -1,7 +1,12 @@
 //! Admin tokens: who may use the admin API, and for how much. JWT (RFC 7519) over [`crate::jws`].
 //!
-//! Not here: revocation before expiry, which needs a store; tokens are short-lived.
+//! **A token is a bearer token (RFC 6750): whoever has it is its subject until it ends or is taken back.** A copy
+//! is as good as the original, so it travels over TLS and lies in files that only their owner reads.
+//!
+//! Not here: which keys verify and what was taken back ([`crate::access`]), and tokens of others
+//! (`openid`, with that feature).
 
+use crate::access::TOKEN_LIFE_MAX;
 use crate::jws::{self, JwsError};
 use crate::key::PublicKey;
 use kintsugi_domain::Timestamp;
@@ -17,6 +22,12 @@ pub enum TokenError {
     /// The token itself.
     #[error(transparent)]
     Jws(#[from] JwsError),
+    /// Made by somebody else.
+    #[error("the token was made by {found:?}, who is not trusted here")]
+    Issuer {
+        /// What the token says.
+        found: String,
+    },
     /// Made for another service.
     #[error("the token is for {found:?}, not for {expected:?}")]
     Audience {
@@ -31,6 +42,12 @@ pub enum TokenError {
     /// Made in the future.
     #[error("the token was made in the future")]
     NotYet,
+    /// Taken back before its end.
+    #[error("the token was revoked")]
+    Revoked,
+    /// Made for longer than any token may live.
+    #[error("the token lives longer than {} days", crate::access::TOKEN_DAYS_MAX)]
+    Life,
     /// It gives less than what is asked for.
     #[error("role {has} may not do what needs role {needs}")]
     Role {
@@ -46,7 +63,10 @@ impl TokenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Jws(error) => error.code(),
+            Self::Issuer { .. } => "token.issuer",
             Self::Audience { .. } => "token.audience",
+            Self::Revoked => "token.revoked",
+            Self::Life => "token.life",
             Self::Expired => "token.expired",
             Self::NotYet => "token.not_yet",
             Self::Role { .. } => "token.role",
@@ -117,28 +137,55 @@ impl Token {
     }
 }
 
-/// Checks a token: signature, kind, audience and time, with `skew` for clocks that differ.
+/// Who must have made a token, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// Who made it (`iss`).
+    pub issuer: &'a str,
+    /// The service it is for (`aud`).
+    pub audience: &'a str,
+}
+
+/// Checks a token: signature, kind, maker, audience and times, with `skew` for clocks that differ.
 pub fn verify(
     token: &str,
     keys: impl Fn(&str) -> Option<PublicKey>,
-    audience: &str,
+    expected: Expected<'_>,
     now: Timestamp,
     skew: Duration,
 ) -> Result<Token, TokenError> {
     let token: Token = jws::verify(token, TOKEN_TYP, keys)?;
-    if token.aud != audience {
+    if token.iss != expected.issuer {
+        return Err(TokenError::Issuer { found: token.iss });
+    }
+    if token.aud != expected.audience {
         return Err(TokenError::Audience {
-            expected: audience.to_owned(),
+            expected: expected.audience.to_owned(),
             found: token.aud,
         });
     }
+    check_times(token.iat, token.exp, now, skew)?;
+    Ok(token)
+}
+
+/// Whether a token that was made at `iat` and ends at `exp`, seconds since 1970, is in force.
+pub(crate) fn check_times(
+    iat: i64,
+    exp: i64,
+    now: Timestamp,
+    skew: Duration,
+) -> Result<(), TokenError> {
     let now = now.as_second();
-    let skew = i64::try_from(skew.as_secs()).unwrap_or(i64::MAX);
-    if token.exp.saturating_add(skew) <= now {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let skew = seconds(skew);
+    if exp.saturating_add(skew) <= now {
         return Err(TokenError::Expired);
     }
-    if token.iat > now.saturating_add(skew) {
+    if iat > now.saturating_add(skew) {
         return Err(TokenError::NotYet);
     }
-    Ok(token)
+    if exp.saturating_sub(iat) > seconds(TOKEN_LIFE_MAX) {
+        return Err(TokenError::Life);
+    }
+    Ok(())
 }

@@ -1,17 +1,19 @@
 //! What can be asked of the admin stage, and what it answers.
 
 use super::shown::ProjectView;
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::config::Config;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::flag::Flag;
 use kintsugi_domain::id::{BundleId, DsnKey, FixId, IssueId, ProjectId, RolloutId};
 use kintsugi_domain::state::IllegalTransition;
+use kintsugi_trust::access::{Issuer, TokenKey};
 use kintsugi_trust::token::Role;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What can be done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Take a product under care. The same repository and product name again is the same project; its
@@ -120,6 +122,53 @@ pub enum Action {
         /// Why; may be empty.
         reason: String,
     },
+    /// Make an admin token for somebody.
+    IssueToken {
+        /// Whom it names.
+        subject: String,
+        /// What it allows.
+        role: Role,
+        /// How long it lives, hours.
+        hours: u32,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Take one admin token back.
+    RevokeToken {
+        /// Its own name (`jti`).
+        id: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Take back every admin token of a subject that was made until now.
+    RevokeSubject {
+        /// Whom they name.
+        subject: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Sign admin tokens with a new key from now on. The former one verifies until its tokens have ended.
+    RotateKeys {
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// End an older key at once, and with it every token that it signed.
+    RetireKey {
+        /// Its id.
+        kid: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Take tokens of a foreign issuer, or change how.
+    PutIssuer {
+        /// The issuer.
+        issuer: Issuer,
+    },
+    /// Take no tokens of a foreign issuer any more.
+    RemoveIssuer {
+        /// Its address.
+        url: String,
+    },
 }
 
 impl Action {
@@ -130,7 +179,14 @@ impl Action {
             | Self::UpdateConfig { .. }
             | Self::AddKey { .. }
             | Self::RemoveKey { .. }
-            | Self::Redrive { .. } => Role::Admin,
+            | Self::Redrive { .. }
+            | Self::IssueToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::RevokeSubject { .. }
+            | Self::RotateKeys { .. }
+            | Self::RetireKey { .. }
+            | Self::PutIssuer { .. }
+            | Self::RemoveIssuer { .. } => Role::Admin,
             Self::OrderRelease { .. }
             | Self::PauseRollout { .. }
             | Self::ResumeRollout { .. }
@@ -161,7 +217,25 @@ impl Action {
             Self::RollBack { .. } => "rollout.roll_back",
             Self::PutFlag { .. } => "flag.put",
             Self::Redrive { .. } => "queue.redrive",
+            Self::IssueToken { .. } => "token.issue",
+            Self::RevokeToken { .. } => "token.revoke",
+            Self::RevokeSubject { .. } => "subject.revoke",
+            Self::RotateKeys { .. } => "token_key.rotate",
+            Self::RetireKey { .. } => "token_key.retire",
+            Self::PutIssuer { .. } => "issuer.put",
+            Self::RemoveIssuer { .. } => "issuer.remove",
         }
+    }
+}
+
+/// The text of a token: whoever has it is its subject. No log shows it.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct TokenText(pub String);
+
+impl std::fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenText(..)")
     }
 }
 
@@ -206,6 +280,24 @@ pub enum Answer {
         queue: Queue,
         /// How many.
         messages: usize,
+    },
+    /// A new admin token. It is shown this once.
+    Token {
+        /// The token itself.
+        token: TokenText,
+        /// Its own name, by which it can be taken back.
+        id: String,
+        /// Whom it names.
+        subject: String,
+        /// What it allows.
+        role: Role,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// Tokens are signed with this key from now on.
+    TokenKey {
+        /// The key.
+        key: TokenKey,
     },
 }
 

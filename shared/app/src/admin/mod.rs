@@ -8,10 +8,11 @@
 //! (a fix's review, a build, a rollback); what nobody else decides (a project, a flag, a pause, a mute)
 //! is changed here.
 //!
-//! Not here: HTTP and pages (`kintsugi-http`), and how tokens reach people (`kintsugi up` prints one).
+//! Not here: HTTP and pages (`kintsugi-http`).
 
 mod action;
 mod auth;
+mod identity;
 mod orders;
 mod projects;
 mod reviews;
@@ -21,8 +22,9 @@ mod views;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Answer, Refusal, RefusalKind};
+pub use action::{Action, Answer, Refusal, RefusalKind, TokenText};
 pub use auth::{AUDIENCE, AuthError, authenticate, issue_token};
+pub use identity::{FIRST_TOKEN_HOURS_MAX, FirstToken};
 pub use shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
     RolloutView, TallyView, Tried,
@@ -172,6 +174,20 @@ impl Call<'_> {
             } => orders::roll_back(self, *project, rollout, reason).await,
             Action::PutFlag { flag } => orders::put_flag(self, flag).await,
             Action::Redrive { queue, reason } => orders::redrive(self, *queue, reason).await,
+            Action::IssueToken {
+                subject,
+                role,
+                hours,
+                reason,
+            } => identity::issue(self, subject, *role, *hours, reason).await,
+            Action::RevokeToken { id, reason } => identity::revoke_token(self, id, reason).await,
+            Action::RevokeSubject { subject, reason } => {
+                identity::revoke_subject(self, subject, reason).await
+            }
+            Action::RotateKeys { reason } => identity::rotate(self, reason).await,
+            Action::RetireKey { kid, reason } => identity::retire(self, kid, reason).await,
+            Action::PutIssuer { issuer } => identity::put_issuer(self, issuer).await,
+            Action::RemoveIssuer { url } => identity::remove_issuer(self, url).await,
         }
     }
 }
@@ -228,7 +244,9 @@ impl Admin {
             | Answer::Key { .. }
             | Answer::Bundle { .. }
             | Answer::Changed { .. }
-            | Answer::Ordered { .. } => Ok(answer),
+            | Answer::Ordered { .. }
+            | Answer::Token { .. }
+            | Answer::TokenKey { .. } => Ok(answer),
         }
     }
 }

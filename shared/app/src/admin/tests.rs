@@ -21,6 +21,7 @@ use semver::Version;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod identity;
 mod ordering;
 
 const CONFIG: &str = r#"

@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes anything. Pages are in the order of keys; [`Page::next`] is the key to go on from.
 
+use super::auth;
 use super::shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
     RolloutView, TallyView,
@@ -24,6 +25,7 @@ use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Record, Stored};
 use kintsugi_domain::release::Release;
 use kintsugi_domain::rollout::{Rollout, RolloutState, Step, plan};
+use kintsugi_trust::access::Access;
 use kintsugi_trust::token::Role;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,6 +70,11 @@ impl<'a> Views<'a> {
     /// Messages of every project that nobody could handle, queue by queue.
     pub async fn parked(&self) -> Result<Vec<ParkedView>, PortError> {
         parked(self.ports, None).await
+    }
+
+    /// Who may use the home: keys, what was taken back, issuers. None of it is a secret.
+    pub async fn access(&self) -> Result<Access, PortError> {
+        Ok(auth::access(self.ports).await?.value)
     }
 
     /// What was done to the home as a whole, the newest first.

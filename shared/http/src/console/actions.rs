@@ -45,9 +45,11 @@ async fn take(home: &Home, visitor: Visitor, action: Action, page: &str) -> Sent
             let outcome = match answer {
                 Answer::Bundle { .. } | Answer::Ordered { .. } => Outcome::Ordered,
                 Answer::Redriven { .. } => Outcome::Redriven,
-                Answer::Project { .. } | Answer::Key { .. } | Answer::Changed { .. } => {
-                    Outcome::Changed
-                }
+                Answer::Project { .. }
+                | Answer::Key { .. }
+                | Answer::Changed { .. }
+                | Answer::Token { .. }
+                | Answer::TokenKey { .. } => Outcome::Changed,
             };
             Ok(Redirect::to(&format!("{page}?done={}", outcome.name())))
         }
