@@ -112,11 +112,27 @@ pub enum Error {
         /// What is missing.
         why: String,
     },
+    /// The address of a home cannot be used.
+    #[error("the home {home}: {why}")]
+    HomeAddress {
+        /// The address.
+        home: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The home does not answer, or with something that is no answer.
+    #[error("the home {home} does not answer: {why}")]
+    Home {
+        /// Its address.
+        home: String,
+        /// What happened.
+        why: String,
+    },
     /// The home did not take an order.
     #[error("{why}")]
     Refused {
         /// The stable name of the reason.
-        code: &'static str,
+        code: String,
         /// The reason.
         why: String,
     },
@@ -138,7 +154,7 @@ impl From<PortError> for Error {
 
 impl Error {
     /// The stable name of this kind of failure.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::NoTopic { .. } => "no_topic",
             Self::Config(_) => "config_broken",
@@ -155,6 +171,8 @@ impl Error {
             Self::Task { .. } => "task_ended",
             Self::Download { .. } => "download",
             Self::NoSandbox { .. } => "no_sandbox",
+            Self::HomeAddress { .. } => "home_address",
+            Self::Home { .. } => "home",
             Self::Refused { code, .. } => code,
             Self::System { .. } => "system",
         }
@@ -163,7 +181,7 @@ impl Error {
     /// How the process ends with it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoTopic { .. } => Exit::WrongArguments,
+            Self::NoTopic { .. } | Self::HomeAddress { .. } => Exit::WrongArguments,
             Self::Config(_)
             | Self::NoConfig { .. }
             | Self::File { .. }
@@ -175,6 +193,7 @@ impl Error {
             Self::Tool { .. } | Self::Download { .. } => Exit::Tool,
             Self::NoSandbox { .. } => Exit::Sandbox,
             Self::Refused { .. } => Exit::No,
+            Self::Home { .. } => Exit::Home,
             Self::Task { .. } | Self::System { .. } => Exit::Internal,
         }
     }
@@ -210,6 +229,10 @@ impl Error {
             Self::NoSandbox { .. } => {
                 "allow user namespaces and Landlock (kintsugi doctor says what is missing), or use another machine"
             }
+            Self::HomeAddress { .. } => {
+                "give the address that sam deploy printed as ApiUrl, or http://127.0.0.1:7373 for kintsugi up"
+            }
+            Self::Home { .. } => "check the address and the network; the home's own log says more",
             Self::Refused { .. } => "mend what it names, then try again",
             Self::System { .. } => "check the limits of this user and system",
         };

@@ -12,6 +12,7 @@
 
 mod args;
 mod check;
+mod client;
 mod context;
 mod demo;
 mod doctor;

@@ -48,7 +48,7 @@ impl Operator {
         match self.admin.run(command).await.map_err(Error::Store)? {
             Done::Answer(answer) => Ok(answer),
             Done::Refused(refusal) => Err(Error::Refused {
-                code: refusal.code,
+                code: refusal.code.to_owned(),
                 why: refusal.why,
             }),
         }

@@ -240,7 +240,7 @@ impl std::fmt::Debug for TokenText {
 }
 
 /// What came of an action that was taken.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Answer {
     /// The project as it is now.
