@@ -17,6 +17,8 @@
 //! | POST `projects/{p}/releases` `{ref, version, notes?}` | releaser | orders a release |
 //! | POST `projects/{p}/rollouts/{id}/{pause,resume,rollback}` `{reason}` | releaser | |
 //! | PUT `projects/{p}/flags/{key}` `{enabled, percent}` | releaser | |
+//! | GET `projects/{p}/requests`, `requests/{id}` | viewer | what waits for a second person |
+//! | POST `projects/{p}/requests/{id}/{confirm,refuse}` | the role of the action | `{}`, `{reason?}` |
 //! | GET `parked`, GET `audit` | viewer | of the whole home |
 //! | POST `redrive` `{queue, reason?}` | admin | puts parked messages back, for every project |
 //! | GET `me` | viewer | whom the token names |
@@ -26,7 +28,7 @@
 //! | POST `keys/rotate` `{reason?}`, POST `keys/{kid}/retire` `{reason?}` | admin | keys of tokens |
 //! | PUT `issuers` `{url, audience, keys, claim?, roles}`, POST `issuers/remove` `{url}` | admin | foreign issuers |
 //!
-//! An action that another stage finishes answers 202.
+//! An action that another stage finishes answers 202, and so does one that waits for a second person (`asked`).
 //!
 //! **Invariants: no answer without a token; no body is read beyond its bound; what goes wrong inside is
 //! in the log and not in the answer.** Not here: what is decided (`kintsugi_app::admin`), and pages
@@ -86,6 +88,10 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/alerts", get(reads::alerts))
         .route("/flags", get(reads::flags))
         .route("/flags/{key}", put(changes::put_flag))
+        .route("/requests", get(reads::requests))
+        .route("/requests/{id}", get(reads::request))
+        .route("/requests/{id}/confirm", post(changes::confirm))
+        .route("/requests/{id}/refuse", post(changes::refuse))
         .route("/audit", get(reads::audit))
         .route("/parked", get(reads::parked))
         .route("/counters", get(reads::counters));
@@ -205,7 +211,9 @@ async fn take(State(admin): State<Admin>, actor: Token, action: Action) -> Answe
         Done::Refused(refusal) => Err(refusal.into()),
         Done::Answer(answer) => {
             let status = match answer {
-                Answer::Bundle { .. } | Answer::Ordered { .. } => StatusCode::ACCEPTED,
+                Answer::Bundle { .. } | Answer::Ordered { .. } | Answer::Asked { .. } => {
+                    StatusCode::ACCEPTED
+                }
                 Answer::Project { .. }
                 | Answer::Key { .. }
                 | Answer::Changed { .. }

@@ -17,6 +17,7 @@ mod issues;
 mod lists;
 mod overview;
 mod releases;
+mod requests;
 mod rollouts;
 mod session;
 #[cfg(test)]
@@ -68,6 +69,10 @@ pub(crate) fn routes(ports: &Ports, transport: Transport) -> Router {
         .route("/rollouts/{id}/pause", post(actions::pause))
         .route("/rollouts/{id}/resume", post(actions::resume))
         .route("/rollouts/{id}/rollback", post(actions::roll_back))
+        .route("/requests", get(requests::list))
+        .route("/requests/{id}", get(requests::one))
+        .route("/requests/{id}/confirm", post(actions::confirm))
+        .route("/requests/{id}/refuse", post(actions::refuse))
         .route("/alerts", get(lists::alerts))
         .route("/audit", get(lists::audit));
     let routes = Router::new()

@@ -2,10 +2,11 @@
 
 use super::shown::ProjectView;
 use kintsugi_domain::Timestamp;
-use kintsugi_domain::config::Config;
+use kintsugi_domain::cohort::Share;
+use kintsugi_domain::config::{Config, TwoPerson};
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::flag::Flag;
-use kintsugi_domain::id::{BundleId, DsnKey, FixId, IssueId, ProjectId, RolloutId};
+use kintsugi_domain::id::{BundleId, DsnKey, FixId, IssueId, ProjectId, RequestId, RolloutId};
 use kintsugi_domain::state::IllegalTransition;
 use kintsugi_trust::access::{Issuer, TokenKey};
 use kintsugi_trust::token::Role;
@@ -122,6 +123,22 @@ pub enum Action {
         /// Why; may be empty.
         reason: String,
     },
+    /// Confirm an action that another person asked for: it is done.
+    Confirm {
+        /// The project.
+        project: ProjectId,
+        /// The request.
+        request: RequestId,
+    },
+    /// Refuse an action that somebody asked for, or take back one's own.
+    Refuse {
+        /// The project.
+        project: ProjectId,
+        /// The request.
+        request: RequestId,
+        /// Why; may be empty.
+        reason: String,
+    },
     /// Make an admin token for somebody.
     IssueToken {
         /// Whom it names.
@@ -195,6 +212,43 @@ impl Action {
             Self::ReviewFix { .. } | Self::MuteIssue { .. } | Self::UnmuteIssue { .. } => {
                 Role::Triager
             }
+            // The least that any of them needs; what the request is about may need more, which is checked with it.
+            Self::Confirm { .. } | Self::Refuse { .. } => Role::Triager,
+        }
+    }
+
+    /// Which of the actions that can be made to need two people it is, if any. What stops harm is none: pauses, rollbacks,
+    /// refusals, and turning a flag off.
+    pub fn two_person(&self) -> Option<TwoPerson> {
+        match self {
+            Self::OrderRelease { .. } => Some(TwoPerson::ReleaseOrder),
+            Self::ResumeRollout { .. } => Some(TwoPerson::RolloutResume),
+            Self::ReviewFix { approved: true, .. } => Some(TwoPerson::FixApprove),
+            Self::PutFlag { flag } => {
+                let is_off = !flag.enabled || flag.share == Share::NONE;
+                (!is_off).then_some(TwoPerson::FlagPut)
+            }
+            Self::UpdateConfig { .. } => Some(TwoPerson::ProjectConfigure),
+            Self::AddKey { .. } => Some(TwoPerson::KeyAdd),
+            Self::RemoveKey { .. } => Some(TwoPerson::KeyRemove),
+            Self::AddProject { .. }
+            | Self::ReviewFix {
+                approved: false, ..
+            }
+            | Self::MuteIssue { .. }
+            | Self::UnmuteIssue { .. }
+            | Self::PauseRollout { .. }
+            | Self::RollBack { .. }
+            | Self::Redrive { .. }
+            | Self::Confirm { .. }
+            | Self::Refuse { .. }
+            | Self::IssueToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::RevokeSubject { .. }
+            | Self::RotateKeys { .. }
+            | Self::RetireKey { .. }
+            | Self::PutIssuer { .. }
+            | Self::RemoveIssuer { .. } => None,
         }
     }
 
@@ -217,6 +271,8 @@ impl Action {
             Self::RollBack { .. } => "rollout.roll_back",
             Self::PutFlag { .. } => "flag.put",
             Self::Redrive { .. } => "queue.redrive",
+            Self::Confirm { .. } => "request.confirm",
+            Self::Refuse { .. } => "request.refuse",
             Self::IssueToken { .. } => "token.issue",
             Self::RevokeToken { .. } => "token.revoke",
             Self::RevokeSubject { .. } => "subject.revoke",
@@ -229,7 +285,7 @@ impl Action {
 }
 
 /// The text of a token: whoever has it is its subject. No log shows it.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenText(pub String);
 
@@ -280,6 +336,15 @@ pub enum Answer {
         queue: Queue,
         /// How many.
         messages: usize,
+    },
+    /// It waits for a second person.
+    Asked {
+        /// The request, by which they find it.
+        request: RequestId,
+        /// On what.
+        on: String,
+        /// Until when it waits.
+        expires_at: Timestamp,
     },
     /// A new admin token. It is shown this once.
     Token {

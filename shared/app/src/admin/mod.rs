@@ -15,6 +15,7 @@ mod auth;
 mod identity;
 mod orders;
 mod projects;
+mod requests;
 mod reviews;
 mod shown;
 mod views;
@@ -27,7 +28,7 @@ pub use auth::{AUDIENCE, AuthError, authenticate, issue_token};
 pub use identity::{FIRST_TOKEN_HOURS_MAX, FirstToken};
 pub use shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
-    RolloutView, TallyView, Tried,
+    RequestView, RolloutView, TallyView, Tried,
 };
 pub use views::{ProjectViews, Views};
 
@@ -103,6 +104,12 @@ struct Change {
 /// What an action comes to: a change, or an answer where everything is already so.
 enum Decided {
     Change(Box<Change>),
+    /// What another person asked for, and this one confirmed.
+    Confirmed {
+        change: Box<Change>,
+        what: &'static str,
+        asked_by: String,
+    },
     AsItWas(Answer),
 }
 
@@ -114,6 +121,8 @@ struct Call<'a> {
     actor: &'a Token,
     now: Timestamp,
     cause: String,
+    /// Who does it, as stories tell it.
+    by: String,
 }
 
 impl Call<'_> {
@@ -122,7 +131,7 @@ impl Call<'_> {
     }
 
     fn by(&self) -> &str {
-        &self.actor.sub
+        &self.by
     }
 
     async fn decide(&self, action: &Action) -> Decision {
@@ -174,6 +183,14 @@ impl Call<'_> {
             } => orders::roll_back(self, *project, rollout, reason).await,
             Action::PutFlag { flag } => orders::put_flag(self, flag).await,
             Action::Redrive { queue, reason } => orders::redrive(self, *queue, reason).await,
+            Action::Confirm { project, request } => {
+                Box::pin(requests::confirm(self, *project, request)).await
+            }
+            Action::Refuse {
+                project,
+                request,
+                reason,
+            } => requests::refuse(self, *project, request, reason).await,
             Action::IssueToken {
                 subject,
                 role,
@@ -216,16 +233,26 @@ impl Admin {
     }
 
     async fn attempt(&self, call: &Call<'_>, action: &Action) -> Result<Answer, Stop> {
-        let change = match call.decide(action).await? {
-            Decided::Change(change) => change,
+        let (change, what, asked_by) = match call.decide(action).await? {
+            Decided::Change(change) => match requests::needs(call, action, &change).await? {
+                requests::Needs::One => (change, action.name(), None),
+                requests::Needs::Two(asking) => (asking, "request.ask", None),
+                requests::Needs::Asked(answer) => return Ok(answer),
+            },
+            Decided::Confirmed {
+                change,
+                what,
+                asked_by,
+            } => (change, what, Some(asked_by)),
             Decided::AsItWas(answer) => return Ok(answer),
         };
         let line = Audit {
             by: call.actor.sub.clone(),
             token: call.actor.jti.clone(),
-            what: action.name().to_owned(),
+            what: what.to_owned(),
             on: change.on,
             why: change.why,
+            asked_by,
             ..Audit::new(change.project, call.now, &call.cause)
         };
         let commit = change.commit.create(&line);
@@ -245,6 +272,7 @@ impl Admin {
             | Answer::Bundle { .. }
             | Answer::Changed { .. }
             | Answer::Ordered { .. }
+            | Answer::Asked { .. }
             | Answer::Token { .. }
             | Answer::TokenKey { .. } => Ok(answer),
         }
@@ -266,6 +294,7 @@ impl Stage for Admin {
         let call = Call {
             ports: &self.ports,
             cause: cause(&actor, &action, now),
+            by: actor.sub.clone(),
             actor: &actor,
             now,
         };

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 mod identity;
 mod ordering;
+mod requests;
 
 const CONFIG: &str = r#"
 [product]

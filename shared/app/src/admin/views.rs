@@ -2,11 +2,11 @@
 //!
 //! Nothing here changes anything. Pages are in the order of keys; [`Page::next`] is the key to go on from.
 
-use super::auth;
 use super::shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
-    RolloutView, TallyView,
+    RequestView, RolloutView, TallyView,
 };
+use super::{auth, requests};
 use crate::ingest::COUNTER;
 use crate::records;
 use kintsugi_domain::alert::Alert;
@@ -17,13 +17,14 @@ use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::Fix;
 use kintsugi_domain::flag::Flag;
 use kintsugi_domain::guard::{Tally, tally_counter};
-use kintsugi_domain::id::{IssueId, JobId, ProjectId, RolloutId};
+use kintsugi_domain::id::{IssueId, JobId, ProjectId, RequestId, RolloutId};
 use kintsugi_domain::issue::{Issue, IssueState};
 use kintsugi_domain::job::Job;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Record, Stored};
 use kintsugi_domain::release::Release;
+use kintsugi_domain::request::Request;
 use kintsugi_domain::rollout::{Rollout, RolloutState, Step, plan};
 use kintsugi_trust::access::Access;
 use kintsugi_trust::token::Role;
@@ -156,6 +157,20 @@ impl ProjectViews<'_> {
         Ok(self.get::<Job>(id.as_str()).await?.map(JobView::from))
     }
 
+    /// Actions that wait for a second person, and those that waited.
+    pub async fn requests(&self, part: &Part) -> Result<Page<RequestView>, PortError> {
+        let found: Page<Request> = self.page(None, part).await?;
+        let now = self.ports.now();
+        Ok(found.map(|request| RequestView::of(request, self.role, now)))
+    }
+
+    /// One of them.
+    pub async fn request(&self, id: &RequestId) -> Result<Option<RequestView>, PortError> {
+        let found = self.get::<Request>(id.as_str()).await?;
+        let now = self.ports.now();
+        Ok(found.map(|request| RequestView::of(request, self.role, now)))
+    }
+
     /// Bundles.
     pub async fn bundles(&self, part: &Part) -> Result<Page<Bundle>, PortError> {
         self.page(None, part).await
@@ -202,6 +217,10 @@ impl ProjectViews<'_> {
         let waiting = Some(IndexEntry::new("waiting", &"review"));
         let fixes: Page<Fix> = self.page(waiting, &Part::default()).await?;
         let part = Part::default();
+        let requests: Page<Request> = self.page(Some(requests::waiting()), &part).await?;
+        let now = self.ports.now();
+        let open = requests.items.into_iter().filter(|it| it.is_open(now));
+        let requests = open.map(|it| RequestView::of(it, self.role, now)).collect();
         let issues = self.issues(Some(IssueState::NeedsHuman), &part).await?;
         let open = Some(IndexEntry::new("open", &"rollout"));
         let running: Page<Rollout> = self.page(open, &part).await?;
@@ -217,6 +236,7 @@ impl ProjectViews<'_> {
         releases.truncate(LAST_RELEASES);
         Ok(Needs {
             fixes_to_review: fixes.map(FixLine::from).items,
+            requests,
             issues_for_people: issues.items,
             parked: self.parked().await?,
             rollouts,

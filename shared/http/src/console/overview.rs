@@ -101,6 +101,7 @@ fn section(project: &ProjectView, needs: &Needs) -> Markup {
 fn waiting(project: &ProjectView, needs: &Needs) -> Markup {
     let id = project.id;
     let nothing = needs.fixes_to_review.is_empty()
+        && needs.requests.is_empty()
         && needs.issues_for_people.is_empty()
         && needs.parked.is_empty();
     if nothing {
@@ -110,6 +111,12 @@ fn waiting(project: &ProjectView, needs: &Needs) -> Markup {
         ul {
             @for fix in &needs.fixes_to_review {
                 li { "Review: " a href=(address(id, "fixes", &fix.id)) { (fix.title) } }
+            }
+            @for request in &needs.requests {
+                li {
+                    "Confirm: " a href=(address(id, "requests", &request.id)) { (request.what.name()) " on " (request.on) }
+                    ", asked for by " (request.asked_by)
+                }
             }
             @for issue in &needs.issues_for_people {
                 li { "Fix by hand: " a href=(address(id, "issues", &issue.id)) { (issue.title) } }
