@@ -4,7 +4,7 @@ use crate::{DynamoStore, KmsSigner, RandomIds, S3Blobs, SqsQueues, SystemClock, 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::{Builder, tls};
-use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports};
+use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports, Web};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub struct Outside {
     pub forge: Arc<dyn Forge>,
     /// Alerts to people.
     pub notifier: Arc<dyn Notifier>,
+    /// Documents of other services.
+    pub web: Arc<dyn Web>,
 }
 
 impl fmt::Debug for Outside {
@@ -116,7 +118,7 @@ pub struct Home {
     pub clock: SystemClock,
     /// The machine's randomness.
     pub ids: RandomIds,
-    /// Forge and notifier.
+    /// Forge, notifier and documents of others.
     pub outside: Outside,
 }
 
@@ -167,6 +169,7 @@ impl Home {
             signer: Arc::new(self.signer),
             forge: self.outside.forge,
             notifier: self.outside.notifier,
+            web: self.outside.web,
             clock: Arc::new(self.clock),
             ids: Arc::new(self.ids),
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     Database, FileBlobs, GitForge, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock,
-    WebhookNotifier,
+    WebDocuments, WebhookNotifier,
 };
 use kintsugi_domain::ports::{PortError, Ports};
 use std::path::Path;
@@ -25,6 +25,8 @@ pub struct Home {
     pub forge: GitForge,
     /// Alerts to people.
     pub notifier: WebhookNotifier,
+    /// Documents of other services.
+    pub web: WebDocuments,
     /// The machine's clock.
     pub clock: SystemClock,
     /// The machine's randomness.
@@ -46,6 +48,7 @@ impl Home {
             signer: KeyFiles::open(&folder.join("keys"), passphrase)?,
             forge: GitForge::new(),
             notifier: WebhookNotifier::new(),
+            web: WebDocuments::new(Arc::new(clock)),
             clock,
             ids: RandomIds,
         };
@@ -62,6 +65,7 @@ impl Home {
             signer: Arc::new(self.signer),
             forge: Arc::new(self.forge),
             notifier: Arc::new(self.notifier),
+            web: Arc::new(self.web),
             clock: Arc::new(self.clock),
             ids: Arc::new(self.ids),
         }

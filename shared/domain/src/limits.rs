@@ -61,3 +61,5 @@ pub const PROJECT_KEYS_MAX: usize = 20;
 pub const REQUESTS_OPEN_MAX: usize = 100;
 /// Most requests whose time is over that one commit notes.
 pub const REQUESTS_EXPIRED_MAX: usize = 20;
+/// Largest document of another service, bytes: a set of keys has a few thousand.
+pub const WEB_DOCUMENT_BYTES_MAX: usize = 256 * 1024;

@@ -504,6 +504,15 @@ pub trait Notifier: Send + Sync {
     ) -> Result<(), PortError>;
 }
 
+/// Small documents of other services: the keys of those who issue tokens.
+#[async_trait]
+pub trait Web: Send + Sync {
+    /// The document at an address, as it was read at most `age_max` ago. MUST speak https only (http with this machine),
+    /// follow no redirect, refuse ([`PortError::Broken`]) more than [`crate::limits::WEB_DOCUMENT_BYTES_MAX`] bytes, end within
+    /// seconds, and remember what it read: it is called for every request that brings such a token.
+    async fn document(&self, url: &str, age_max: Duration) -> Result<Vec<u8>, PortError>;
+}
+
 /// The ports of one home. Cloning is cheap and gives the same home.
 ///
 /// Not here: the build engine, which only whoever works off jobs needs.
@@ -521,6 +530,8 @@ pub struct Ports {
     pub forge: Arc<dyn Forge>,
     /// Alerts to people.
     pub notifier: Arc<dyn Notifier>,
+    /// Documents of other services.
+    pub web: Arc<dyn Web>,
     /// The one clock.
     pub clock: Arc<dyn Clock>,
     /// The one source of chance.

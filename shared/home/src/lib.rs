@@ -83,6 +83,7 @@ fn outside() -> aws::Outside {
     aws::Outside {
         forge: Arc::new(local::GitForge::new()),
         notifier: Arc::new(local::WebhookNotifier::new()),
+        web: Arc::new(local::WebDocuments::new(Arc::new(local::SystemClock))),
     }
 }
 

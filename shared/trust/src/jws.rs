@@ -136,6 +136,12 @@ pub fn key_id(token: &str) -> Result<String, JwsError> {
     })
 }
 
+/// The kind of token that a token says it is (`typ`), before anything was checked.
+pub fn kind(token: &str) -> Result<Option<String>, JwsError> {
+    let header = unchecked_header(token)?;
+    Ok(header.get("typ").and_then(Value::as_str).map(str::to_owned))
+}
+
 /// The header of a token, before anything was checked.
 pub(crate) fn unchecked_header(token: &str) -> Result<Value, JwsError> {
     if token.len() > TOKEN_BYTES_MAX {

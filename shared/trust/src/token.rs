@@ -48,6 +48,12 @@ pub enum TokenError {
     /// Made for longer than any token may live.
     #[error("the token lives longer than {} days", crate::access::TOKEN_DAYS_MAX)]
     Life,
+    /// An issuer's token that allows nothing here.
+    #[error("no value of the token's claim {claim:?} gives a role here")]
+    NoRole {
+        /// The claim.
+        claim: String,
+    },
     /// It gives less than what is asked for.
     #[error("role {has} may not do what needs role {needs}")]
     Role {
@@ -67,6 +73,7 @@ impl TokenError {
             Self::Audience { .. } => "token.audience",
             Self::Revoked => "token.revoked",
             Self::Life => "token.life",
+            Self::NoRole { .. } => "token.no_role",
             Self::Expired => "token.expired",
             Self::NotYet => "token.not_yet",
             Self::Role { .. } => "token.role",

@@ -11,9 +11,10 @@ use kintsugi_domain::audit::HOME;
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Ports};
 use kintsugi_domain::record::Stored;
 use kintsugi_trust::access::Access;
-use kintsugi_trust::jws;
+use kintsugi_trust::jws::{self, JwsError};
 use kintsugi_trust::key::PublicKey;
-use kintsugi_trust::token::{Expected, Role, Token, TokenError, verify};
+use kintsugi_trust::openid::{self, KeySet};
+use kintsugi_trust::token::{Expected, Role, TOKEN_TYP, Token, TokenError, verify};
 use std::time::Duration;
 
 /// The service that admin tokens are for (`aud`).
@@ -22,6 +23,11 @@ pub const AUDIENCE: &str = "kintsugi-admin";
 pub(super) const ISSUER: &str = "kintsugi";
 /// How far clocks may differ.
 pub(super) const SKEW: Duration = Duration::from_mins(1);
+
+/// For how long the keys of an issuer are remembered: one that it withdrew is trusted no longer.
+const KEYS_AGE_MAX: Duration = Duration::from_mins(5);
+/// The same when a token names a key that is not among them.
+const NEW_KEYS_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Why nobody was recognised.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -105,10 +111,25 @@ pub(super) async fn sign_token(
     Ok((token, text))
 }
 
-/// The claims of a token that this home signed, that is in force and was not taken back.
+/// The claims of a token that this home signed, or an issuer that it trusts, that is in force and was not taken back.
 pub async fn authenticate(ports: &Ports, token: &str) -> Result<Token, AuthError> {
-    let kid = jws::key_id(token).map_err(TokenError::from)?;
+    let kind = jws::kind(token).map_err(TokenError::from)?;
     let access = access(ports).await?.value;
+    // What the token says it is chooses only by whose keys it is checked.
+    let is_foreign = kind.as_deref() != Some(TOKEN_TYP) && !access.issuers.is_empty();
+    let token = if is_foreign {
+        of_issuer(ports, &access, token).await?
+    } else {
+        of_home(ports, &access, token).await?
+    };
+    if access.is_revoked(&token.jti, &token.sub, token.iat) {
+        return Err(TokenError::Revoked.into());
+    }
+    Ok(token)
+}
+
+async fn of_home(ports: &Ports, access: &Access, token: &str) -> Result<Token, AuthError> {
+    let kid = jws::key_id(token).map_err(TokenError::from)?;
     // A key that the record does not name is never asked for: asking would make it.
     let known = match access.key(&kid, ports.now()) {
         Some(key) => Some(public_key(ports, key.generation).await?),
@@ -119,9 +140,26 @@ pub async fn authenticate(ports: &Ports, token: &str) -> Result<Token, AuthError
         issuer: ISSUER,
         audience: AUDIENCE,
     };
-    let token = verify(token, trusted, expected, ports.now(), SKEW)?;
-    if access.is_revoked(&token.jti, &token.sub, token.iat) {
-        return Err(TokenError::Revoked.into());
+    Ok(verify(token, trusted, expected, ports.now(), SKEW)?)
+}
+
+/// Nothing is fetched for an issuer that the home does not know.
+async fn of_issuer(ports: &Ports, access: &Access, token: &str) -> Result<Token, AuthError> {
+    let found = openid::unchecked_issuer(token).map_err(TokenError::from)?;
+    let known = access.issuers.iter().find(|known| known.url == found);
+    let issuer = known.ok_or(TokenError::Issuer { found })?;
+    let check = async |age_max| {
+        let document = ports.web.document(&issuer.keys, age_max).await?;
+        let keys = KeySet::parse(&document)
+            .map_err(|why| PortError::unavailable(format!("keys of {}", issuer.url), why))?;
+        let checked = openid::verify(token, issuer, &keys, ports.now(), SKEW);
+        checked.map_err(AuthError::from)
+    };
+    match check(KEYS_AGE_MAX).await {
+        // It may have new keys. Strangers cannot have them fetched more often than that.
+        Err(AuthError::Token(TokenError::Jws(JwsError::UnknownKey { .. }))) => {
+            check(NEW_KEYS_AGE_MAX).await
+        }
+        ended => ended,
     }
-    Ok(token)
 }
