@@ -101,14 +101,23 @@ fn read(agent: &Agent, url: &str) -> Result<Vec<u8>, PortError> {
     if status != 200 {
         return Err(PortError::unavailable(url, format!("it answered {status}")));
     }
-    let bound = u64::try_from(WEB_DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX);
-    let body = answer.body_mut().with_config().limit(bound).read_to_vec();
-    body.map_err(|error| match error {
-        ureq::Error::BodyExceedsLimit(_) => {
-            PortError::broken(url, format!("it is longer than {bound} bytes"))
-        }
+    let too_long = || {
+        let why = format!("it is longer than {WEB_DOCUMENT_BYTES_MAX} bytes");
+        PortError::broken(url, why)
+    };
+    // The client stops where its limit is reached, not where it is passed.
+    let limit = u64::try_from(WEB_DOCUMENT_BYTES_MAX)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    let body = answer.body_mut().with_config().limit(limit).read_to_vec();
+    let body = body.map_err(|error| match error {
+        ureq::Error::BodyExceedsLimit(_) => too_long(),
         error => PortError::unavailable(url, error),
-    })
+    })?;
+    if body.len() > WEB_DOCUMENT_BYTES_MAX {
+        return Err(too_long());
+    }
+    Ok(body)
 }
 
 #[async_trait]

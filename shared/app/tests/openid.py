@@ -4,11 +4,13 @@ Usage: openid.py NOW, seconds since 1970. `new` is a second set of keys, after t
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import sys
 
 from joserfc import jws
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
 NOW = int(sys.argv[1])
 ISSUER = "https://login.example/realm"
@@ -52,14 +54,22 @@ def swapped(old, **changed):
     return f"{header}.{part(claims(**changed))}.{signature}"
 
 
+def mac(secret):
+    """HS256 under the public key as its secret; by hand, since joserfc refuses to make it."""
+    text = f"{part({'alg': 'HS256', 'kid': 'r1'})}.{part(claims())}"
+    digest = hmac.new(secret, text.encode(), hashlib.sha256).digest()
+    return f"{text}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
 rsa, p256, p384 = key("RSA", 2048, "r1"), key("EC", "P-256", "e1"), key("EC", "P-384", "e2")
 weak = RSAKey.generate_key(1024, {"kid": "weak", "use": "sig"})
 thief_rsa, thief_p256 = key("RSA", 2048, "r1"), key("EC", "P-256", "e1")
 rolled = key("EC", "P-256", "e9")
 encryption = RSAKey.generate_key(2048, {"kid": "enc", "use": "enc"})
+# The same key, as a thief of it would use it.
+misused = RSAKey.import_key({**encryption.as_dict(private=True), "use": "sig"})
 public = [it.as_dict(private=False) for it in (rsa, p256, p384, weak, encryption)]
 pem = rsa.as_pem(private=False)
-mac = OctKey.import_key(pem, {"kid": "r1"})
 good = token(rsa, "RS256")
 
 print(json.dumps({
@@ -80,7 +90,7 @@ print(json.dumps({
     "refused": {
         "jws.algorithm": [
             f"{part({'alg': 'none', 'kid': 'r1'})}.{part(claims())}.",
-            token(mac, "HS256"),
+            mac(pem),
             token(rsa, "RS384"),
             token(rsa, "PS256"),
         ],
@@ -90,7 +100,7 @@ print(json.dumps({
             token(p384, "ES384", kid="e1"),
             token(rsa, "RS256", kid=None),
             token(rsa, "RS256", kid="nobody"),
-            token(encryption, "RS256"),
+            token(misused, "RS256"),
         ],
         "jws.signature": [
             token(thief_rsa, "RS256"),
@@ -100,7 +110,7 @@ print(json.dumps({
             token(thief_rsa, "RS256", x5u="https://thief.example/certificate"),
             token(weak, "RS256"),
             swapped(good, sub="eve"),
-            good[:-8],
+            good[:-2],
         ],
         "jws.critical": [token(rsa, "RS256", crit=["b64"], b64=True)],
         "token.issuer": [
