@@ -1,6 +1,8 @@
 //! The arguments.
 
+use crate::access::{Keys, Tokens};
 use crate::demo::Demo;
+use crate::login::{HomeArgs, Login};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -34,6 +36,14 @@ pub(crate) enum Command {
         #[arg(default_value = "kintsugi.toml", value_name = "FILE")]
         file: PathBuf,
     },
+    /// Keep a token of a home for the commands that ask it.
+    Login(Login),
+    /// Print an address of the console that lets you in, once.
+    Console(HomeArgs),
+    /// The keys that a home signs admin tokens with.
+    Keys(Keys),
+    /// Admin tokens: make them, take them back.
+    Tokens(Tokens),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Print the help of a command, or the table exit-codes.

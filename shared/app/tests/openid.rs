@@ -210,8 +210,5 @@ fn tokens_of_issuers_are_taken_back_by_id_and_by_subject_and_with_the_issuer() {
     );
     assert_eq!(refused(&home, third), "token.revoked");
     order(&home, Action::RemoveIssuer { url: ISSUER.into() });
-    assert_eq!(
-        refused(&home, text(&MADE["taken"]["ES384"])),
-        "jws.type"
-    );
+    assert_eq!(refused(&home, text(&MADE["taken"]["ES384"])), "jws.type");
 }

@@ -22,6 +22,7 @@
 //! | GET `parked`, GET `audit` | viewer | of the whole home |
 //! | POST `redrive` `{queue, reason?}` | admin | puts parked messages back, for every project |
 //! | GET `me` | viewer | whom the token names |
+//! | POST `console` | viewer | a code that lets its holder into the console once |
 //! | GET `access` | viewer | keys of tokens, what was revoked, issuers |
 //! | POST `tokens` `{subject, role, hours, reason?}` | admin | makes a token |
 //! | POST `tokens/revoke` `{id or subject, reason?}` | admin | takes tokens back |
@@ -104,6 +105,7 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/admin/v1/audit", get(reads::home_audit))
         .route("/admin/v1/redrive", post(changes::redrive))
         .route("/admin/v1/me", get(identity::me))
+        .route("/admin/v1/console", post(identity::console))
         .route("/admin/v1/access", get(identity::access))
         .route("/admin/v1/tokens", post(identity::issue))
         .route("/admin/v1/tokens/revoke", post(identity::revoke))

@@ -1,7 +1,7 @@
 //! The console, `/console/`: pages for people, made on the server. They need no script.
 //!
-//! People enter by an address with a token (`kintsugi up` prints one): the token moves into a cookie and
-//! out of the address. Every page checks it as the admin API does, every form carries a value that only
+//! People enter by an address with a code that is good once (`kintsugi up` and `kintsugi console` print one): a token for
+//! the visit goes into a cookie. Every page checks it as the admin API does, every form carries a value that only
 //! our own pages know.
 //!
 //! **Invariants: whatever came from outside is shown as text, never as markup (the templates escape

@@ -256,6 +256,16 @@ impl Access {
 
     /// Takes one token back.
     pub fn revoke_token(&mut self, id: &str, now: Timestamp) -> Result<(), AccessError> {
+        self.remember(id, later(now), now)
+    }
+
+    /// Notes that what is good for one use was used. It ends at `end`, and is remembered for an hour longer.
+    pub fn use_up(&mut self, id: &str, end: Timestamp, now: Timestamp) -> Result<(), AccessError> {
+        let until = end.checked_add(Duration::from_hours(1));
+        self.remember(id, until.unwrap_or(Timestamp::MAX), now)
+    }
+
+    fn remember(&mut self, id: &str, until: Timestamp, now: Timestamp) -> Result<(), AccessError> {
         self.forget(now);
         self.tokens.retain(|known| known.id != id);
         if self.tokens.len() >= REVOKED_MAX {
@@ -263,7 +273,7 @@ impl Access {
         }
         self.tokens.push(RevokedToken {
             id: id.to_owned(),
-            until: later(now),
+            until,
         });
         Ok(())
     }

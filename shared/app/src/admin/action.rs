@@ -228,11 +228,13 @@ impl Action {
                 let is_off = !flag.enabled || flag.share == Share::NONE;
                 (!is_off).then_some(TwoPerson::FlagPut)
             }
-            Self::UpdateConfig { .. } => Some(TwoPerson::ProjectConfigure),
+            // To add a product that is there already is to configure it.
+            Self::UpdateConfig { .. } | Self::AddProject { .. } => {
+                Some(TwoPerson::ProjectConfigure)
+            }
             Self::AddKey { .. } => Some(TwoPerson::KeyAdd),
             Self::RemoveKey { .. } => Some(TwoPerson::KeyRemove),
-            Self::AddProject { .. }
-            | Self::ReviewFix {
+            Self::ReviewFix {
                 approved: false, ..
             }
             | Self::MuteIssue { .. }

@@ -105,10 +105,19 @@ pub(super) async fn sign_token(
     let input = token
         .signing_input(&access.current.kid)
         .map_err(|error| broken(&error))?;
-    let name = key_name(access.current.generation);
-    let signature = ports.signer.sign(&name, input.as_bytes()).await?;
-    let text = jws::assemble(&input, &signature).map_err(|error| broken(&error))?;
+    let text = sign_with(ports, access.current.generation, &input).await?;
     Ok((token, text))
+}
+
+/// Signs what is to be signed with the key of a generation.
+pub(super) async fn sign_with(
+    ports: &Ports,
+    generation: u32,
+    input: &str,
+) -> Result<String, PortError> {
+    let name = key_name(generation);
+    let signature = ports.signer.sign(&name, input.as_bytes()).await?;
+    jws::assemble(input, &signature).map_err(|error| PortError::broken("a signed token", error))
 }
 
 /// The claims of a token that this home signed, or an issuer that it trusts, that is in force and was not taken back.

@@ -12,6 +12,7 @@
 
 mod action;
 mod auth;
+mod entry;
 mod identity;
 mod orders;
 mod projects;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use action::{Action, Answer, Refusal, RefusalKind, TokenText};
 pub use auth::{AUDIENCE, AuthError, authenticate, issue_token};
+pub use entry::{issue_entry, redeem_entry};
 pub use identity::{FIRST_TOKEN_HOURS_MAX, FirstToken};
 pub use shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,

@@ -4,7 +4,7 @@ use super::{Actor, Answered, At, Body, shown, take};
 use crate::problem::Problem;
 use axum::extract::State;
 use axum::http::StatusCode;
-use kintsugi_app::admin::{Action, Admin};
+use kintsugi_app::admin::{Action, Admin, issue_entry};
 use kintsugi_domain::Timestamp;
 use kintsugi_trust::access::Issuer;
 use kintsugi_trust::token::Role;
@@ -61,6 +61,18 @@ pub(super) async fn me(State(admin): State<Admin>, Actor(actor): Actor) -> Answe
         id: actor.jti,
         expires_at: Timestamp::from_second(actor.exp).unwrap_or(Timestamp::MAX),
     }))
+}
+
+/// A code for the console's address.
+#[derive(Debug, Serialize)]
+struct Code {
+    code: String,
+}
+
+pub(super) async fn console(State(admin): State<Admin>, Actor(actor): Actor) -> Answered {
+    admin.views(&actor)?;
+    let code = issue_entry(admin.ports(), &actor).await?;
+    Ok(shown(Code { code }))
 }
 
 pub(super) async fn access(State(admin): State<Admin>, Actor(actor): Actor) -> Answered {

@@ -11,15 +11,15 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 struct Ticket {
-    token: Option<String>,
+    code: Option<String>,
 }
 
-/// Lets somebody in who brings a token in the address; shows the page to who is in.
+/// Lets somebody in who brings a code in the address; shows the page to who is in.
 pub(super) async fn page(State(home): State<Home>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let ticket = Query::<Ticket>::try_from_uri(&parts.uri).ok();
-    if let Some(token) = ticket.and_then(|Query(ticket)| ticket.token) {
-        return enter(&home, &token).await.into_response();
+    if let Some(code) = ticket.and_then(|Query(ticket)| ticket.code) {
+        return enter(&home, &code).await.into_response();
     }
     let asked = Query::<Asked>::try_from_uri(&parts.uri).ok();
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();

@@ -355,6 +355,12 @@ fn the_rules_themselves_are_changed_by_two_people_where_they_say_so() {
         home.code("bob", Role::Releaser, confirm(&request)),
         "token.role"
     );
+    // The same by another way.
+    let again = Action::AddProject {
+        config: config(),
+        repository: Some("/src/till".into()),
+    };
+    assert_ne!(home.ask(again), request);
     let view = |role| {
         let views = home.admin.views(&actor(role)).unwrap();
         let project = block_on(views.project(ProjectId(1))).unwrap().unwrap();
