@@ -209,6 +209,19 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// Refuses a commit that would write a line of the audit log anew: lines are created and never changed. Every store calls it
+/// first, and no port deletes records, so **the audit log only grows**.
+pub fn check_append_only(commit: &Commit) -> Result<(), PortError> {
+    let rewritten = |write: &&Write| write.key.kind == Kind::Audit && write.expected != 0;
+    match commit.writes.iter().find(rewritten) {
+        Some(write) => {
+            let why = "a line of the audit log is never written again";
+            Err(PortError::broken(&write.key, why))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Records, counters and the outbox, in one place so that they can commit together.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -228,7 +241,7 @@ pub trait Store: Send + Sync {
     /// All of the commit or none of it, durable when it returns.
     ///
     /// MUST answer [`PortError::Conflict`] and change nothing when a write names a version that is not
-    /// the stored one. MUST NOT put a message into the outbox that was put there before (same id).
+    /// the stored one. MUST refuse what [`check_append_only`] refuses. MUST NOT put a message into the outbox that was put there before (same id).
     async fn commit(&self, commit: Commit) -> Result<(), PortError>;
 
     /// Every project there is.

@@ -267,6 +267,59 @@ async fn a_rollout_is_rolled_back_from_its_page_with_a_reason() {
 }
 
 #[tokio::test]
+async fn what_one_person_asked_for_another_confirms_on_its_page() {
+    let home = home();
+    home.careful().await;
+    let id = home.ask_for_a_release("eve <b>").await;
+    // The visitor is called ada.
+    let token = home.token(Role::Releaser).await;
+    let overview = visit(&home, &token, "").await.text;
+    assert!(
+        overview.contains("Confirm: ") && overview.contains("eve &lt;b&gt;"),
+        "{overview}"
+    );
+    let path = format!("projects/1/requests/{id}");
+    let page = visit(&home, &token, &path).await;
+    assert!(page.text.contains("Confirm: do it now") && page.text.contains("order_release"));
+    let viewer = home.token(Role::Viewer).await;
+    let seen = visit(&home, &viewer, &path).await.text;
+    assert!(
+        !seen.contains("method=\"post\"") && !seen.contains("order_release"),
+        "{seen}"
+    );
+    let confirm = format!("{path}/confirm");
+    let forged = send(&home, &token, &confirm, "form=x".into()).await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+    let form = format!("form={}", secret(&page));
+    let got = send(&home, &token, &confirm, form).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.text);
+    assert!(got.header(header::LOCATION).ends_with("?done=ordered"));
+    assert_eq!(home.waiting(Queue::Bundles).await.len(), 1);
+    let list = visit(&home, &token, "projects/1/requests").await.text;
+    assert!(
+        list.contains("confirmed") && list.contains("release.order"),
+        "{list}"
+    );
+}
+
+#[tokio::test]
+async fn who_asked_finds_no_button_to_confirm() {
+    let home = home();
+    home.careful().await;
+    let id = home.ask_for_a_release("ada").await;
+    let token = home.token(Role::Admin).await;
+    let path = format!("projects/1/requests/{id}");
+    let page = visit(&home, &token, &path).await;
+    assert!(page.text.contains("somebody else must confirm") && page.text.contains("Take back"));
+    assert!(!page.text.contains(&format!("{path}/confirm")));
+    let form = format!("form={}&reason=", secret(&page));
+    let own = send(&home, &token, &format!("{path}/confirm"), form.clone()).await;
+    assert!(own.text.contains("request.same_person"), "{}", own.text);
+    let got = send(&home, &token, &format!("{path}/refuse"), form).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.text);
+}
+
+#[tokio::test]
 async fn viewers_look_and_do_not_touch() {
     let home = furnished().await;
     let token = home.token(Role::Viewer).await;
