@@ -1,6 +1,6 @@
 //! The arguments.
 
-use crate::access::{Keys, Tokens};
+use crate::access::Keys;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -40,10 +40,8 @@ pub(crate) enum Command {
     Login(Login),
     /// Print an address of the console that lets you in, once.
     Console(HomeArgs),
-    /// The keys that a home signs admin tokens with.
+    /// Admin tokens and the keys that sign them: make them, change them, take them back.
     Keys(Keys),
-    /// Admin tokens: make them, take them back.
-    Tokens(Tokens),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Print the help of a command, or the table exit-codes.

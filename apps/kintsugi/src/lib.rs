@@ -70,7 +70,6 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Login(arguments) => login::run(arguments, context, json),
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
-        Command::Tokens(arguments) => access::tokens(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Help { topic } => help(topic.as_deref()),
     }

@@ -57,7 +57,16 @@ fn a_login_is_kept_for_its_owner_and_keys_and_tokens_are_changed_with_it() {
     assert_eq!((mode(&file), mode(&config)), (0o600, 0o700));
 
     // A colleague's token, straight into a file.
-    let issued = run(&["tokens", "issue", "bob", "--role", "viewer", "--hours", "1"]);
+    let issued = run(&[
+        "keys",
+        "issue",
+        "--subject",
+        "bob",
+        "--role",
+        "viewer",
+        "--hours",
+        "1",
+    ]);
     assert!(issued.status.success() && stderr(&issued).contains("bob"));
     let token_file = folder.path().join("bob.token");
     fs::write(&token_file, stdout(&issued)).unwrap();
@@ -93,11 +102,11 @@ fn a_login_is_kept_for_its_owner_and_keys_and_tokens_are_changed_with_it() {
         "older tokens stay good"
     );
 
-    let revoked = run(&["tokens", "revoke", "--subject", "bob"]);
+    let revoked = run(&["keys", "revoke", "--subject", "bob"]);
     assert!(revoked.status.success(), "{}", stderr(&revoked));
     assert_failed(&as_bob(&["keys", "list"]), 1, "token.revoked", &[]);
-    assert!(stdout(&run(&["tokens", "revoked"])).contains("subject bob"));
-    assert_eq!(run(&["tokens", "revoke"]).status.code(), Some(2));
+    assert!(stdout(&run(&["keys", "revoked"])).contains("subject bob"));
+    assert_eq!(run(&["keys", "revoke"]).status.code(), Some(2));
 
     // The admin's own token was signed by the first key too.
     json(&run(&["keys", "retire", first, "--json"]));
