@@ -194,3 +194,67 @@ async fn a_missing_variable_stops_the_cold_start_and_is_named() {
         assert_eq!(lambda.end().await.code(), Some(1), "{stage}");
     }
 }
+
+/// The sample request of the admin API.
+fn request() -> Value {
+    let sample = samples::all().into_iter().find(|it| it.stage == "admin");
+    sample.unwrap().event
+}
+
+#[tokio::test]
+async fn whoever_may_invoke_the_admin_function_gets_an_admins_first_token() {
+    let (mut lambda, _data) = started("admin").await;
+    let order = json!({"kintsugi": "first_token", "subject": "ada"});
+    let answer = lambda.invoke(&order).await.response("first_token");
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap();
+    assert_eq!(
+        (text("type"), text("subject"), text("role")),
+        ("token", "ada", "admin")
+    );
+    let mut request = request();
+    let headers = request.pointer_mut("/headers").unwrap();
+    headers["authorization"] = json!(format!("Bearer {}", text("token")));
+    for (path, wanted) in [
+        ("/admin/v1/me", "\"ada\""),
+        ("/admin/v1/audit", "token.issue"),
+    ] {
+        request["rawPath"] = json!(path);
+        request["requestContext"]["http"]["path"] = json!(path);
+        let answer = lambda.invoke(&request).await.response(path);
+        assert_eq!(answer.get("statusCode"), Some(&json!(200)), "{answer}");
+        let body = answer.get("body").and_then(Value::as_str).unwrap();
+        assert!(body.contains(wanted), "{body}");
+    }
+    for (order, code) in [
+        (json!({"kintsugi": "rule"}), "Function.UnknownEvent"),
+        (json!({"kintsugi": "first_token"}), "Function.UnknownEvent"),
+        (
+            json!({"kintsugi": "first_token", "subject": "a", "role": "x"}),
+            "Function.UnknownEvent",
+        ),
+        (
+            json!({"kintsugi": "first_token", "subject": "a", "hours": 25}),
+            "token.hours",
+        ),
+        (
+            json!({"kintsugi": "first_token", "subject": "a|b"}),
+            "token.subject",
+        ),
+    ] {
+        let error = lambda.invoke(&order).await.error("an odd order");
+        assert_eq!(error.get("errorType"), Some(&json!(code)), "{order}");
+    }
+}
+
+#[tokio::test]
+async fn what_strangers_send_through_the_gateway_is_never_a_direct_invocation() {
+    let (mut lambda, _data) = started("admin").await;
+    let order = json!({"kintsugi": "first_token", "subject": "eve"});
+    let mut request = request();
+    request["body"] = json!(order.to_string());
+    request["headers"]["kintsugi"] = json!("first_token");
+    request["queryStringParameters"] = json!({"kintsugi": "first_token", "subject": "eve"});
+    request["rawQueryString"] = json!("kintsugi=first_token&subject=eve");
+    let answer = lambda.invoke(&request).await.response("a request");
+    assert_eq!(answer.get("statusCode"), Some(&json!(401)), "{answer}");
+}

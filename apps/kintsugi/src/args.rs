@@ -1,6 +1,8 @@
 //! The arguments.
 
+use crate::access::Keys;
 use crate::demo::Demo;
+use crate::login::{HomeArgs, Login};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +42,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },
+    /// Keep a token of a home for the commands that ask it.
+    Login(Login),
+    /// Print an address of the console that lets you in, once.
+    Console(HomeArgs),
+    /// Admin tokens and the keys that sign them: make them, change them, take them back.
+    Keys(Keys),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Print the help of a command, or the table exit-codes.

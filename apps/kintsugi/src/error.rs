@@ -136,6 +136,12 @@ pub enum Error {
         /// The reason.
         why: String,
     },
+    /// No token of the home is kept.
+    #[error("you are not logged in{}", .home.as_ref().map(|home| format!(" to {home}")).unwrap_or_default())]
+    NotLoggedIn {
+        /// The home, if one was named.
+        home: Option<String>,
+    },
     /// The system refused something that always works.
     #[error("cannot {act}: {why}")]
     System {
@@ -174,6 +180,7 @@ impl Error {
             Self::HomeAddress { .. } => "home_address",
             Self::Home { .. } => "home",
             Self::Refused { code, .. } => code,
+            Self::NotLoggedIn { .. } => "not_logged_in",
             Self::System { .. } => "system",
         }
     }
@@ -187,7 +194,8 @@ impl Error {
             | Self::File { .. }
             | Self::Exists { .. }
             | Self::Setting { .. }
-            | Self::Passphrase { .. } => Exit::Configuration,
+            | Self::Passphrase { .. }
+            | Self::NotLoggedIn { .. } => Exit::Configuration,
             Self::AddressInUse { .. } | Self::Address { .. } => Exit::Address,
             Self::Folder { .. } | Self::Store(_) => Exit::Folder,
             Self::Tool { .. } | Self::Download { .. } => Exit::Tool,
@@ -234,6 +242,7 @@ impl Error {
             }
             Self::Home { .. } => "check the address and the network; the home's own log says more",
             Self::Refused { .. } => "mend what it names, then try again",
+            Self::NotLoggedIn { .. } => "use kintsugi login, or --home with --token-file",
             Self::System { .. } => "check the limits of this user and system",
         };
         fixed.to_owned()

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_smithy_http_client::{Builder, tls};
 use aws_types::SdkConfig;
-use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports};
+use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports, Web};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub struct Outside {
     pub forge: Arc<dyn Forge>,
     /// Alerts to people.
     pub notifier: Arc<dyn Notifier>,
+    /// Documents of other services.
+    pub web: Arc<dyn Web>,
 }
 
 impl fmt::Debug for Outside {
@@ -160,7 +162,7 @@ pub struct Home {
     pub clock: SystemClock,
     /// The machine's randomness.
     pub ids: RandomIds,
-    /// Forge and notifier.
+    /// Forge, notifier and documents of others.
     pub outside: Outside,
 }
 
@@ -211,6 +213,7 @@ impl Home {
             signer: Arc::new(self.signer),
             forge: self.outside.forge,
             notifier: self.outside.notifier,
+            web: self.outside.web,
             clock: Arc::new(self.clock),
             ids: Arc::new(self.ids),
         }

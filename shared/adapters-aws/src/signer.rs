@@ -73,7 +73,7 @@ fn is_symmetric(key_use: KeyUse) -> bool {
         | KeyUse::Targets
         | KeyUse::Snapshot
         | KeyUse::Timestamp
-        | KeyUse::Tokens => false,
+        | KeyUse::Tokens(_) => false,
     }
 }
 

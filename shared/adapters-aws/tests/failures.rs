@@ -9,7 +9,7 @@ use kintsugi_adapters_aws::{Home, Outside, Settings};
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{Commit, KeyName, KeyUse, PortError, Ports};
-use kintsugi_testkit::memory::{MemoryForge, MemoryNotifier};
+use kintsugi_testkit::memory::{MemoryForge, MemoryNotifier, MemoryWeb};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ fn home(aws: &Aws, table: &str, bucket: &str, queue_prefix: &str) -> Ports {
     let outside = Outside {
         forge: Arc::new(MemoryForge::default()),
         notifier: Arc::new(MemoryNotifier::default()),
+        web: Arc::new(MemoryWeb::new()),
     };
     Home::with(&aws.clients, &settings, outside)
         .unwrap()

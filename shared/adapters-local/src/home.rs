@@ -1,7 +1,7 @@
 //! Everything of one data folder, opened together.
 
 use crate::{
-    Database, FileBlobs, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock,
+    Database, FileBlobs, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock, WebDocuments,
     WebhookNotifier,
 };
 use kintsugi_adapters_git::Forges;
@@ -26,6 +26,8 @@ pub struct Home {
     pub forge: Forges,
     /// Alerts to people.
     pub notifier: WebhookNotifier,
+    /// Documents of other services.
+    pub web: WebDocuments,
     /// The machine's clock.
     pub clock: SystemClock,
     /// The machine's randomness.
@@ -47,6 +49,7 @@ impl Home {
             signer: KeyFiles::open(&folder.join("keys"), passphrase)?,
             forge: Forges::with_credential_file(None),
             notifier: WebhookNotifier::new(),
+            web: WebDocuments::new(Arc::new(clock)),
             clock,
             ids: RandomIds,
         };
@@ -69,6 +72,7 @@ impl Home {
             signer: Arc::new(self.signer),
             forge: Arc::new(self.forge),
             notifier: Arc::new(self.notifier),
+            web: Arc::new(self.web),
             clock: Arc::new(self.clock),
             ids: Arc::new(self.ids),
         }

@@ -1,15 +1,15 @@
 //! The ports over SQLite and files: the home of a team on one machine.
 //!
 //! One file per port, with the same names as in the AWS adapters: [`store`], [`queues`], [`blobs`], [`signer`],
-//! [`notifier`], [`clock`], [`ids`]. [`database`] is what store and queues share; [`home`] opens everything in one folder.
+//! [`notifier`], [`web`], [`clock`], [`ids`]. [`database`] is what store and queues share; [`home`] opens everything in one folder.
 //!
 //! **Invariant: what a call has answered survives the death of the process at any instant** (and of the machine, as far as
 //! its disk keeps what it says it wrote). **Invariant: one process per folder**, kept by a lock that dies with the process.
 //!
-//! Without the feature `home` (on by default) there is the notifier alone: what a home in AWS takes from here.
+//! Without the feature `home` (on by default) there are the notifier and [`web`] alone: what a home in AWS takes from here.
 //!
 //! Not here: what is stored (`kintsugi-domain`), the sandbox that runs product code (`kintsugi-engine`), and any network
-//! but the webhooks of the notifier.
+//! but the webhooks of the notifier and the documents of [`web`].
 
 #[cfg(feature = "home")]
 pub mod blobs;
@@ -28,6 +28,7 @@ pub mod queues;
 pub mod signer;
 #[cfg(feature = "home")]
 pub mod store;
+pub mod web;
 
 mod files;
 #[cfg(feature = "home")]
@@ -50,3 +51,4 @@ pub use queues::SqliteQueues;
 pub use signer::KeyFiles;
 #[cfg(feature = "home")]
 pub use store::SqliteStore;
+pub use web::WebDocuments;

@@ -33,6 +33,7 @@ pub mod ports;
 pub mod project;
 pub mod record;
 pub mod release;
+pub mod request;
 pub mod rollout;
 pub mod score;
 pub mod scrub_rules;

@@ -57,3 +57,9 @@ pub const REASON_CHARS_MAX: usize = 2_000;
 pub const NOTES_CHARS_MAX: usize = 20_000;
 /// Most reporting keys of one project.
 pub const PROJECT_KEYS_MAX: usize = 20;
+/// Most actions of one project that wait for a second person at once.
+pub const REQUESTS_OPEN_MAX: usize = 100;
+/// Most requests whose time is over that one commit notes.
+pub const REQUESTS_EXPIRED_MAX: usize = 20;
+/// Largest document of another service, bytes: a set of keys has a few thousand.
+pub const WEB_DOCUMENT_BYTES_MAX: usize = 256 * 1024;

@@ -211,6 +211,19 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// Refuses a commit that would write a line of the audit log anew: lines are created and never changed. Every store calls it
+/// first, and no port deletes records, so **the audit log only grows**.
+pub fn check_append_only(commit: &Commit) -> Result<(), PortError> {
+    let rewritten = |write: &&Write| write.key.kind == Kind::Audit && write.expected != 0;
+    match commit.writes.iter().find(rewritten) {
+        Some(write) => {
+            let why = "a line of the audit log is never written again";
+            Err(PortError::broken(&write.key, why))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Records, counters and the outbox, in one place so that they can commit together.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -230,7 +243,7 @@ pub trait Store: Send + Sync {
     /// All of the commit or none of it, durable when it returns.
     ///
     /// MUST answer [`PortError::Conflict`] and change nothing when a write names a version that is not
-    /// the stored one. MUST NOT put a message into the outbox that was put there before (same id).
+    /// the stored one. MUST refuse what [`check_append_only`] refuses. MUST NOT put a message into the outbox that was put there before (same id).
     async fn commit(&self, commit: Commit) -> Result<(), PortError>;
 
     /// Every project there is.
@@ -396,8 +409,8 @@ pub enum KeyUse {
     Tickets,
     /// Salt for user ids (symmetric).
     Users,
-    /// Admin tokens.
-    Tokens,
+    /// Admin tokens, one of several: the generation, from 1.
+    Tokens(u32),
 }
 
 /// Names one key of one project.
@@ -419,7 +432,9 @@ impl fmt::Display for KeyName {
             KeyUse::Timestamp => write!(f, "{project}/timestamp"),
             KeyUse::Tickets => write!(f, "{project}/tickets"),
             KeyUse::Users => write!(f, "{project}/users"),
-            KeyUse::Tokens => write!(f, "{project}/tokens"),
+            // The first has no number in its name: homes that never changed their key have it so.
+            KeyUse::Tokens(1) => write!(f, "{project}/tokens"),
+            KeyUse::Tokens(generation) => write!(f, "{project}/tokens-{generation}"),
         }
     }
 }
@@ -504,6 +519,15 @@ pub trait Notifier: Send + Sync {
     ) -> Result<(), PortError>;
 }
 
+/// Small documents of other services: the keys of those who issue tokens.
+#[async_trait]
+pub trait Web: Send + Sync {
+    /// The document at an address, as it was read at most `age_max` ago. MUST speak https only (http with this machine),
+    /// follow no redirect, refuse ([`PortError::Broken`]) more than [`crate::limits::WEB_DOCUMENT_BYTES_MAX`] bytes, end within
+    /// seconds, and remember what it read: it is called for every request that brings such a token.
+    async fn document(&self, url: &str, age_max: Duration) -> Result<Vec<u8>, PortError>;
+}
+
 /// The ports of one home. Cloning is cheap and gives the same home.
 ///
 /// Not here: the build engine, which only whoever works off jobs needs.
@@ -521,6 +545,8 @@ pub struct Ports {
     pub forge: Arc<dyn Forge>,
     /// Alerts to people.
     pub notifier: Arc<dyn Notifier>,
+    /// Documents of other services.
+    pub web: Arc<dyn Web>,
     /// The one clock.
     pub clock: Arc<dyn Clock>,
     /// The one source of chance.

@@ -134,6 +134,7 @@ fn outside(clients: &aws::Clients, names: &aws::Settings) -> aws::Outside {
     aws::Outside {
         forge: Arc::new(Forges::new(Arc::new(SecretCredentials(secret)))),
         notifier: Arc::new(local::WebhookNotifier::new()),
+        web: Arc::new(local::WebDocuments::new(Arc::new(aws::SystemClock))),
     }
 }
 

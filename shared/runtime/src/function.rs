@@ -15,6 +15,8 @@ use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::ports::{Clock, PortError, Ports};
 use kintsugi_domain::trace::{TraceId, in_trace};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Service as _};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::pin::Pin;
@@ -44,6 +46,42 @@ pub(crate) trait Relay: Send + Sync + 'static {
     async fn relay(&self) -> Result<(), PortError>;
 }
 
+/// What a function that answers HTTP requests does when it is invoked past the gateway, with an event that has the
+/// member `kintsugi`. Only who holds `lambda:InvokeFunction` can do that: the gateway puts whatever strangers send
+/// below members of its own.
+#[async_trait]
+pub trait Direct: Send + Sync + 'static {
+    /// Does what the event asks for and gives the answer. A refusal is the invocation's error.
+    async fn invoke(&self, event: Value) -> Result<Value, DirectError>;
+}
+
+/// Why a direct invocation was not taken.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{why}")]
+pub struct DirectError {
+    /// A stable name for programs.
+    pub code: String,
+    /// What is wrong and, where there is something, what to do.
+    pub why: String,
+}
+
+impl From<PortError> for DirectError {
+    fn from(error: PortError) -> Self {
+        let code = if error.is_transient() {
+            "home.unavailable"
+        } else {
+            "home.broken"
+        };
+        Self {
+            code: code.to_owned(),
+            why: error.to_string(),
+        }
+    }
+}
+
+/// The member of an event that is a direct invocation.
+const DIRECT_MEMBER: &str = "kintsugi";
+
 /// What a function does.
 pub struct Function {
     work: Work,
@@ -52,7 +90,10 @@ pub struct Function {
 }
 
 enum Work {
-    Http(Router),
+    Http {
+        router: Router,
+        direct: Option<Arc<dyn Direct>>,
+    },
     Queue(Arc<dyn Handler>),
 }
 
@@ -60,7 +101,10 @@ impl Function {
     /// A function that answers HTTP requests.
     fn http(router: Router, clock: Arc<dyn Clock>, relay: impl Relay) -> Self {
         Self {
-            work: Work::Http(router),
+            work: Work::Http {
+                router,
+                direct: None,
+            },
             relay: Arc::new(relay),
             clock,
         }
@@ -90,6 +134,15 @@ impl Function {
         Self::http(router, clock, Outbox(ports))
     }
 
+    /// The same, and direct invocations.
+    #[must_use]
+    pub fn with_direct(mut self, handler: impl Direct) -> Self {
+        if let Work::Http { direct, .. } = &mut self.work {
+            *direct = Some(Arc::new(handler));
+        }
+        self
+    }
+
     /// Serves invocations until Lambda ends the process. `home` is the home's name in metrics.
     ///
     /// A boxed future, so that the loop is compiled once and not in every function anew.
@@ -104,7 +157,7 @@ impl Function {
     async fn serve(self, stage: &'static str, home: &str) -> Result<(), lambda_runtime::Error> {
         let meter = Arc::new(Meter::new(home, stage, Arc::clone(&self.clock)));
         match self.work {
-            Work::Http(router) => {
+            Work::Http { router, direct } => {
                 let around = Arc::new(Around {
                     stage,
                     meter,
@@ -114,7 +167,10 @@ impl Function {
                     router.layer(middleware::from_fn(move |request: Request, next: Next| {
                         Arc::clone(&around).request(request, next)
                     }));
-                lambda_http::run(router).await
+                match direct {
+                    Some(direct) => run_with_direct(router, direct).await,
+                    None => lambda_http::run(router).await,
+                }
             }
             Work::Queue(handler) => {
                 let queue = Arc::new(QueueFunction {
@@ -156,6 +212,32 @@ impl Around {
         }
         self.meter.end(begun, counts);
     }
+}
+
+/// Serves requests of the gateway and direct invocations until Lambda ends the process.
+async fn run_with_direct(
+    router: Router,
+    direct: Arc<dyn Direct>,
+) -> Result<(), lambda_runtime::Error> {
+    let adapter = Adapter::from(router);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let (mut adapter, direct) = (adapter.clone(), Arc::clone(&direct));
+        async move {
+            let (payload, context) = event.into_parts();
+            if payload.get(DIRECT_MEMBER).is_some() {
+                let answer = direct.invoke(payload).await;
+                return answer.map_err(|error| refusal(&error.code, error.why));
+            }
+            let unknown = |error: serde_json::Error| {
+                refusal("Function.UnknownEvent", format!("not a request: {error}"))
+            };
+            let request: LambdaRequest = serde_json::from_value(payload).map_err(unknown)?;
+            // The router's error type has no value.
+            let Ok(answer) = adapter.call(LambdaEvent::new(request, context)).await;
+            serde_json::to_value(answer).map_err(unknown)
+        }
+    }))
+    .await
 }
 
 /// A stage behind its queues.

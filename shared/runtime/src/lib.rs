@@ -21,6 +21,6 @@ mod start;
 mod telemetry;
 
 pub use event::Tick;
-pub use function::Function;
+pub use function::{Direct, DirectError, Function};
 pub use settings::{SettingError, Settings};
 pub use start::start;

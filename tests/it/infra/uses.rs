@@ -183,13 +183,13 @@ fn on(actions: &[&str], resource: &str) -> Vec<Grant> {
     actions.iter().map(grant).collect()
 }
 
-/// What stands in the name of a key for its use: `root-*`, because roots have numbers.
+/// What stands in the name of a key for its use: `root-*`, because roots have numbers, and `tokens*`, because keys of
+/// tokens have one from the second on.
 fn use_in_name(key: &str) -> String {
-    let name = key.to_lowercase();
-    if name == "root" {
-        "root-*".to_owned()
-    } else {
-        name
+    match key.to_lowercase().as_str() {
+        "root" => "root-*".to_owned(),
+        "tokens" => "tokens*".to_owned(),
+        name => name.to_owned(),
     }
 }
 

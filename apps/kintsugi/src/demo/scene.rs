@@ -93,7 +93,10 @@ async fn add_project(
         | Answer::Bundle { .. }
         | Answer::Changed { .. }
         | Answer::Ordered { .. }
-        | Answer::Redriven { .. } => {
+        | Answer::Redriven { .. }
+        | Answer::Asked { .. }
+        | Answer::Token { .. }
+        | Answer::TokenKey { .. } => {
             let why = "the home answered with something else";
             Err(Error::unexpected("add a project", why))
         }

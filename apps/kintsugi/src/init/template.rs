@@ -6,8 +6,8 @@
 
 use super::guess::Guess;
 use kintsugi_domain::config::{
-    AlertChannel, Command, Config, FixRules, Language, PackageRules, Product, RolloutRules,
-    TrainRules, TriageRules,
+    AlertChannel, ApprovalRules, Command, Config, FixRules, Language, PackageRules, Product,
+    RolloutRules, TrainRules, TriageRules,
 };
 use kintsugi_domain::scrub_rules::ScrubRules;
 use std::fmt::Write as _;
@@ -116,6 +116,14 @@ const SECTIONS: &[Section] = &[
                 "Most candidates that are tried for one issue.",
             ),
         ],
+    },
+    Section {
+        name: "approval",
+        about: "What one person alone cannot do: it waits a day for a second one. Stopping harm never waits.",
+        keys: &[(
+            "two_person",
+            "Of release.order, rollout.resume, fix.approve, flag.put, project.configure, key.add and key.remove. In\n# production: [\"release.order\", \"rollout.resume\", \"project.configure\"].",
+        )],
     },
     Section {
         name: "trains",
@@ -315,6 +323,7 @@ fn example(guess: &Guess) -> Config {
             tests_folder: guess.tests_folder.clone(),
             ..FixRules::default()
         },
+        approval: ApprovalRules::default(),
         trains: TrainRules::default(),
         rollout: RolloutRules::default(),
         scrub: ScrubRules::default(),

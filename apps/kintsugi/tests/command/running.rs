@@ -15,6 +15,7 @@ use kintsugi_domain::record::{Record, Stored};
 use rustix::process::Signal;
 use semver::Version;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::thread;
@@ -41,9 +42,19 @@ fn it_says_where_it_is_answers_and_stops_cleanly() {
         assert_eq!(event["data"], shown.to_str().unwrap());
         let console = event["console"].as_str().unwrap();
         let path = console.strip_prefix(&home.url()).unwrap();
-        assert!(path.starts_with("/console/?token="), "{console}");
+        assert!(path.starts_with("/console/?code="), "{console}");
         let answer = home.get(path);
         assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+        let again = home.get(path);
+        assert!(
+            again.starts_with("HTTP/1.1 401"),
+            "the address is good once: {again}"
+        );
+        let token = Path::new(event["token"].as_str().unwrap());
+        assert_eq!(
+            fs::metadata(token).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let dsn = home.event("project")["dsn"].as_str().unwrap().to_owned();
         assert!(dsn.ends_with(&format!("@{}/1", home.address())), "{dsn}");
         let answer = home.get("/health");

@@ -71,7 +71,8 @@ pub async fn different_names_have_different_keys_and_secrets(signer: &dyn Signer
         KeyUse::Targets,
         KeyUse::Snapshot,
         KeyUse::Timestamp,
-        KeyUse::Tokens,
+        KeyUse::Tokens(1),
+        KeyUse::Tokens(2),
     ];
     for key_use in uses {
         for project in [1, 11] {

@@ -108,7 +108,7 @@ fn an_order_rewrites_the_project_so_that_two_cuts_at_once_cannot_both_hold() {
     assert_eq!(version(&home), before + 1);
 }
 
-fn rollout(home: &Home, state: RolloutState) -> RolloutId {
+pub(super) fn rollout(home: &Home, state: RolloutState) -> RolloutId {
     let mut rollout = Rollout::new(
         ProjectId(1),
         &"release1".parse().unwrap(),
