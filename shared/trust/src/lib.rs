@@ -1,5 +1,5 @@
 //! What both sides must agree on to trust each other: canonical encoding, P-384 keys, TUF metadata,
-//! signed statements, tickets and admin tokens.
+//! signed statements, tickets, leases and admin tokens.
 //!
 //! | module | what it does | standard |
 //! |---|---|---|
@@ -8,6 +8,7 @@
 //! | [`tuf`] | metadata of the signed repository, written and read | TUF specification 1.0 |
 //! | [`jws`] | signed tokens, ES384 only | RFC 7515, RFC 7518, RFC 8725 |
 //! | [`statement`] | what a release is, and the permission to go down | |
+//! | [`lease`] | ties a runner's report to the job that it was given | RFC 2104 |
 //! | [`ticket`] | ties an outcome to an offer that was made | RFC 2104 |
 //! | [`token`] | who may use the admin API | RFC 7519 |
 //!
@@ -21,6 +22,7 @@
 pub mod json;
 pub mod jws;
 pub mod key;
+pub mod lease;
 pub mod statement;
 pub mod ticket;
 pub mod token;
