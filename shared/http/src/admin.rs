@@ -19,6 +19,12 @@
 //! | PUT `projects/{p}/flags/{key}` `{enabled, percent}` | releaser | |
 //! | GET `parked`, GET `audit` | viewer | of the whole home |
 //! | POST `redrive` `{queue, reason?}` | admin | puts parked messages back, for every project |
+//! | POST `runner/lease` `{seconds?}` | runner | a job to do, or `null` |
+//! | POST `runner/heartbeat` `{lease}` | runner | keeps the job |
+//! | POST `runner/report` `{lease, report}` | runner | answers the job |
+//! | POST `runner/give-back` `{lease, reason, may_pass}` | runner | gives the job back |
+//! | POST `runner/uploads` `{lease, key, length}` | runner | a link to store an artifact with, or `null` |
+//! | GET, PUT `runner/blobs/{key}`, header `kintsugi-lease` | runner | content that the job reads, artifacts that it makes |
 //!
 //! An action that another stage finishes answers 202.
 //!
@@ -29,6 +35,7 @@
 mod changes;
 mod problem;
 mod reads;
+mod runner;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -91,6 +98,7 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/admin/v1/audit", get(reads::home_audit))
         .route("/admin/v1/redrive", post(changes::redrive))
         .nest("/admin/v1/projects/{project}", project)
+        .nest("/admin/v1/runner", runner::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(private))
         .with_state(Admin::new(ports.clone()));
