@@ -11,8 +11,8 @@ use serde_json::Value;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
+use ureq::Agent;
 use ureq::http::{Request, Uri};
-use ureq::{Agent, SendBody};
 
 /// How long one request may take as a whole. A function that starts cold answers well within it.
 const REQUEST_TIME: Duration = Duration::from_secs(40);
@@ -82,6 +82,19 @@ impl Client {
         self.taken(&answer).map(Some)
     }
 
+    /// What everybody may read at a path of the home. The token is not sent.
+    pub(crate) async fn public(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let client = self.clone();
+        let url = format!("{}/{path}", self.home);
+        let request = Request::get(&url).body(None);
+        let request = request.map_err(|error| Error::unexpected("write a request", &error))?;
+        let answer = off_the_runtime(move || client.exchange(request)).await?;
+        match answer.status {
+            200..300 => Ok(answer.body),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
     /// Has something done: POST to a path below `/admin/v1/`.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
@@ -103,7 +116,7 @@ impl Client {
             .map_err(|error| self.unreachable(format!("its answer is not understood: {error}")))
     }
 
-    /// One request, off the runtime: `ureq` blocks.
+    /// One request with the token.
     async fn send(
         &self,
         method: &'static str,
@@ -111,32 +124,23 @@ impl Client {
         body: Option<Vec<u8>>,
     ) -> Result<Answered, Error> {
         let client = self.clone();
-        let url = format!("{}/admin/v1/{path}", self.home);
-        tokio::task::spawn_blocking(move || client.exchange(method, &url, body))
-            .await
-            .map_err(|error| Error::unexpected("wait for the home", &error))?
-    }
-
-    fn exchange(
-        &self,
-        method: &'static str,
-        url: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<Answered, Error> {
         let mut request = Request::builder()
             .method(method)
-            .uri(url)
+            .uri(format!("{}/admin/v1/{path}", self.home))
             .header("authorization", format!("Bearer {}", self.token.0));
         if body.is_some() {
             request = request.header("content-type", "application/json");
         }
-        let body = body.map_or_else(SendBody::none, |bytes| {
-            SendBody::from_owned_reader(std::io::Cursor::new(bytes))
-        });
-        let request = request
-            .body(body)
-            .map_err(|error| Error::unexpected("write a request", &error))?;
-        let answer = self.agent.run(request);
+        let request = request.body(body);
+        let request = request.map_err(|error| Error::unexpected("write a request", &error))?;
+        off_the_runtime(move || client.exchange(request)).await
+    }
+
+    fn exchange(&self, request: Request<Option<Vec<u8>>>) -> Result<Answered, Error> {
+        let answer = match request.into_parts() {
+            (head, Some(body)) => self.agent.run(Request::from_parts(head, body)),
+            (head, None) => self.agent.run(Request::from_parts(head, ())),
+        };
         let mut answer = answer.map_err(|error| self.unreachable(error))?;
         let status = answer.status().as_u16();
         let read = answer
@@ -171,6 +175,15 @@ impl Client {
             why: why.to_string(),
         }
     }
+}
+
+/// `ureq` blocks.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::unexpected("wait for the home", &error))?
 }
 
 /// Checks the address of a home and takes the slash from its end.

@@ -8,7 +8,7 @@ use kintsugi_domain::id::{BundleId, DsnKey, FixId, IssueId, ProjectId, RolloutId
 use kintsugi_domain::state::IllegalTransition;
 use kintsugi_trust::token::Role;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What can be done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -166,7 +166,7 @@ impl Action {
 }
 
 /// What came of an action that was taken.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Answer {
     /// The project as it is now.

@@ -17,10 +17,10 @@ use kintsugi_domain::release::Release;
 use kintsugi_domain::rollout::Rollout;
 use kintsugi_domain::score::Level;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Some of a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// What was found, in the order of keys.
     pub items: Vec<T>,
@@ -56,7 +56,7 @@ impl Part {
 }
 
 /// A project, as its people see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProjectView {
     /// Its id.
     pub id: ProjectId,
@@ -93,7 +93,7 @@ impl ProjectView {
 }
 
 /// An issue, in a line.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IssueLine {
     /// Its id.
     pub id: IssueId,
@@ -138,7 +138,7 @@ impl From<Issue> for IssueLine {
 }
 
 /// An issue with all that is known of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IssueView {
     /// The issue.
     pub issue: Issue,
@@ -151,7 +151,7 @@ pub struct IssueView {
 }
 
 /// A fix, in a line.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FixLine {
     /// Its id.
     pub id: FixId,
@@ -184,7 +184,7 @@ impl From<Fix> for FixLine {
 }
 
 /// The numbers of a rollout.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TallyView {
     /// Devices of the new version that began, ended healthy, failed.
     pub new: [u64; 3],
@@ -197,7 +197,7 @@ pub struct TallyView {
 }
 
 /// A rollout with its numbers and what comes next.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutView {
     /// The rollout.
     pub rollout: Rollout,
