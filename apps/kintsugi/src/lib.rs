@@ -23,6 +23,8 @@ mod init;
 mod operator;
 mod print;
 pub mod project;
+mod runner;
+mod signals;
 mod tools;
 mod up;
 
@@ -63,6 +65,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
     match &arguments.command {
         Command::Demo(demo) => demo::run(demo, context, json),
         Command::Up(up) => up::run(up, context, json),
+        Command::Runner(arguments) => runner::run(arguments, json),
         Command::Init(init) => init::run(init, json),
         Command::Check { file } => check::run(file, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),

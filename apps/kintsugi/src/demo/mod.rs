@@ -144,6 +144,7 @@ async fn play_here(
         folder: folder.join("home"),
         listen: ([127, 0, 0, 1], 0).into(),
         passphrase: context.passphrase.clone().map(|secret| secret.0),
+        leaves_jobs: false,
     };
     let mut home = LocalHome::start(settings, crate::routes).await?;
     if let Some(why) = &home.no_sandbox {

@@ -3,6 +3,7 @@
 
 mod files;
 mod machine;
+mod runner;
 mod running;
 mod sample;
 mod support;
