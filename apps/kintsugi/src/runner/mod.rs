@@ -141,13 +141,13 @@ impl Runner {
     }
 
     async fn serve(&self) -> Result<Exit, Error> {
-        let mut failures = 0;
+        let (mut failures, mut idle) = (0, 0);
         loop {
             let client = self.client()?;
             let wanted = json!({"seconds": self.seconds});
             match client.post::<Option<Leased>>("runner/lease", &wanted).await {
                 Ok(Some(leased)) => {
-                    failures = 0;
+                    (failures, idle) = (0, 0);
                     let exit = self.work_on(&client, leased).await;
                     if self.once {
                         return Ok(exit);
@@ -158,8 +158,8 @@ impl Runner {
                     return Ok(Exit::Done);
                 }
                 Ok(None) => {
-                    failures = 0;
-                    Pace.idle().await;
+                    (failures, idle) = (0, idle.saturating_add(1));
+                    Pace.idle(idle).await;
                 }
                 Err(error @ Error::Home { .. }) if !self.once => {
                     failures += 1;
