@@ -398,13 +398,11 @@ fn check_names(job: &Job, order: &BuildOrder, built: &Built) -> OrError<()> {
 }
 
 fn job_id(delivery: &Delivery) -> Result<&JobId, PortError> {
-    match &delivery.envelope.message {
-        Message::RunJob { job } => Ok(job),
-        message => Err(PortError::broken(
-            format!("message {}", delivery.envelope.id),
-            format!("expected an order, found {message:?}"),
-        )),
-    }
+    let Message::RunJob { job } = &delivery.envelope.message else {
+        let what = format!("message {} of queue jobs", delivery.envelope.id);
+        return Err(PortError::broken(what, "it orders no job"));
+    };
+    Ok(job)
 }
 
 fn check_role(actor: &Token) -> OrError<()> {

@@ -130,7 +130,6 @@ pub(super) const STAGES: &[Uses] = &[
         folder: "tuf/*/targets",
         keys: &["Leases", "Tokens"],
         borrows: &["ingest::COUNTER"],
-        ..NOTHING
     },
 ];
 
@@ -255,7 +254,10 @@ impl Uses {
         if self.method("blobs.put") {
             grants.extend(on(&["s3:PutObject"], &objects));
         }
-        if ["blobs.get", "blobs.length", "blobs.digest"].map(|it| self.method(it)).contains(&true) {
+        if ["blobs.get", "blobs.length", "blobs.digest"]
+            .map(|it| self.method(it))
+            .contains(&true)
+        {
             grants.extend(on(&["s3:GetObject"], &objects));
             // Without it S3 says of a missing object that it is forbidden.
             grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));

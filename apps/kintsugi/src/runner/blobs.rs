@@ -36,10 +36,10 @@ impl RemoteBlobs {
 
 /// What a transfer's failure means to the engine. What broke on its way may be whole the next time.
 pub(super) fn port_error(what: String, error: &Error) -> PortError {
-    match error {
-        Error::Home { .. } => PortError::unavailable(what, error),
-        Error::Refused { code, .. } if code == "blob.digest" => PortError::unavailable(what, error),
-        _ => PortError::broken(what, error),
+    if matches!(error, Error::Home { .. }) || error.code() == "blob.digest" {
+        PortError::unavailable(what, error)
+    } else {
+        PortError::broken(what, error)
     }
 }
 

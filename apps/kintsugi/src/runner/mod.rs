@@ -141,7 +141,7 @@ impl Runner {
     }
 
     async fn serve(&self) -> Result<Exit, Error> {
-        let (mut failures, mut idle) = (0, 0);
+        let (mut failures, mut idle) = (0_u32, 0_u32);
         loop {
             let client = self.client()?;
             let wanted = json!({"seconds": self.seconds});

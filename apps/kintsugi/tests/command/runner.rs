@@ -1,5 +1,10 @@
 //! Real runners beside a real home that leaves its jobs to them: killed, stopped, refused, and in the end done once.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test code"
+)]
 
 use crate::running::{record, until, with_home};
 use crate::support::{ANY_PORT, Running, ask, assert_failed, git, kintsugi, write};
