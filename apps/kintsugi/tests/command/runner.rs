@@ -7,7 +7,7 @@
 )]
 
 use crate::running::{record, until, with_home};
-use crate::support::{ANY_PORT, Running, ask, assert_failed, git, kintsugi, write};
+use crate::support::{ANY_PORT, Running, ask, assert_failed, git, kintsugi, stderr, write};
 use kintsugi_app::admin::issue_token;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::config::Config;
@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use semver::Version;
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
@@ -276,4 +276,36 @@ fn a_runner_that_cannot_work_says_so_and_ends() {
     first.signal(Signal::INT);
     first.says("stopped");
     assert_eq!(first.end().code(), Some(0));
+}
+
+#[test]
+fn the_whole_loop_runs_with_a_runner_beside_the_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let data = at("home");
+    let (as_runner, as_admin) = (token(&data, Role::Runner), token(&data, Role::Admin));
+    let repository = at("repository");
+    fs::create_dir(&repository).unwrap();
+    git(
+        &repository,
+        &["init", "--quiet", "--bare", "--initial-branch=main"],
+    );
+    let home = Running::start(&data, &["--leave-jobs"]);
+    let mut runner = Worker::start(&home, &as_runner, at("work"), &[]);
+    let mut demo = kintsugi();
+    demo.args(["demo", "--json", "--home", &home.url(), "--token-file"]);
+    demo.arg(&as_admin).arg("--repository").arg(&repository);
+    let done = demo.output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    // A search and three builds at the least: the first version, the healed one, and the one that is called back.
+    runner.signal(Signal::TERM);
+    assert!(runner.end().success());
+    let said = runner.lines.by_ref().lines().map(Result::unwrap);
+    let reported = said.filter(|line| line.contains("\"reported\"")).count();
+    assert!(reported >= 4, "{reported}");
+    assert!(home.signal(Signal::TERM).0.success());
+    let left = with_home(&data, async |home| {
+        home.queues.depth(Queue::Jobs).await.unwrap()
+    });
+    assert_eq!(left, 0);
 }
