@@ -7,6 +7,7 @@
 //! toolchain: the one that started this program is the one that is used.
 
 mod checks;
+mod e2e;
 mod summary;
 mod tools;
 
@@ -18,6 +19,8 @@ cargo xtask <command>
 
   test            installs what the tests need, then runs every check
   test --quick    the same without documentation tests and documentation
+  aws-e2e         builds the functions, deploys them to an AWS emulator on loopback, and has the
+                  demo play against that home; part of test, unless --quick
   help            this text
 
 Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
@@ -28,6 +31,7 @@ Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Test { quick: bool },
+    AwsE2e,
     Help,
 }
 
@@ -36,6 +40,7 @@ fn parse(words: &[String]) -> Result<Command, String> {
     match words.as_slice() {
         ["test"] => Ok(Command::Test { quick: false }),
         ["test", "--quick"] => Ok(Command::Test { quick: true }),
+        ["aws-e2e"] => Ok(Command::AwsE2e),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
+        Ok(Command::AwsE2e) => e2e::aws_e2e(&root()),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -99,6 +105,7 @@ mod tests {
             parse(&words("test --quick")),
             Ok(Command::Test { quick: true })
         );
+        assert_eq!(parse(&words("aws-e2e")), Ok(Command::AwsE2e));
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }

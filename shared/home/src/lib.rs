@@ -20,6 +20,7 @@ use kintsugi_adapters_local as local;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_runtime::{SettingError, Settings};
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +46,15 @@ impl OpenError {
 }
 
 /// Opens the home that the environment names.
-pub async fn open(settings: &Settings) -> Result<Ports, OpenError> {
+///
+/// A boxed future, so that what it does is compiled once and not in every function anew.
+pub fn open(
+    settings: &Settings,
+) -> Pin<Box<dyn Future<Output = Result<Ports, OpenError>> + Send + '_>> {
+    Box::pin(open_one(settings))
+}
+
+async fn open_one(settings: &Settings) -> Result<Ports, OpenError> {
     match settings.optional("KINTSUGI_DATA") {
         Some(folder) if !folder.is_empty() => {
             let home = local::Home::open(Path::new(folder), None).await?;

@@ -13,6 +13,7 @@ use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::ports::{Clock, PortError, Ports};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use std::pin::Pin;
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -88,7 +89,16 @@ impl Function {
     }
 
     /// Serves invocations until Lambda ends the process.
-    pub(crate) async fn run(self, stage: &'static str) -> Result<(), lambda_runtime::Error> {
+    ///
+    /// A boxed future, so that the loop is compiled once and not in every function anew.
+    pub(crate) fn run(
+        self,
+        stage: &'static str,
+    ) -> Pin<Box<dyn Future<Output = Result<(), lambda_runtime::Error>>>> {
+        Box::pin(self.serve(stage))
+    }
+
+    async fn serve(self, stage: &'static str) -> Result<(), lambda_runtime::Error> {
         let relay = self.relay;
         match self.work {
             Work::Http(router) => {
