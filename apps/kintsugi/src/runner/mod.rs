@@ -9,6 +9,7 @@
 //! Not here: the home's side (`kintsugi_app::runner`), and the doing (`kintsugi-engine`).
 
 mod blobs;
+mod fit;
 mod pace;
 mod tell;
 
@@ -21,6 +22,7 @@ use crate::tools;
 use blobs::RemoteBlobs;
 use kintsugi_app::runner::{GivenBack, Leased, Reported};
 use kintsugi_domain::job::{Job, Report};
+use kintsugi_domain::limits::REPORT_BYTES_MAX;
 use kintsugi_domain::ports::{BuildEngine as _, PortError};
 use kintsugi_engine::Engine;
 use kintsugi_sandbox::Sandbox;
@@ -225,7 +227,7 @@ impl Runner {
         ended: Result<Report, PortError>,
     ) -> Exit {
         let (reason, may_pass) = match ended {
-            Ok(report) => match self.report(client, leased, &report).await {
+            Ok(report) => match self.report(client, leased, report).await {
                 Ok(accepted) => {
                     self.teller.reported(&leased.job, accepted);
                     return Exit::Done;
@@ -244,8 +246,16 @@ impl Runner {
         &self,
         client: &Client,
         leased: &Leased,
-        report: &Report,
+        report: Report,
     ) -> Result<bool, Error> {
+        let report = fit::fit(report, REPORT_BYTES_MAX);
+        let length = fit::length(&report);
+        if length > REPORT_BYTES_MAX {
+            return Err(Error::Refused {
+                code: "report.too_long".to_owned(),
+                why: format!("the report has {length} bytes, at most {REPORT_BYTES_MAX} are taken"),
+            });
+        }
         let body = json!({"lease": leased.lease, "report": report});
         let mut failures = 0;
         loop {
