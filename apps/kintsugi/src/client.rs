@@ -3,6 +3,8 @@
 //! **Invariant: the token goes to the home that it is for and nowhere else**: redirects are not followed, and plain `http` is
 //! spoken with this machine only. Not here: what is asked of a home (`docs/admin-api.md`).
 
+mod content;
+
 use crate::context::Secret;
 use crate::error::Error;
 use serde::Serialize;
@@ -192,22 +194,23 @@ fn address(home: &str) -> Result<String, Error> {
         home: home.to_owned(),
         why: why.to_owned(),
     };
-    let uri: Uri = home.parse().map_err(|_| wrong("it is no address"))?;
-    let host = uri.host().ok_or_else(|| wrong("it names no host"))?;
-    if uri.query().is_some() {
+    if home.contains('?') {
         return Err(wrong("it has a query"));
     }
-    match uri.scheme_str() {
-        Some("https") => {}
-        Some("http") if is_this_machine(host) => {}
-        Some("http") => {
-            return Err(wrong(
-                "a token is sent over https only, save to this machine",
-            ));
-        }
-        _ => return Err(wrong("it does not begin with https://")),
-    }
+    check_scheme(home).map_err(wrong)?;
     Ok(home.trim_end_matches('/').to_owned())
+}
+
+/// Refuses to say anything that matters in the clear to another machine.
+fn check_scheme(address: &str) -> Result<(), &'static str> {
+    let uri: Uri = address.parse().map_err(|_| "it is no address")?;
+    let host = uri.host().ok_or("it names no host")?;
+    match uri.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if is_this_machine(host) => Ok(()),
+        Some("http") => Err("a token is sent over https only, save to this machine"),
+        _ => Err("it does not begin with https://"),
+    }
 }
 
 /// Whether a host is this machine: a loopback address, or a name that never leaves it (RFC 6761 §6.3).

@@ -7,13 +7,13 @@ use crate::exit::Exit;
 use crate::home::{LocalHome, Settings};
 use crate::operator::Operator;
 use crate::project::{self, Product};
+use crate::signals::Signals;
 use crate::{login, print, tools};
 use kintsugi_app::records;
 use kintsugi_domain::project::Project;
 use serde_json::json;
 use std::io;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The file with an admin token, below the data folder.
 const TOKEN_FILE: &str = "admin.token";
@@ -51,6 +51,7 @@ async fn serve(
         listen: up.place.listen,
         passphrase: context.passphrase.clone().map(|secret| secret.0),
         git_credentials: context.git_credentials.clone(),
+        leaves_jobs: up.leave_jobs,
     };
     let mut home = LocalHome::start(settings, crate::routes).await?;
     let operator = Operator::of(&home.ports, "kintsugi up").await?;
@@ -147,30 +148,6 @@ async fn projects(home: &LocalHome) -> Result<Vec<Project>, kintsugi_domain::por
         );
     }
     Ok(found)
-}
-
-/// The signals that end a home.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        let on = |kind| signal(kind).map_err(|error| system("wait for signals", &error));
-        Ok(Self {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for the first of them.
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 fn system(act: &'static str, error: &io::Error) -> Error {

@@ -9,6 +9,7 @@ use crate::job::{Job, Report};
 use crate::record::{IndexEntry, Kind, Record, Stored};
 use crate::trace::TraceId;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -257,7 +258,7 @@ pub trait Store: Send + Sync {
 }
 
 /// A message in the hands of a reader.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     /// The message.
     pub envelope: Envelope,
@@ -301,8 +302,9 @@ pub trait Queues: Send + Sync {
     /// The message comes back after `delay`.
     async fn retry(&self, receipt: &str, delay: Duration) -> Result<(), PortError>;
 
-    /// Sets the message aside with its cause; it comes back only by [`Queues::redrive`].
-    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError>;
+    /// Sets the message aside with its cause; it comes back only by [`Queues::redrive`]. MUST work in another process
+    /// than the one that received it.
+    async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError>;
 
     /// What was set aside, oldest first.
     async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError>;
@@ -368,6 +370,21 @@ pub fn check_ref_name(name: &str) -> Result<(), PortError> {
     Err(PortError::broken(format!("branch or tag {name:?}"), why))
 }
 
+/// A way to one blob past the home: whoever has it may do one thing with that blob, without any other right, until it ends.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Where to send the request.
+    pub url: String,
+    /// Headers that the request MUST carry, as they are: name and value.
+    pub headers: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Link")
+    }
+}
+
 /// Immutable content by key. Keys are `/`-joined parts of letters, digits, `.`, `_`, `-`, `@` and `+`.
 #[async_trait]
 pub trait Blobs: Send + Sync {
@@ -379,6 +396,28 @@ pub trait Blobs: Send + Sync {
 
     /// The length in bytes, or nothing.
     async fn length(&self, key: &str) -> Result<Option<u64>, PortError>;
+
+    /// The digest of what is stored now and its length in bytes, or nothing. MUST read the content itself, and not hold all of
+    /// it at once.
+    async fn digest(&self, key: &str) -> Result<Option<(Digest, u64)>, PortError>;
+
+    /// A link to get the content with, good for `life`. An adapter whose content can only be had through the home has none.
+    async fn download_link(&self, key: &str, life: Duration) -> Result<Option<Link>, PortError> {
+        let _ = life;
+        check_blob_key(key).map(|()| None)
+    }
+
+    /// A link to put content of that length and digest with, and no other, good for `life`. An adapter that takes content
+    /// only through the home has none.
+    async fn upload_link(
+        &self,
+        key: &str,
+        (digest, length): (Digest, u64),
+        life: Duration,
+    ) -> Result<Option<Link>, PortError> {
+        let _ = (digest, length, life);
+        check_blob_key(key).map(|()| None)
+    }
 }
 
 /// Private keys that sign for a project. They never leave the adapter.
@@ -411,6 +450,8 @@ pub enum KeyUse {
     Users,
     /// Admin tokens, one of several: the generation, from 1.
     Tokens(u32),
+    /// Leases of jobs to runners (symmetric).
+    Leases,
 }
 
 /// Names one key of one project.
@@ -435,6 +476,7 @@ impl fmt::Display for KeyName {
             // The first has no number in its name: homes that never changed their key have it so.
             KeyUse::Tokens(1) => write!(f, "{project}/tokens"),
             KeyUse::Tokens(generation) => write!(f, "{project}/tokens-{generation}"),
+            KeyUse::Leases => write!(f, "{project}/leases"),
         }
     }
 }

@@ -28,6 +28,12 @@
 //! | POST `tokens/revoke` `{id or subject, reason?}` | admin | takes tokens back |
 //! | POST `keys/rotate` `{reason?}`, POST `keys/{kid}/retire` `{reason?}` | admin | keys of tokens |
 //! | PUT `issuers` `{url, audience, keys, claim?, roles}`, POST `issuers/remove` `{url}` | admin | foreign issuers |
+//! | POST `runner/lease` `{seconds?}` | runner | a job to do, or `null` |
+//! | POST `runner/heartbeat` `{lease}` | runner | keeps the job |
+//! | POST `runner/report` `{lease, report}` | runner | answers the job |
+//! | POST `runner/give-back` `{lease, reason, may_pass}` | runner | gives the job back |
+//! | POST `runner/uploads` `{lease, key, length}` | runner | a link to store an artifact with, or `null` |
+//! | GET, PUT `runner/blobs/{key}`, header `kintsugi-lease` | runner | content that the job reads, artifacts that it makes |
 //!
 //! An action that another stage finishes answers 202, and so does one that waits for a second person (`asked`).
 //!
@@ -39,6 +45,7 @@ mod changes;
 mod identity;
 mod problem;
 mod reads;
+mod runner;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -114,6 +121,7 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/admin/v1/issuers", put(identity::put_issuer))
         .route("/admin/v1/issuers/remove", post(identity::remove_issuer))
         .nest("/admin/v1/projects/{project}", project)
+        .nest("/admin/v1/runner", runner::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(private))
         .with_state(Admin::new(ports.clone()));

@@ -1,5 +1,5 @@
 //! What both sides must agree on to trust each other: canonical encoding, P-384 keys, TUF metadata,
-//! signed statements, tickets and admin tokens.
+//! signed statements, tickets, leases and admin tokens.
 //!
 //! | module | what it does | standard |
 //! |---|---|---|
@@ -9,6 +9,7 @@
 //! | [`jws`] | signed tokens, ES384 only | RFC 7515, RFC 7518, RFC 8725 |
 //! | [`statement`] | what a release is, and the permission to go down | |
 //! | `openid` (feature) | tokens of foreign issuers: RS256, ES256, ES384 | OpenID Connect Core 1.0 |
+//! | [`lease`] | ties a runner's report to the job that it was given | RFC 2104 |
 //! | [`ticket`] | ties an outcome to an offer that was made | RFC 2104 |
 //! | [`token`] | who may use the admin API | RFC 7519 |
 //! | [`access`] | which keys and issuers are trusted for that, and what was taken back | |
@@ -25,6 +26,7 @@ pub mod access;
 pub mod json;
 pub mod jws;
 pub mod key;
+pub mod lease;
 #[cfg(feature = "openid")]
 pub mod openid;
 pub mod statement;

@@ -127,10 +127,13 @@ pub fn verify_entry(
     Ok(entry)
 }
 
-/// What a person or program may do. Each role may do what those before it may.
+/// What a person or program may do. Each role may do what those before it may, save that a [`Role::Runner`] does what it does
+/// alone: it has no part in what people do, and they have none in its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Lease jobs, do them and report. The least role, so that no comparison lets it in anywhere.
+    Runner,
     /// Look.
     Viewer,
     /// Sort issues, approve and refuse fixes.
@@ -144,6 +147,7 @@ pub enum Role {
 impl std::fmt::Display for Role {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Runner => "runner",
             Self::Viewer => "viewer",
             Self::Triager => "triager",
             Self::Releaser => "releaser",
@@ -179,7 +183,11 @@ impl Token {
 
     /// Whether it allows what needs `role`.
     pub fn require(&self, role: Role) -> Result<(), TokenError> {
-        if self.role >= role {
+        let allows = match role {
+            Role::Runner => self.role == Role::Runner,
+            Role::Viewer | Role::Triager | Role::Releaser | Role::Admin => self.role >= role,
+        };
+        if allows {
             Ok(())
         } else {
             Err(TokenError::Role {

@@ -67,6 +67,7 @@ pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "sign",
         methods: &[
+            "blobs.digest",
             "blobs.get",
             "blobs.put",
             "forge",
@@ -113,15 +114,27 @@ pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "admin",
         methods: &[
+            "blobs.download_link",
+            "blobs.get",
+            "blobs.length",
+            "blobs.put",
+            "blobs.upload_link",
             "forge",
+            "queues.done",
+            "queues.extend",
+            "queues.park",
             "queues.parked",
+            "queues.receive",
             "queues.redrive",
+            "queues.retry",
             "signer.public_key",
+            "signer.secret",
             "signer.sign",
         ],
-        keys: &["Tokens"],
+        // What runners read and write.
+        folder: "tuf/*/targets",
+        keys: &["Leases", "Tokens"],
         borrows: &["ingest::COUNTER"],
-        ..NOTHING
     },
 ];
 
@@ -139,8 +152,10 @@ pub(super) const BORROWED: &[(&str, &[&str], &[&str])] = &[
 /// The calls of `shared/adapters-aws`, and the actions that each takes. A transaction takes those of its parts.
 pub(super) const CALLS: &[(&str, &[&str])] = &[
     ("batch_get_item", &["dynamodb:BatchGetItem"]),
-    // Only of readers that are no function: SQS hides messages for those itself.
-    ("change_message_visibility", &[]),
+    (
+        "change_message_visibility",
+        &["sqs:ChangeMessageVisibility"],
+    ),
     ("create_alias", &["kms:CreateAlias"]),
     ("create_key", &["kms:CreateKey", "kms:TagResource"]),
     ("create_secret", &["secretsmanager:CreateSecret"]),
@@ -193,9 +208,15 @@ fn use_in_name(key: &str) -> String {
     }
 }
 
+/// Whether the keys of a use are secrets, which lie in Secrets Manager, and not signing keys.
+fn is_secret(key: &str) -> bool {
+    ["Leases", "Tickets", "Users"].contains(&key)
+}
+
 /// Aliases of the keys that a stage signs with.
 pub(super) fn aliases(uses: &Uses) -> Vec<String> {
-    let keys = uses.keys.iter().map(|key| use_in_name(key));
+    let keys = uses.keys.iter().filter(|key| !is_secret(key));
+    let keys = keys.map(|key| use_in_name(key));
     keys.map(|key| format!("alias/kintsugi-${{HomeName}}-*-{key}"))
         .collect()
 }
@@ -220,6 +241,15 @@ impl Uses {
                 ];
                 grants.extend(on(&read, &format!("${{{name}Queue.Arn}}")));
             }
+            // The one queue that a function reads itself: it hands jobs out to runners.
+            if self.method("queues.receive") && queue == Queue::Jobs {
+                let hand_out = [
+                    "sqs:ReceiveMessage",
+                    "sqs:DeleteMessage",
+                    "sqs:ChangeMessageVisibility",
+                ];
+                grants.extend(on(&hand_out, &format!("${{{name}Queue.Arn}}")));
+            }
             if self.method("queues.parked") || self.method("queues.redrive") {
                 let collect = ["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"];
                 grants.extend(on(&collect, &format!("${{{name}Dead.Arn}}")));
@@ -229,7 +259,10 @@ impl Uses {
         if self.method("blobs.put") {
             grants.extend(on(&["s3:PutObject"], &objects));
         }
-        if self.method("blobs.get") || self.method("blobs.length") {
+        if ["blobs.get", "blobs.length", "blobs.digest"]
+            .map(|it| self.method(it))
+            .contains(&true)
+        {
             grants.extend(on(&["s3:GetObject"], &objects));
             // Without it S3 says of a missing object that it is forbidden.
             grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));
@@ -251,7 +284,7 @@ impl Uses {
                 "secretsmanager:GetSecretValue",
                 "secretsmanager:CreateSecret",
             ];
-            for key in self.keys {
+            for key in self.keys.iter().filter(|key| is_secret(key)) {
                 let resource = format!("{home}/*/{}*", use_in_name(key));
                 grants.extend(on(&actions, &resource));
             }

@@ -4,6 +4,7 @@
 mod access;
 mod files;
 mod machine;
+mod runner;
 mod running;
 mod sample;
 mod scrub;

@@ -24,7 +24,7 @@ use std::time::Duration;
 const PROJECT: ProjectId = ProjectId(1);
 
 /// Waits for something that another process does.
-fn until(mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         thread::sleep(Duration::from_millis(10));
     }
@@ -195,7 +195,7 @@ fn order(data: &Path, product: &Path) -> Job {
 }
 
 /// Works with a data folder that no home runs on.
-fn with_home<T>(data: &Path, work: impl AsyncFnOnce(&Home) -> T) -> T {
+pub(crate) fn with_home<T>(data: &Path, work: impl AsyncFnOnce(&Home) -> T) -> T {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let home = Home::open(data, None).await.unwrap();
@@ -203,7 +203,7 @@ fn with_home<T>(data: &Path, work: impl AsyncFnOnce(&Home) -> T) -> T {
     })
 }
 
-fn record<T: Record>(data: &Path, key: &str) -> Stored<T> {
+pub(crate) fn record<T: Record>(data: &Path, key: &str) -> Stored<T> {
     let key = RecordKey {
         project: PROJECT,
         kind: T::KIND,

@@ -395,7 +395,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(kind: RefusalKind, code: &'static str, why: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: RefusalKind, code: &'static str, why: impl Into<String>) -> Self {
         Self {
             kind,
             code,
@@ -403,7 +403,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn missing(code: &'static str, what: &str) -> Self {
+    pub(crate) fn missing(code: &'static str, what: &str) -> Self {
         Self::new(
             RefusalKind::NotFound,
             code,

@@ -353,7 +353,7 @@ async fn parked_messages_are_redriven_from_their_page() {
     let lease = Duration::from_mins(1);
     let taken = home.queues.receive(Queue::Signing, 9, lease).await.unwrap();
     home.queues
-        .park(&taken.first().unwrap().receipt, HOSTILE)
+        .park(taken.first().unwrap(), HOSTILE)
         .await
         .unwrap();
     let token = home.token(Role::Admin).await;

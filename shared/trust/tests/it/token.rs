@@ -112,6 +112,19 @@ fn a_role_may_do_what_the_roles_below_it_may_and_no_more() {
 }
 
 #[test]
+fn a_runner_does_its_own_work_and_nothing_of_what_people_do() {
+    let people = [Role::Viewer, Role::Triager, Role::Releaser, Role::Admin];
+    let token = |role| Token { role, ..claims() };
+    token(Role::Runner).require(Role::Runner).unwrap();
+    for role in people {
+        let refused = token(Role::Runner).require(role).unwrap_err();
+        assert_eq!(refused.code(), "token.role");
+        token(role).require(Role::Runner).unwrap_err();
+        assert!(Role::Runner < role, "no comparison lets a runner in");
+    }
+}
+
+#[test]
 fn an_invented_role_is_refused() {
     let mut claims = serde_json::to_value(claims()).unwrap();
     claims["role"] = json!("owner");
