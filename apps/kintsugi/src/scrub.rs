@@ -21,11 +21,11 @@ pub(crate) fn run(rules: Option<&Path>, json: bool) -> Result<Exit, Error> {
     let rules = rules.map(read_rules).transpose()?.unwrap_or_default();
     // No user is hashed here, so the salt does not matter.
     let scrubber = Scrubber::with_rules(b"", &rules).map_err(|error| Error::Refused {
-        code: error.code(),
+        code: error.code().to_owned(),
         why: error.to_string(),
     })?;
     let refused = |error: &dyn std::fmt::Display| Error::Refused {
-        code: "not_json",
+        code: "not_json".to_owned(),
         why: format!("standard input: {error}"),
     };
     let (text, remarks) = scrubber
@@ -67,7 +67,7 @@ fn input() -> Result<String, Error> {
         .map_err(|error| Error::read(Path::new("standard input"), &error))?;
     if text.len() as u64 > INPUT_BYTES_MAX {
         return Err(Error::Refused {
-            code: "input_too_large",
+            code: "input_too_large".to_owned(),
             why: format!("standard input has more than {INPUT_BYTES_MAX} bytes"),
         });
     }
