@@ -110,9 +110,11 @@ fn read(agent: &Agent, url: &str) -> Result<Vec<u8>, PortError> {
         .unwrap_or(u64::MAX)
         .saturating_add(1);
     let body = answer.body_mut().with_config().limit(limit).read_to_vec();
-    let body = body.map_err(|error| match error {
-        ureq::Error::BodyExceedsLimit(_) => too_long(),
-        error => PortError::unavailable(url, error),
+    let body = body.map_err(|error| {
+        if matches!(error, ureq::Error::BodyExceedsLimit(_)) {
+            return too_long();
+        }
+        PortError::unavailable(url, error)
     })?;
     if body.len() > WEB_DOCUMENT_BYTES_MAX {
         return Err(too_long());

@@ -136,6 +136,10 @@ impl Call<'_> {
         &self.by
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each action, and nothing else"
+    )]
     async fn decide(&self, action: &Action) -> Decision {
         match action {
             Action::AddProject { config, repository } => {
