@@ -68,7 +68,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
     match &arguments.command {
         Command::Demo(demo) => demo::run(demo, context, json),
         Command::Up(up) => up::run(up, context, json),
-        Command::Runner(arguments) => runner::run(arguments, json),
+        Command::Runner(arguments) => runner::run(arguments, context, json),
         Command::Init(init) => init::run(init, json),
         Command::Check { file } => check::run(file, json),
         Command::Scrub { rules } => scrub::run(rules.as_deref(), json),

@@ -29,6 +29,7 @@ use kintsugi_domain::limits::{
 };
 use kintsugi_domain::ports::{Delivery, KeyName, KeyUse, Link, PortError, Ports};
 use kintsugi_domain::record::Stored;
+use kintsugi_domain::trace::in_trace;
 use kintsugi_trust::lease::Lease;
 use kintsugi_trust::token::{Role, Token};
 use serde::{Deserialize, Serialize};
@@ -204,7 +205,10 @@ impl Runners {
             }
             self.check(&job.value, &report).await?;
             let store = self.ports.store.as_ref();
-            match work::finish(store, &lease.delivery.envelope, job, report.clone()).await {
+            let cause = &lease.delivery.envelope;
+            // What follows belongs to the report that led to the job, not to this request.
+            let finished = work::finish(store, cause, job, report.clone());
+            match in_trace(cause.trace, finished).await {
                 Ok(Done::Did(_)) => break true,
                 Ok(Done::Nothing(_)) => break false,
                 // Somebody else reported at this moment.

@@ -15,6 +15,7 @@ mod tell;
 
 use crate::args::Runner as Arguments;
 use crate::client::Client;
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::signals::Signals;
@@ -54,7 +55,7 @@ const LAST_THREADS: Duration = Duration::from_millis(500);
 struct Alive {}
 
 /// Works until SIGTERM or SIGINT, or for one job.
-pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<Exit, Error> {
+pub(crate) fn run(arguments: &Arguments, context: &Context, json: bool) -> Result<Exit, Error> {
     tools::git()?;
     tools::python()?;
     let sandbox = Sandbox::probe().map_err(|error| Error::NoSandbox {
@@ -64,6 +65,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<Exit, Error> {
     let runner = Runner {
         home: arguments.home.clone(),
         token_file: arguments.token_file.clone(),
+        git_credentials: context.git_credentials.clone(),
         seconds: arguments.lease,
         once: arguments.once,
         folder,
@@ -107,6 +109,8 @@ fn claim(work: &Path) -> Result<(PathBuf, File), Error> {
 struct Runner {
     home: String,
     token_file: PathBuf,
+    /// The file with the credentials for git hosts, if there is one.
+    git_credentials: Option<PathBuf>,
     seconds: u32,
     once: bool,
     folder: PathBuf,
@@ -194,9 +198,11 @@ impl Runner {
     async fn engine(&self, client: &Client, leased: &Leased) -> Result<Report, PortError> {
         let blobs = RemoteBlobs::new(client.clone(), leased.lease.clone(), Pace);
         let (folder, sandbox) = (self.folder.clone(), self.sandbox.clone());
+        let credentials = self.git_credentials.clone();
         // Making an engine sweeps the folder, which may take a while.
-        let made =
-            tokio::task::spawn_blocking(move || Engine::new(Arc::new(blobs), folder, sandbox));
+        let made = tokio::task::spawn_blocking(move || {
+            Engine::new(Arc::new(blobs), folder, sandbox).with_git_credentials(credentials)
+        });
         let engine = made
             .await
             .map_err(|error| PortError::unavailable("the build engine", error))?;
