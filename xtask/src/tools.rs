@@ -25,7 +25,7 @@ const MARK: &str = "complete";
 pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
     components()?;
     system_packages()?;
-    python_environment(target, REQUIREMENTS, IMPORTS)
+    python_environment(target, "venv", REQUIREMENTS, IMPORTS)
 }
 
 /// A Python with other pinned packages: a bench has its own, so that the tests stay light.
@@ -35,7 +35,7 @@ pub(crate) fn python_with(
     imports: &str,
 ) -> Result<PathBuf, String> {
     system_packages()?;
-    python_environment(target, requirements, imports)
+    python_environment(target, "bench", requirements, imports)
 }
 
 /// The parts of the Rust toolchain that may be left out of an installation. They belong to the
@@ -151,17 +151,22 @@ fn system_packages() -> Result<(), String> {
 }
 
 /// The name of the environment: it changes with the pins and with the Python below it.
-fn environment_name(requirements: &str, python: &str) -> String {
+fn environment_name(kind: &str, requirements: &str, python: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(requirements.as_bytes());
     hash.update([0]);
     hash.update(python.as_bytes());
     let mut digest = hex::encode(hash.finalize());
     digest.truncate(12);
-    format!("venv-{digest}")
+    format!("{kind}-{digest}")
 }
 
-fn python_environment(target: &Path, pins: &str, imports: &str) -> Result<PathBuf, String> {
+fn python_environment(
+    target: &Path,
+    kind: &str,
+    pins: &str,
+    imports: &str,
+) -> Result<PathBuf, String> {
     let identity = Command::new("python3")
         .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
         .stdin(Stdio::null())
@@ -169,7 +174,7 @@ fn python_environment(target: &Path, pins: &str, imports: &str) -> Result<PathBu
         .map_err(|error| format!("python3 does not start: {error}"))?;
     let identity = String::from_utf8_lossy(&identity.stdout).into_owned();
     let tools = target.join("kintsugi-tools");
-    let folder = tools.join(environment_name(pins, &identity));
+    let folder = tools.join(environment_name(kind, pins, &identity));
     let python = folder.join("bin").join("python");
     let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
 
@@ -216,10 +221,10 @@ mod tests {
 
     #[test]
     fn another_pin_or_another_python_is_another_environment() {
-        let name = environment_name("tuf==7.0.1\n", "3.11");
-        assert_eq!(name, environment_name("tuf==7.0.1\n", "3.11"));
-        assert_ne!(name, environment_name("tuf==7.0.2\n", "3.11"));
-        assert_ne!(name, environment_name("tuf==7.0.1\n", "3.12"));
+        let name = environment_name("venv", "tuf==7.0.1\n", "3.11");
+        assert_eq!(name, environment_name("venv", "tuf==7.0.1\n", "3.11"));
+        assert_ne!(name, environment_name("venv", "tuf==7.0.2\n", "3.11"));
+        assert_ne!(name, environment_name("venv", "tuf==7.0.1\n", "3.12"));
         assert!(name.len() == 17 && name.starts_with("venv-"), "{name}");
     }
 
