@@ -19,7 +19,7 @@ cargo xtask <command>
 
   test            installs what the tests need, then runs every check
   test --quick    the same without documentation tests and documentation
-  bench NAME      measures something on this machine; --json prints one object.
+  bench NAME      measures something on this machine; --json ends with one object.
                   scrub: the scrubber beside sentry-relay
   help            this text
 
