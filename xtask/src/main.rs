@@ -22,7 +22,7 @@ cargo xtask <command>
   test --quick    the same without documentation tests and documentation
   aws-e2e         builds the functions, deploys them to an AWS emulator on loopback, and has the
                   demo play against that home; part of test, unless --quick
-  bench NAME      measures something on this machine; --json prints one object.
+  bench NAME      measures something on this machine; --json ends with one object.
                   cold-start: every function beside a bare one
                   scrub: the scrubber beside sentry-relay
   help            this text

@@ -1,13 +1,16 @@
 //! Removes personal data and secrets from reports, with a remark for each removal.
 //!
 //! Two kinds of evidence count. **What a value is**: card numbers (Luhn and brand), IBANs (mod 97 and
-//! country length), US social security numbers (ranges), e-mail, IP and MAC addresses, international
-//! phone numbers, user names in paths, URL credentials, bearer tokens, JWTs, PEM blocks and the keys of
-//! well-known vendors. **What a value is called**: `password=…`, `"api_key": …`, `Cookie: …`.
+//! country length), US social security numbers (ranges), e-mail, IP and MAC addresses, phone numbers
+//! (international, and those of North America as they are written there), user names in paths, URL
+//! credentials, bearer tokens, JWTs, PEM blocks and the keys of well-known vendors. **What a value is called**: `password=…`, `"api_key": …`, `Cookie: …`.
 //! Patterns alone over-scrub, so whatever has a check digit, a range or a decodable form is validated.
 //!
 //! A removed value leaves a typed placeholder (`[email]`, `[card]`, `[secret]` …), so that messages
 //! still group and say what was there, and a [`Remark`] with rule, path and range.
+//!
+//! A project can switch rules off, name further secrets, let values stay and add patterns of its own
+//! ([`ScrubRules`]).
 //!
 //! **Invariants: scrubbing what was scrubbed changes nothing. Time is linear in the length of the
 //! text: every look-around is bounded or consumes what it reads.**

@@ -263,7 +263,7 @@ fn values_nested_deeper_than_any_parser_goes_are_removed() {
 }
 
 #[test]
-fn only_a_flag_makes_the_next_argument_a_secret() {
+fn only_a_flag_or_the_name_of_a_header_makes_the_next_text_a_secret() {
     let scrubber = Scrubber::new(b"");
     for (given, expected) in [
         (
@@ -278,7 +278,23 @@ fn only_a_flag_makes_the_next_argument_a_secret() {
             json!(["--password::-----BEGIN KEY-----", {"a": "b"}]),
             json!(["--password::[pem]", {"a": "b"}]),
         ),
+        (
+            json!([
+                ["Cookie", "sid"],
+                ["Accept", "x"],
+                ["Cookie", "sid", "x"],
+                ["sid", "Cookie"]
+            ]),
+            json!([
+                ["Cookie", "[secret]"],
+                ["Accept", "x"],
+                ["Cookie", "sid", "x"],
+                ["sid", "Cookie"]
+            ]),
+        ),
     ] {
+        let (text, _) = scrubber.scrub_json(&given.to_string()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
         let mut value = given;
         scrubber.scrub_value("", &mut value);
         assert_eq!(value, expected);

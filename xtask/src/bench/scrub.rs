@@ -173,6 +173,12 @@ fn spoken(result: &Value) -> String {
         )
     };
     lines.push(row("kintsugi", &result["kintsugi"], String::new()));
+    let in_memory = &result["kintsugi"]["in_memory"];
+    lines.push(format!(
+        "| kintsugi, event in memory | {:.0} | {:.0} | | | |",
+        number(&in_memory["events_per_second"]),
+        number(&in_memory["events_per_processor_second"]),
+    ));
     for name in RELAYS {
         let ratio = number(&result["ratio"][name]["events_per_processor_second"]);
         let name_of = format!("sentry-relay, {name}");

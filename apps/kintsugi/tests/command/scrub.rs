@@ -1,4 +1,5 @@
 //! `scrub`: an event goes in, what is left and what was removed comes out.
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use crate::support::{assert_failed, kintsugi, stdout, write};
 use serde_json::{Value, json};
