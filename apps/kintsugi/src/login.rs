@@ -24,7 +24,7 @@ const TOKEN_BYTES_MAX: u64 = 16 * 1024;
 
 #[derive(Debug, Args)]
 pub(crate) struct Login {
-    /// The home, as sam deploy printed it (ApiUrl), or as kintsugi up did.
+    /// The home, as sam deploy printed it (`ApiUrl`), or as kintsugi up did.
     #[arg(long, value_name = "URL")]
     home: String,
     /// The file with the token; without it the token is read from standard input.
