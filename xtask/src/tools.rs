@@ -36,7 +36,7 @@ pub(crate) const DEPLOY: Environment = Environment {
     name: "deploy",
     requirements: include_str!("../deploy-requirements.txt"),
     options: &["--no-deps"],
-    shows: "import samcli, aws_lambda_builders",
+    shows: "import samcli.commands.build, samcli.commands.deploy, aws_lambda_builders",
 };
 
 /// The mark of a finished environment.

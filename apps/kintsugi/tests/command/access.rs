@@ -1,5 +1,5 @@
 //! `kintsugi login`, `keys` and `tokens` against a home that runs.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use crate::support::{Running, assert_failed, kintsugi, stderr, stdout};
 use serde_json::Value;
@@ -30,13 +30,20 @@ fn json(output: &Output) -> Value {
     serde_json::from_str(&stdout(output)).unwrap()
 }
 
+/// Logs in, with a slash too many.
+fn login(config: &Path, url: &str, token: &str) {
+    let home = format!("{url}/");
+    let arguments = ["login", "--home", &home, "--json"];
+    let answer = ask(config, &arguments, &format!("{token}\n"));
+    assert_eq!(json(&answer)["role"], "admin");
+}
+
 #[test]
-fn a_login_is_kept_for_its_owner_and_keys_and_tokens_are_changed_with_it() {
+fn a_login_is_kept_for_its_owner_and_only_when_the_token_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("config");
     let home = Running::start(&folder.path().join("home"), &[]);
     let url = home.url();
-    let admin = home.token();
     let run = |arguments: &[&str]| ask(&config, arguments, "");
 
     let not_yet = run(&["keys", "list"]);
@@ -45,16 +52,20 @@ fn a_login_is_kept_for_its_owner_and_keys_and_tokens_are_changed_with_it() {
     assert_failed(&wrong, 1, "jws.malformed", &[]);
     assert!(!config.exists(), "a token that was not taken is not kept");
 
-    let with_slash = format!("{url}/");
-    let login = ask(
-        &config,
-        &["login", "--home", &with_slash, "--json"],
-        &format!("{admin}\n"),
-    );
-    assert_eq!(json(&login)["role"], "admin");
+    login(&config, &url, &home.token());
     let file = config.join("homes.json");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&file), mode(&config)), (0o600, 0o700));
+}
+
+#[test]
+fn keys_and_tokens_are_changed_with_a_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config");
+    let home = Running::start(&folder.path().join("home"), &[]);
+    let url = home.url();
+    login(&config, &url, &home.token());
+    let run = |arguments: &[&str]| ask(&config, arguments, "");
 
     // A colleague's token, straight into a file.
     let issued = run(&[
