@@ -197,7 +197,7 @@ mod tests {
             .region(Region::new("eu-central-1"))
             .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
             .build();
-        S3Blobs::new(Client::from_conf(config), "home")
+        S3Blobs::new(Lazy::new(|| Client::from_conf(config)), "home")
     }
 
     /// The value of a parameter of a link's query.

@@ -13,10 +13,11 @@ impl Home {
             hours,
             reason: String::new(),
         };
-        match self.take(action) {
-            Answer::Token { token, .. } => token.0,
-            other => panic!("{other:?}"),
-        }
+        let answer = self.take(action);
+        let Answer::Token { token, .. } = answer else {
+            panic!("{answer:?}");
+        };
+        token.0
     }
 
     fn is_taken(&self, token: &str) -> bool {
@@ -49,7 +50,8 @@ fn after_a_rotation_older_tokens_stay_good_until_they_end_and_new_ones_have_the_
     assert_eq!(jws::key_id(&new).unwrap(), key.kid);
     assert_ne!(jws::key_id(&old).unwrap(), key.kid);
     assert!(home.is_taken(&old) && home.is_taken(&new));
-    home.clock.advance(TOKEN_LIFE_MAX - Duration::from_mins(1));
+    home.clock
+        .advance(TOKEN_LIFE_MAX.saturating_sub(Duration::from_mins(1)));
     assert!(home.is_taken(&old), "until its own end");
     home.clock.advance(Duration::from_mins(2));
     assert_eq!(home.why_not(&old), "token.expired");

@@ -61,10 +61,11 @@ impl Home {
     }
 
     fn ask(&self, action: Action) -> RequestId {
-        match self.by("ada", Role::Admin, action) {
-            Done::Answer(Answer::Asked { request, .. }) => request,
-            other => panic!("{other:?}"),
-        }
+        let done = self.by("ada", Role::Admin, action);
+        let Done::Answer(Answer::Asked { request, .. }) = done else {
+            panic!("{done:?}");
+        };
+        request
     }
 
     fn code(&self, name: &str, role: Role, action: Action) -> &'static str {
