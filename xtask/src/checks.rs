@@ -3,7 +3,7 @@
 //! Not here: what a check checks. Every rule is a lint or a test.
 
 use crate::summary::{Stopwatch, Tally, say, spoken};
-use crate::{Failure, tools};
+use crate::{Failure, e2e, tools};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -137,6 +137,15 @@ pub(crate) fn run(root: &Path, quick: bool) -> Result<(), Failure> {
         }
         total.passed += tally.passed;
         report.push(format!("  {:<10} {took:>12}   {counted}", check.name));
+    }
+    if !quick {
+        let watch = Stopwatch::start();
+        e2e::aws_e2e(root)?;
+        report.push(format!(
+            "  {:<10} {:>12}",
+            "aws-e2e",
+            spoken(watch.elapsed())
+        ));
     }
     say(&format!("\n{}", report.join("\n")));
     say(&format!(

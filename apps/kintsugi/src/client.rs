@@ -13,13 +13,17 @@ use serde_json::Value;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
-use ureq::Agent;
 use ureq::http::{Request, Uri};
+use ureq::{Agent, AsSendBody};
 
 /// How long one request may take as a whole. A function that starts cold answers well within it.
 const REQUEST_TIME: Duration = Duration::from_secs(40);
 /// How long connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// How often a request that only reads is made before the home counts as unreachable.
+const READ_TRIES: u32 = 5;
+/// The pause before the second of them; each later one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest answer that is read, bytes. A page of records is far below it.
 const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
@@ -138,11 +142,27 @@ impl Client {
         off_the_runtime(move || client.exchange(request)).await
     }
 
+    /// One request and its answer. One that only reads is made again where the home does not answer; whether one that changes
+    /// something was taken, only whoever made it can find out.
     fn exchange(&self, request: Request<Option<Vec<u8>>>) -> Result<Answered, Error> {
-        let answer = match request.into_parts() {
-            (head, Some(body)) => self.agent.run(Request::from_parts(head, body)),
-            (head, None) => self.agent.run(Request::from_parts(head, ())),
+        let (head, body) = request.into_parts();
+        let Some(body) = body else {
+            let mut pause = FIRST_PAUSE;
+            for _ in 1..READ_TRIES {
+                let answer = self.once(Request::from_parts(head.clone(), ()));
+                if answer.as_ref().is_ok_and(|answer| answer.status < 500) {
+                    return answer;
+                }
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+            return self.once(Request::from_parts(head, ()));
         };
+        self.once(Request::from_parts(head, body))
+    }
+
+    fn once(&self, request: Request<impl AsSendBody>) -> Result<Answered, Error> {
+        let answer = self.agent.run(request);
         let mut answer = answer.map_err(|error| self.unreachable(error))?;
         let status = answer.status().as_u16();
         let read = answer

@@ -15,11 +15,24 @@ use process::{Background, run};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// The stack and, behind its prefix, the home.
 const STACK: &str = "kintsugi-e2e";
+/// The products' repositories: of the demo in peace, and of the one with faults.
+const REPOSITORIES: [&str; 2] = ["peace.git", "faults.git"];
 /// What the emulator lacks.
 const STAND_IN: &str = include_str!("stand_in.py");
+/// What must be so at the end.
+const INVARIANTS: &str = include_str!("invariants.py");
+/// The share of requests to DynamoDB that are turned away while there are faults.
+const THROTTLED: f64 = 0.03;
+/// How often the emulator is given orders meanwhile.
+const ORDERS_EVERY: Duration = Duration::from_secs(2);
+/// Lets the clock of the queues go ahead: what a dead function held comes back soon.
+const AHEAD: &str = "advance 20";
 /// How the binaries are built for this: as all tests are, without optimisation. `docs/deploy.md` says how a deployment builds.
 const BUILD: [(&str, &str); 3] = [
     ("SAM_BUILD_MODE", "debug"),
@@ -91,46 +104,64 @@ impl Site {
         let emulator = Background::heard("emulator", &mut self.emulator()?, &self.folder)?;
         let endpoint = format!("http://127.0.0.1:{}", emulator.line()?);
         step("sam deploy", || self.deploy(&build, &endpoint))?;
-        let played = self.loop_through(&endpoint);
+        let played = self.loop_through(&emulator, &endpoint);
         // Deleted whatever became of the loop; its failure is told first.
         let deleted = step("sam delete", || self.delete(&endpoint));
         played.and(deleted)
     }
 
-    /// Has the demo play against the deployed home, with a runner for it.
-    fn loop_through(&self, endpoint: &str) -> Result<(), String> {
+    /// Has the demo play against the deployed home with a runner beside it, once in peace and once with faults.
+    fn loop_through(&self, emulator: &Background, endpoint: &str) -> Result<(), String> {
         let script = self.folder.join("stand_in.py");
         fs::write(&script, STAND_IN).map_err(|error| error.to_string())?;
         let mut stand_in = Command::new(&self.python);
         stand_in
             .arg(&script)
             .args([STACK, endpoint])
-            .arg(&self.folder);
+            .arg(&self.folder)
+            .args(REPOSITORIES);
         let stand_in = Background::heard("stand-in", &mut stand_in, &self.folder)?;
-        let (url, repository) = (stand_in.line()?, stand_in.line()?);
+        let (url, git) = (stand_in.line()?, stand_in.line()?);
         let admin = PathBuf::from(stand_in.line()?);
+        let _runner = self.runner(&url, &admin)?;
+        let demo = |repository: &str| {
+            let mut demo = Command::new(&self.kintsugi);
+            demo.args(["demo", "--home", &url, "--token-file"])
+                .arg(&admin)
+                .args(["--repository", &format!("{git}/{repository}")]);
+            run(&mut demo)
+        };
+        let [peace, faults] = REPOSITORIES;
+        step("kintsugi demo", || demo(peace))?;
+        step("kintsugi demo, while functions die", || {
+            with_faults(emulator, || demo(faults))
+        })?;
+        step("nothing lost, nothing twice", || {
+            let script = self.folder.join("invariants.py");
+            fs::write(&script, INVARIANTS).map_err(|error| error.to_string())?;
+            let mut judge = Command::new(&self.python);
+            judge.arg(&script).args([STACK, endpoint, &url]).arg(&admin);
+            meanwhile(emulator, &[AHEAD], || run(&mut judge))
+        })
+    }
+
+    /// A runner of the home, with a token of its own.
+    fn runner(&self, url: &str, admin: &Path) -> Result<Background, String> {
         let token = self.folder.join("runner.token");
         let mut issue = Command::new(&self.kintsugi);
         issue
             .args(["keys", "issue", "--subject", "runner-1", "--role", "runner"])
-            .args(["--home", &url, "--token-file"])
-            .arg(&admin);
+            .args(["--home", url, "--token-file"])
+            .arg(admin);
         let issued = process::output(&mut issue)?;
         fs::write(&token, issued).map_err(|error| error.to_string())?;
         let mut runner = Command::new(&self.kintsugi);
         runner
-            .args(["runner", "--home", &url, "--token-file"])
+            .args(["runner", "--home", url, "--token-file"])
             .arg(&token)
             .arg("--work")
             .arg(self.folder.join("runner"));
-        let _runner = Background::start("runner", &mut runner, &self.folder)?;
-        step("kintsugi demo", || {
-            let mut demo = Command::new(&self.kintsugi);
-            demo.args(["demo", "--home", &url, "--repository", &repository])
-                .arg("--token-file")
-                .arg(&admin);
-            run(&mut demo)
-        })
+        Background::start("runner", &mut runner, &self.folder)
     }
 
     fn emulator(&self) -> Result<Command, String> {
@@ -211,11 +242,42 @@ impl Site {
     }
 }
 
+/// Has something done while functions are killed in the middle of what they do, and DynamoDB is short of capacity.
+fn with_faults(
+    emulator: &Background,
+    work: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    emulator.tell(&format!("throttle {THROTTLED}"))?;
+    let worked = meanwhile(emulator, &["kill", AHEAD], work);
+    worked.and(emulator.tell("throttle 0"))
+}
+
+/// Has something done, and the emulator obey these orders again and again until it is done.
+fn meanwhile(
+    emulator: &Background,
+    orders: &[&str],
+    work: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let (end, ended) = mpsc::channel::<()>();
+    let (worked, obeyed) = thread::scope(|scope| {
+        let obeying = scope.spawn(move || {
+            while ended.recv_timeout(ORDERS_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                orders.iter().try_for_each(|order| emulator.tell(order))?;
+            }
+            Ok(())
+        });
+        let worked = work();
+        drop(end);
+        (worked, obeying.join())
+    });
+    worked.and(obeyed.unwrap_or_else(|_| Err("whoever gives the orders panicked".to_owned())))
+}
+
 /// One step, with its duration.
 fn step<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     say(&format!("\n{name}"));
     let watch = Stopwatch::start();
     let done = work()?;
-    say(&format!("{name:<16} {:>12}", spoken(watch.elapsed())));
+    say(&format!("{name:<36} {:>12}", spoken(watch.elapsed())));
     Ok(done)
 }

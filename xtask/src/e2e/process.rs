@@ -1,9 +1,9 @@
 //! Programs that are run to their end, and programs that run beside.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Mutex;
 
 /// Runs a program to its end; its output is the person's to see.
@@ -36,6 +36,8 @@ pub(super) struct Background {
     child: Child,
     /// What it says, where somebody listens.
     said: Option<Mutex<BufReader<ChildStdout>>>,
+    /// Where it hears.
+    told: Option<Mutex<ChildStdin>>,
 }
 
 impl Background {
@@ -61,6 +63,20 @@ impl Background {
         spawn(name, command.stderr(log))
     }
 
+    /// Tells it a line, and waits until it says that it obeyed.
+    pub(super) fn tell(&self, order: &str) -> Result<(), String> {
+        let name = self.name;
+        let written = match self.told.as_ref().map(Mutex::lock) {
+            Some(Ok(mut told)) => writeln!(told, "{order}").and_then(|()| told.flush()),
+            Some(Err(_)) | None => return Err(format!("{name} does not listen")),
+        };
+        written.map_err(|error| format!("{name}: {error}"))?;
+        match self.line()?.as_str() {
+            "ok" => Ok(()),
+            said => Err(format!("{name} answers {order:?} with {said:?}")),
+        }
+    }
+
     /// The next line it says.
     pub(super) fn line(&self) -> Result<String, String> {
         let name = self.name;
@@ -83,11 +99,15 @@ fn log(name: &str, folder: &Path) -> Result<File, String> {
 
 fn spawn(name: &'static str, command: &mut Command) -> Result<Background, String> {
     let mut child = command.spawn().map_err(|error| not_started(name, &error))?;
-    let said = child
-        .stdout
-        .take()
-        .map(|said| Mutex::new(BufReader::new(said)));
-    Ok(Background { name, child, said })
+    let said = child.stdout.take();
+    let said = said.map(|said| Mutex::new(BufReader::new(said)));
+    let told = child.stdin.take().map(Mutex::new);
+    Ok(Background {
+        name,
+        child,
+        said,
+        told,
+    })
 }
 
 fn not_started(name: &str, error: &std::io::Error) -> String {

@@ -1,13 +1,14 @@
-"""What the emulator leaves out of a deployed stack, and a git server for the product.
+"""What the emulator leaves out of a deployed stack, and a git server for the products.
 
-Usage: stand_in.py STACK ENDPOINT FOLDER. Prints three lines when all of it runs: the address of the stack's HTTP API, that of an
-empty git repository, and the name of a file with the home's first admin token. Ends with its standard input.
+Usage: stand_in.py STACK ENDPOINT FOLDER REPOSITORY... Prints three lines when all of it runs: the address of the stack's HTTP API,
+that of the git server, which has an empty repository of each name, and the name of a file with the home's first admin token. Ends
+with its standard input.
 
 - Routes: the emulator drops the routes of SAM's HttpApi events; they are made from the processed template.
 - Address: an HTTP API has a host name of its own, which needs DNS; a proxy on 127.0.0.1 names that host.
 - Clock: the emulator's scheduler does not fill in the id and the time of a tick; here the scheduled functions are invoked every
   second, as the local home does.
-- Git: `git http-backend` over a bare repository, as a server has it.
+- Git: `git http-backend` over bare repositories, as a server has it.
 
 Only 127.0.0.1 is listened on.
 """
@@ -27,7 +28,7 @@ from urllib.parse import urlsplit
 import botocore.session
 from botocore.config import Config
 
-STACK, ENDPOINT, FOLDER = sys.argv[1:]
+STACK, ENDPOINT, FOLDER, *REPOSITORIES = sys.argv[1:]
 # The functions with a schedule in the template.
 SCHEDULED = ["schedule", "rollout", "sign"]
 
@@ -131,18 +132,20 @@ def front(api):
 
 
 def git():
-    """A git server over one empty repository."""
-    bare = Path(FOLDER) / "git" / "product.git"
+    """A git server over empty repositories."""
+    folder = Path(FOLDER) / "git"
     quiet = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "PATH": os.environ["PATH"]}
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare], check=True, env=quiet)
-    for setting in ["http.receivepack=true", "uploadpack.allowFilter=true", "uploadpack.allowAnySHA1InWant=true"]:
-        subprocess.run(["git", "-C", bare, "config", *setting.split("=")], check=True, env=quiet)
+    for name in REPOSITORIES:
+        bare = folder / name
+        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", bare], check=True, env=quiet)
+        for setting in ["http.receivepack", "uploadpack.allowFilter"]:
+            subprocess.run(["git", "-C", bare, "config", setting, "true"], check=True, env=quiet)
 
     class Git(Quiet):
         def serve(self):
             at = urlsplit(self.path)
             environment = quiet | {
-                "GIT_PROJECT_ROOT": str(bare.parent),
+                "GIT_PROJECT_ROOT": str(folder),
                 "GIT_HTTP_EXPORT_ALL": "1",
                 "GIT_PROTOCOL": self.headers.get("git-protocol", ""),
                 "REQUEST_METHOD": self.command,
@@ -162,7 +165,7 @@ def git():
 
         do_GET = do_POST = serve
 
-    return serve(Git) + "/product.git"
+    return serve(Git)
 
 
 def serve(handler):

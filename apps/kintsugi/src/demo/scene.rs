@@ -15,6 +15,14 @@ use semver::Version;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often an order is given to a home that does not answer.
+const ORDER_TRIES: u32 = 4;
+/// The pause between.
+const ORDER_PAUSE: Duration = Duration::from_secs(2);
+/// How a home refuses an order that it has.
+const ORDERED: [&str; 3] = ["bundle.open", "bundle.exists", "release.exists"];
 
 /// Everything the story needs.
 pub(super) struct Scene {
@@ -75,8 +83,22 @@ impl Scene {
     pub(super) async fn order_release(&self, version: &Version, notes: &str) -> Result<(), Error> {
         let path = format!("projects/{}/releases", self.project);
         let order = json!({"ref": "main", "version": version, "notes": notes});
-        let _: Answer = self.client.post(&path, &order).await?;
-        Ok(())
+        let mut unheard = None;
+        for _ in 0..ORDER_TRIES {
+            match self.client.post::<Answer>(&path, &order).await {
+                Ok(_) => return Ok(()),
+                Err(error @ Error::Home { .. }) => unheard = Some(error),
+                // An order that was not answered was taken all the same.
+                Err(Error::Refused { code, .. })
+                    if unheard.is_some() && ORDERED.contains(&code.as_str()) =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(ORDER_PAUSE).await;
+        }
+        unheard.map_or(Ok(()), Err)
     }
 }
 
