@@ -178,8 +178,8 @@ fn delta(
         Ok(delta) => delta,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    if delta.len() >= full_bytes {
-        let why = format!("it is not smaller: {} bytes", delta.len());
+    if !kintsugi_delta::is_worthwhile(delta.len() as u64, full_bytes as u64) {
+        let why = format!("it saves less than a fifth: {} bytes", delta.len());
         return Ok(Err(why));
     }
     let expected = Expected {

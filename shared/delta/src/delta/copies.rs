@@ -1,0 +1,451 @@
+//! What a copied part becomes: references follow what they name, the rest is corrected.
+//!
+//! Written once for both directions (see [`super::coder`]): a writer has the truth and a reader has not.
+//! Each part goes in two steps. First every reference in it is predicted from where its target went; a
+//! wrong prediction is corrected, and remembered for the next reference to the same target. Then the
+//! part is walked in units (instructions, or words of data): one decision whether the unit differs, and
+//! for those that do which bytes and how, in the context of what the byte is for.
+
+use super::coder::{Bit, ByteModel, Coder, Number, code_byte_pair, code_pair};
+use super::layout::{Kind, Layout, Region};
+use super::moves::Map;
+use super::refs::{Form, Reference, Scan};
+use super::x64;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+const CLASSES: usize = 15;
+const ROLES: usize = 27;
+/// The role of a byte of a branch distance.
+const DISTANCE: usize = 14;
+/// The role of the first byte of an `AArch64` instruction.
+const ARM: usize = 15;
+/// The role of the first byte of a word of data.
+const DATA: usize = 19;
+
+/// Everything that both sides know before the first copy.
+pub(super) struct Known<'a> {
+    pub(super) old: &'a [u8],
+    pub(super) old_layout: &'a Layout,
+    pub(super) new_layout: &'a Layout,
+    pub(super) scan: &'a Scan,
+    pub(super) map: &'a Map,
+}
+
+/// Target and class of a reference are already mixed enough.
+#[derive(Default)]
+pub(super) struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0 ^ value)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29);
+    }
+}
+
+/// What was learnt about one class of references.
+#[derive(Clone, Default)]
+struct ClassModel {
+    /// By what is remembered, sureness and the last two outcomes.
+    right: [Bit; 24],
+    history: usize,
+    unchanged: Bit,
+    corrections: Number,
+}
+
+/// What was learnt about bytes of one role.
+#[derive(Clone)]
+struct RoleModel {
+    /// By whether a byte of the unit differs already, and whether the last two of this role did.
+    differs: [Bit; 8],
+    differed: usize,
+    same: [Bit; 4],
+    was_same: usize,
+    last: u8,
+    by_old: Vec<ByteModel>,
+    by_last: Vec<ByteModel>,
+}
+
+/// What was learnt so far.
+pub(super) struct Models {
+    classes: Vec<ClassModel>,
+    roles: Vec<RoleModel>,
+    /// The last correction of each target and class of field.
+    memory: HashMap<u64, i32, BuildHasherDefault<Mix>>,
+    /// By kind of unit and the last eight units.
+    differs: Vec<Bit>,
+    /// By the first bytes of the unit and the last two units.
+    differs_here: Vec<Bit>,
+    recent: usize,
+    clean: [Bit; 2],
+    was_clean: bool,
+    /// Which bytes of the piece are known from their reference.
+    known: Vec<bool>,
+}
+
+impl Models {
+    pub(super) fn new() -> Self {
+        let role = RoleModel {
+            differs: [Bit::NEW; 8],
+            differed: 0,
+            same: [Bit::NEW; 4],
+            was_same: 0,
+            last: 0,
+            by_old: vec![ByteModel::default(); 256],
+            by_last: vec![ByteModel::default(); 256],
+        };
+        Self {
+            classes: vec![ClassModel::default(); CLASSES],
+            roles: vec![role; ROLES],
+            memory: HashMap::default(),
+            differs: vec![Bit::NEW; 3 << 8],
+            differs_here: vec![Bit::NEW; 1024 << 2],
+            recent: 0,
+            clean: [Bit::NEW; 2],
+            was_clean: false,
+            known: Vec::new(),
+        }
+    }
+
+    /// Turns a piece of the old content into what it becomes. `buffer` holds the old bytes at first; a
+    /// writer gives the new ones as `truth`.
+    pub(super) fn code(
+        &mut self,
+        coder: &mut impl Coder,
+        known: &Known<'_>,
+        (old, new): (u32, u32),
+        buffer: &mut [u8],
+        truth: Option<&[u8]>,
+    ) {
+        self.known.clear();
+        self.known.resize(buffer.len(), false);
+        self.references(coder, known, (old, new), buffer, truth);
+        let is_clean = truth.is_some_and(|truth| *truth == *buffer);
+        let model = self.clean.get_mut(usize::from(self.was_clean));
+        self.was_clean = model.is_some_and(|model| model.code(coder, is_clean));
+        if !self.was_clean {
+            self.units(coder, known, old, buffer, truth);
+        }
+    }
+
+    fn references(
+        &mut self,
+        coder: &mut impl Coder,
+        known: &Known<'_>,
+        (old, new): (u32, u32),
+        buffer: &mut [u8],
+        truth: Option<&[u8]>,
+    ) {
+        let mut region: Option<&Region> = None;
+        let mut target_region: Option<&Region> = None;
+        let from = known.scan.after(old);
+        for one in known.scan.references.get(from..).unwrap_or_default() {
+            let start = (one.at - old) as usize;
+            let end = start + one.form.width() as usize;
+            let Some(field) = buffer.get_mut(start..end) else {
+                break;
+            };
+            let place = new + (one.at - old);
+            let (target, is_sure) = known.map.get(one.target);
+            region = region_of(known.new_layout, region, place);
+            target_region = region_of(known.new_layout, target_region, target);
+            let (Some(own), Some(to)) = (region, target_region) else {
+                continue;
+            };
+            let base = if one.form == Form::Offset {
+                let (base, _) = known.map.get(one.base);
+                known
+                    .new_layout
+                    .region_at(base)
+                    .map(|it| it.address_of(base))
+            } else {
+                Some(0)
+            };
+            let Some(base) = base.filter(|_| own.image == to.image) else {
+                continue;
+            };
+            let predicted = one.form.value(
+                to.address_of(target),
+                own.address_of(place),
+                base,
+                one.to_end,
+            );
+            let truth = truth.and_then(|truth| truth.get(start..end));
+            if self.reference(coder, one, is_sure, predicted, field, truth) {
+                for known in self.known.get_mut(start..end).unwrap_or_default() {
+                    *known = true;
+                }
+            }
+        }
+    }
+
+    /// Codes one reference and says whether its bytes are certain now.
+    fn reference(
+        &mut self,
+        coder: &mut impl Coder,
+        one: &Reference,
+        is_sure: bool,
+        predicted: i64,
+        field: &mut [u8],
+        truth: Option<&[u8]>,
+    ) -> bool {
+        let Some(class) = self.classes.get_mut(one.form.class()) else {
+            return false;
+        };
+        let unit = one.form.memory();
+        let key = u64::from(one.target) << 4 | unit;
+        let remembered = self.memory.get(&key).copied();
+        let state = match remembered {
+            None => 0,
+            Some(0) => 1,
+            Some(_) => 2,
+        };
+        let believed = remembered.unwrap_or_default();
+        let old = one.form.read(field);
+        let change = truth.map(|truth| {
+            let value = one.form.read(truth).unwrap_or_default();
+            (value.wrapping_sub(predicted), Some(value) == old)
+        });
+        let scale = one.form.scale();
+        let right = change.is_some_and(|(change, _)| change << scale == i64::from(believed));
+        let slot = (state * 2 + usize::from(is_sure)) * 4 + class.history;
+        let Some(model) = class.right.get_mut(slot) else {
+            return false;
+        };
+        let right = model.code(coder, right);
+        class.history = (class.history << 1 | usize::from(right)) & 3;
+        if right {
+            one.form
+                .write(field, predicted.wrapping_add(i64::from(believed) >> scale));
+            if state == 0 {
+                self.memory.insert(key, 0);
+            }
+            return !matches!(one.form, Form::Arm(_));
+        }
+        let small = change.and_then(|(change, _)| i32::try_from(change << scale).ok());
+        let unchanged = change.is_some_and(|(_, unchanged)| unchanged) || small.is_none();
+        if class.unchanged.code(coder, unchanged) {
+            return false;
+        }
+        let small = small.unwrap_or_default() >> scale;
+        let change = class.corrections.code_signed(coder, small);
+        one.form
+            .write(field, predicted.wrapping_add(i64::from(change)));
+        self.memory.insert(key, change << scale);
+        !matches!(one.form, Form::Arm(_))
+    }
+
+    fn units(
+        &mut self,
+        coder: &mut impl Coder,
+        known: &Known<'_>,
+        old: u32,
+        buffer: &mut [u8],
+        truth: Option<&[u8]>,
+    ) {
+        let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        let end = old.saturating_add(length);
+        let mut region = None;
+        let mut at = old;
+        while at < end {
+            region = region_of(known.old_layout, region, at);
+            let kind = region.map_or(Kind::Plain, |region| region.kind);
+            let limit = region.map_or(end, |region| region.end().min(end));
+            let next = match kind {
+                Kind::X64 => known.scan.next_start(at, limit),
+                Kind::A64 => (at + 4).min(limit),
+                Kind::Plain
+                | Kind::Words
+                | Kind::Tables
+                | Kind::Data
+                | Kind::Relative
+                | Kind::Based => ((at | 7) + 1).min(limit),
+            };
+            let span = (at - old) as usize..(next - old) as usize;
+            let truth = truth.and_then(|truth| truth.get(span.clone()));
+            let known_bytes = self.known.get(span.clone()).unwrap_or_default();
+            let Some(unit) = buffer.get_mut(span) else {
+                return;
+            };
+            let before = known
+                .old
+                .get(at as usize..next as usize)
+                .unwrap_or_default();
+            let all_known = known_bytes.iter().all(|known| *known);
+            if !all_known {
+                let known_bytes = known_bytes.to_owned();
+                self.unit(coder, kind, at, before, unit, &known_bytes, truth);
+            }
+            at = next;
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of the walk, with all it stands on"
+    )]
+    fn unit(
+        &mut self,
+        coder: &mut impl Coder,
+        kind: Kind,
+        at: u32,
+        old: &[u8],
+        unit: &mut [u8],
+        known: &[bool],
+        truth: Option<&[u8]>,
+    ) {
+        let (group, here) = match kind {
+            Kind::X64 => (0, first_bytes(old)),
+            Kind::A64 => (
+                1,
+                512 + usize::from(old.get(3).copied().unwrap_or_default()),
+            ),
+            Kind::Plain
+            | Kind::Words
+            | Kind::Tables
+            | Kind::Data
+            | Kind::Relative
+            | Kind::Based => (
+                2,
+                768 + usize::from(old.first().copied().unwrap_or_default()),
+            ),
+        };
+        let differs = truth.is_some_and(|truth| *truth != *unit);
+        let a = self.differs.get_mut(group << 8 | self.recent & 0xff);
+        let b = self.differs_here.get_mut(here << 2 | self.recent & 3);
+        let (Some(a), Some(b)) = (a, b) else { return };
+        let differs = code_pair(coder, differs, a, b);
+        self.recent = self.recent << 1 | usize::from(differs);
+        if !differs {
+            return;
+        }
+        let instruction = if kind == Kind::X64 {
+            x64::read(old)
+        } else {
+            x64::Instruction::default()
+        };
+        let last = known.iter().rposition(|known| !known).unwrap_or_default();
+        let mut any = false;
+        let mut before = 0_u8;
+        for (index, byte) in unit.iter_mut().enumerate() {
+            if known.get(index).copied().unwrap_or_default() {
+                continue;
+            }
+            let role = match group {
+                0 => role_of(instruction, index),
+                1 => ARM + (index & 3),
+                _ => DATA + ((at as usize + index) & 7),
+            };
+            let truth = truth.and_then(|truth| truth.get(index)).copied();
+            let Some(model) = self.roles.get_mut(role) else {
+                continue;
+            };
+            let must = index == last && !any;
+            let changed = model.byte(coder, *byte, truth, any, must, before);
+            any |= changed != 0;
+            before = changed;
+            *byte = byte.wrapping_add(changed);
+        }
+    }
+}
+
+impl RoleModel {
+    /// Codes by how much a byte changes.
+    fn byte(
+        &mut self,
+        coder: &mut impl Coder,
+        old: u8,
+        truth: Option<u8>,
+        any: bool,
+        must: bool,
+        before: u8,
+    ) -> u8 {
+        let change = truth.map_or(0, |truth| truth.wrapping_sub(old));
+        if !must {
+            let Some(model) = self.differs.get_mut(usize::from(any) << 2 | self.differed) else {
+                return 0;
+            };
+            let differs = model.code(coder, change != 0);
+            self.differed = (self.differed << 1 | usize::from(differs)) & 3;
+            if !differs {
+                return 0;
+            }
+        }
+        let same = change == self.last;
+        let model = self.same.get_mut(self.was_same);
+        let same = model.is_some_and(|model| model.code(coder, same));
+        self.was_same = (self.was_same << 1 | usize::from(same)) & 3;
+        if same {
+            return self.last;
+        }
+        let a = self.by_old.get_mut(usize::from(old));
+        let b = self.by_last.get_mut(usize::from(before));
+        if let (Some(a), Some(b)) = (a, b) {
+            self.last = code_byte_pair(coder, change, a, b);
+        }
+        self.last
+    }
+}
+
+/// The region of a position, which is mostly the one of the last.
+fn region_of<'a>(
+    layout: &'a Layout,
+    last: Option<&'a Region>,
+    position: u32,
+) -> Option<&'a Region> {
+    last.filter(|region| region.start <= position && position < region.end())
+        .or_else(|| layout.region_at(position))
+}
+
+/// A number below 512 for how an instruction begins.
+fn first_bytes(code: &[u8]) -> usize {
+    let first = usize::from(code.first().copied().unwrap_or_default());
+    if first & 0xf0 == 0x40 || first == 0x0f {
+        256 + usize::from(code.get(1).copied().unwrap_or_default())
+    } else {
+        first
+    }
+}
+
+/// What a byte of an instruction of x86-64 is for.
+fn role_of(instruction: x64::Instruction, index: usize) -> usize {
+    let within = |start: u8, bytes: u8| {
+        let start = usize::from(start);
+        (start..start + usize::from(bytes))
+            .contains(&index)
+            .then(|| index - start)
+    };
+    if let Some(at) = within(instruction.displacement, instruction.displacement_bytes) {
+        return if instruction.displacement_bytes == 1 {
+            4
+        } else {
+            5 + (at & 3)
+        };
+    }
+    if let Some(at) = within(instruction.immediate, instruction.immediate_bytes) {
+        return match (instruction.target, instruction.immediate_bytes) {
+            (
+                x64::Target::Call | x64::Target::Jump | x64::Target::Branch | x64::Target::Short,
+                _,
+            ) => DISTANCE,
+            (_, 1) => 9,
+            _ => 10 + (at & 3),
+        };
+    }
+    let modrm = usize::from(instruction.modrm);
+    if modrm != 0 && index >= modrm {
+        return 2 + usize::from(index > modrm);
+    }
+    usize::from(index >= usize::from(instruction.opcode))
+}
