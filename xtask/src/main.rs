@@ -6,6 +6,7 @@
 //! Not here: anything that the product does for its users (that is `kintsugi`), and any choice of
 //! toolchain: the one that started this program is the one that is used.
 
+mod bench;
 mod checks;
 mod summary;
 mod tools;
@@ -18,6 +19,9 @@ cargo xtask <command>
 
   test            installs what the tests need, then runs every check
   test --quick    the same without documentation tests and documentation
+  bench NAME      measures, and prints a table; NAME is delta
+  bench NAME --json
+                  the same as one JSON object
   help            this text
 
 Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
@@ -28,6 +32,7 @@ Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Test { quick: bool },
+    Bench { name: String, json: bool },
     Help,
 }
 
@@ -36,6 +41,14 @@ fn parse(words: &[String]) -> Result<Command, String> {
     match words.as_slice() {
         ["test"] => Ok(Command::Test { quick: false }),
         ["test", "--quick"] => Ok(Command::Test { quick: true }),
+        ["bench", name] => Ok(Command::Bench {
+            name: (*name).to_owned(),
+            json: false,
+        }),
+        ["bench", name, "--json"] => Ok(Command::Bench {
+            name: (*name).to_owned(),
+            json: true,
+        }),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
@@ -58,6 +71,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
+        Ok(Command::Bench { name, json }) => bench::run(&root(), &name, json),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -99,6 +113,11 @@ mod tests {
             parse(&words("test --quick")),
             Ok(Command::Test { quick: true })
         );
+        for (line, json) in [("bench delta", false), ("bench delta --json", true)] {
+            let name = "delta".to_owned();
+            assert_eq!(parse(&words(line)), Ok(Command::Bench { name, json }));
+        }
+        assert!(bench::NAMES.iter().all(|name| HELP.contains(name)));
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }

@@ -13,6 +13,7 @@
 mod args;
 mod check;
 mod context;
+mod delta;
 mod demo;
 mod doctor;
 pub mod error;
@@ -65,6 +66,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Init(init) => init::run(init, json),
         Command::Check { file } => check::run(file, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
+        Command::Delta(asked) => delta::run(asked, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
 }

@@ -39,10 +39,12 @@ impl Bit {
         slow: 1 << 15,
     };
 
+    #[inline]
     fn one(self) -> u32 {
         u32::midpoint(u32::from(self.fast), u32::from(self.slow))
     }
 
+    #[inline]
     fn learn(&mut self, bit: bool) {
         if bit {
             self.fast += (u16::MAX - self.fast) >> 4;
@@ -54,6 +56,7 @@ impl Bit {
     }
 
     /// Codes a decision and learns from it.
+    #[inline]
     pub(super) fn code(&mut self, coder: &mut impl Coder, bit: bool) -> bool {
         let bit = coder.code(bit, self.one().clamp(32, 65_504));
         self.learn(bit);
@@ -68,6 +71,7 @@ impl Default for Bit {
 }
 
 /// Codes a decision that two contexts know something about.
+#[inline]
 pub(super) fn code_pair(coder: &mut impl Coder, bit: bool, a: &mut Bit, b: &mut Bit) -> bool {
     let one = u32::midpoint(a.one(), b.one()).clamp(32, 65_504);
     let bit = coder.code(bit, one);
@@ -279,6 +283,7 @@ impl<'a> Decoder<'a> {
         decoder
     }
 
+    #[inline]
     fn next(&mut self) -> u32 {
         let byte = self.bytes.get(self.at).copied().unwrap_or_default();
         self.at += 1;

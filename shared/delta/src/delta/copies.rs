@@ -11,9 +11,9 @@ use super::layout::{Kind, Layout, Region};
 use super::moves::Map;
 use super::refs::{Form, Reference, Scan};
 use super::x64;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
+/// Bytes about whose units one decision is made first.
+const WINDOW: u32 = 32;
 const CLASSES: usize = 15;
 const ROLES: usize = 27;
 /// The role of a byte of a branch distance.
@@ -32,25 +32,30 @@ pub(super) struct Known<'a> {
     pub(super) map: &'a Map,
 }
 
-/// Target and class of a reference are already mixed enough.
-#[derive(Default)]
-pub(super) struct Mix(u64);
+/// The last corrections of targets. A table of fixed size: the newer of two that claim a slot has it.
+struct Memory(Vec<Option<(u32, i32)>>);
 
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
+impl Memory {
+    const BITS: u32 = 17;
+
+    fn new() -> Self {
+        Self(vec![None; 1 << Self::BITS])
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
+    fn slot(key: u32) -> usize {
+        (key.wrapping_mul(0x9e37_79b1) >> (32 - Self::BITS)) as usize
+    }
+
+    fn get(&self, key: u32) -> Option<i32> {
+        let held = self.0.get(Self::slot(key)).copied().flatten();
+        held.filter(|(owner, _)| *owner == key)
+            .map(|(_, change)| change)
+    }
+
+    fn insert(&mut self, key: u32, change: i32) {
+        if let Some(slot) = self.0.get_mut(Self::slot(key)) {
+            *slot = Some((key, change));
         }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0 ^ value)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(29);
     }
 }
 
@@ -82,12 +87,15 @@ pub(super) struct Models {
     classes: Vec<ClassModel>,
     roles: Vec<RoleModel>,
     /// The last correction of each target and class of field.
-    memory: HashMap<u64, i32, BuildHasherDefault<Mix>>,
+    memory: Memory,
     /// By kind of unit and the last eight units.
     differs: Vec<Bit>,
     /// By the first bytes of the unit and the last two units.
     differs_here: Vec<Bit>,
     recent: usize,
+    /// By kind of unit and the last six windows.
+    window_differs: Vec<Bit>,
+    windows: usize,
     clean: [Bit; 2],
     was_clean: bool,
     /// Which bytes of the piece are known from their reference.
@@ -108,10 +116,12 @@ impl Models {
         Self {
             classes: vec![ClassModel::default(); CLASSES],
             roles: vec![role; ROLES],
-            memory: HashMap::default(),
+            memory: Memory::new(),
             differs: vec![Bit::NEW; 3 << 8],
             differs_here: vec![Bit::NEW; 1024 << 2],
             recent: 0,
+            window_differs: vec![Bit::NEW; 3 << 6],
+            windows: 0,
             clean: [Bit::NEW; 2],
             was_clean: false,
             known: Vec::new(),
@@ -204,8 +214,8 @@ impl Models {
             return false;
         };
         let unit = one.form.memory();
-        let key = u64::from(one.target) << 4 | unit;
-        let remembered = self.memory.get(&key).copied();
+        let key = unit.map(|unit| one.target.wrapping_mul(4) ^ unit);
+        let remembered = key.and_then(|key| self.memory.get(key));
         let state = match remembered {
             None => 0,
             Some(0) => 1,
@@ -228,7 +238,7 @@ impl Models {
         if right {
             one.form
                 .write(field, predicted.wrapping_add(i64::from(believed) >> scale));
-            if state == 0 {
+            if let Some(key) = key.filter(|_| state == 0) {
                 self.memory.insert(key, 0);
             }
             return !matches!(one.form, Form::Arm(_));
@@ -242,7 +252,9 @@ impl Models {
         let change = class.corrections.code_signed(coder, small);
         one.form
             .write(field, predicted.wrapping_add(i64::from(change)));
-        self.memory.insert(key, change << scale);
+        if let Some(key) = key {
+            self.memory.insert(key, change << scale);
+        }
         !matches!(one.form, Form::Arm(_))
     }
 
@@ -258,37 +270,46 @@ impl Models {
         let end = old.saturating_add(length);
         let mut region = None;
         let mut at = old;
+        let certain = std::mem::take(&mut self.known);
         while at < end {
             region = region_of(known.old_layout, region, at);
             let kind = region.map_or(Kind::Plain, |region| region.kind);
             let limit = region.map_or(end, |region| region.end().min(end));
-            let next = match kind {
-                Kind::X64 => known.scan.next_start(at, limit),
-                Kind::A64 => (at + 4).min(limit),
-                Kind::Plain
-                | Kind::Words
-                | Kind::Tables
-                | Kind::Data
-                | Kind::Relative
-                | Kind::Based => ((at | 7) + 1).min(limit),
-            };
-            let span = (at - old) as usize..(next - old) as usize;
-            let truth = truth.and_then(|truth| truth.get(span.clone()));
-            let known_bytes = self.known.get(span.clone()).unwrap_or_default();
-            let Some(unit) = buffer.get_mut(span) else {
-                return;
-            };
-            let before = known
-                .old
-                .get(at as usize..next as usize)
-                .unwrap_or_default();
-            let all_known = known_bytes.iter().all(|known| *known);
-            if !all_known {
-                let known_bytes = known_bytes.to_owned();
-                self.unit(coder, kind, at, before, unit, &known_bytes, truth);
+            let until = next_unit(known.scan, kind, at | (WINDOW - 1), limit);
+            let span = (at - old) as usize..(until - old) as usize;
+            let differs = truth.is_some_and(|truth| truth.get(span.clone()) != buffer.get(span));
+            if !self.window(coder, kind, differs) {
+                at = until;
+                continue;
             }
-            at = next;
+            while at < until {
+                let next = next_unit(known.scan, kind, at, until);
+                let span = (at - old) as usize..(next - old) as usize;
+                let certain = certain.get(span.clone()).unwrap_or_default();
+                let truth = truth.and_then(|truth| truth.get(span.clone()));
+                let before = known.old.get(at as usize..next as usize);
+                let Some(unit) = buffer.get_mut(span) else {
+                    return;
+                };
+                if certain.contains(&false) {
+                    let before = before.unwrap_or_default();
+                    self.unit(coder, kind, at, before, unit, certain, truth);
+                }
+                at = next;
+            }
         }
+        self.known = certain;
+    }
+
+    /// Codes whether any unit of a window differs.
+    fn window(&mut self, coder: &mut impl Coder, kind: Kind, differs: bool) -> bool {
+        let slot = group_of(kind) << 6 | self.windows & 63;
+        let differs = match self.window_differs.get_mut(slot) {
+            Some(model) => model.code(coder, differs),
+            None => true,
+        };
+        self.windows = self.windows << 1 | usize::from(differs);
+        differs
     }
 
     #[expect(
@@ -305,21 +326,11 @@ impl Models {
         known: &[bool],
         truth: Option<&[u8]>,
     ) {
-        let (group, here) = match kind {
-            Kind::X64 => (0, first_bytes(old)),
-            Kind::A64 => (
-                1,
-                512 + usize::from(old.get(3).copied().unwrap_or_default()),
-            ),
-            Kind::Plain
-            | Kind::Words
-            | Kind::Tables
-            | Kind::Data
-            | Kind::Relative
-            | Kind::Based => (
-                2,
-                768 + usize::from(old.first().copied().unwrap_or_default()),
-            ),
+        let group = group_of(kind);
+        let here = match group {
+            0 => first_bytes(old),
+            1 => 512 + usize::from(old.get(3).copied().unwrap_or_default()),
+            _ => 768 + usize::from(old.first().copied().unwrap_or_default()),
         };
         let differs = truth.is_some_and(|truth| *truth != *unit);
         let a = self.differs.get_mut(group << 8 | self.recent & 0xff);
@@ -395,6 +406,26 @@ impl RoleModel {
             self.last = code_byte_pair(coder, change, a, b);
         }
         self.last
+    }
+}
+
+/// Which kind of unit a kind of region has: instructions of x86-64, of `AArch64`, or words.
+fn group_of(kind: Kind) -> usize {
+    match kind {
+        Kind::X64 => 0,
+        Kind::A64 => 1,
+        Kind::Plain | Kind::Words | Kind::Tables | Kind::Data | Kind::Relative | Kind::Based => 2,
+    }
+}
+
+/// Where the first unit after a position begins, at most `limit`.
+fn next_unit(scan: &Scan, kind: Kind, at: u32, limit: u32) -> u32 {
+    match kind {
+        Kind::X64 => scan.next_start(at, limit),
+        Kind::A64 => ((at | 3) + 1).min(limit),
+        Kind::Plain | Kind::Words | Kind::Tables | Kind::Data | Kind::Relative | Kind::Based => {
+            ((at | 7) + 1).min(limit)
+        }
     }
 }
 

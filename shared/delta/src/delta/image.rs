@@ -39,19 +39,21 @@ fn place(content: &[u8], images: &[(usize, Vec<Part>)], mut blanks: usize) -> La
         let based_on = |name: &[u8]| {
             let part = parts.iter().find(|part| part.name == name);
             part.and_then(|part| part.offset)
-                .and_then(|offset| u32::try_from(*start as u64 + offset).ok())
+                .and_then(|offset| u32::try_from(offset.saturating_add(*start as u64)).ok())
         };
         for part in parts {
             let position = match part.offset {
-                Some(offset) => *start as u64 + offset,
+                Some(offset) => offset.saturating_add(*start as u64),
                 None if blanks == 0 => continue,
                 None => {
                     blanks -= 1;
-                    virtual_end += part.length;
-                    virtual_end - part.length
+                    let start = virtual_end;
+                    virtual_end = virtual_end.saturating_add(part.length);
+                    start
                 }
             };
-            let is_inside = part.offset.is_none() || position + part.length <= content.len() as u64;
+            let end = position.saturating_add(part.length);
+            let is_inside = part.offset.is_none() || end <= content.len() as u64;
             let base = match part.name.as_slice() {
                 b".gopclntab" => based_on(b".text"),
                 b".typelink" => based_on(b".rodata"),

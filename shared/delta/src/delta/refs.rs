@@ -75,21 +75,21 @@ impl Form {
         }
     }
 
-    /// Which corrections of one target agree: those of fields with the same part of the address.
-    pub(super) fn memory(self) -> u64 {
+    /// Which corrections of one target agree: those of fields with the same part of the address. None for
+    /// jumps within a function, whose targets have few others.
+    pub(super) fn memory(self) -> Option<u32> {
         match self {
-            Self::Arm(a64::Field::Page) => 1,
-            Self::Arm(a64::Field::Low(_)) => 2,
-            Self::Arm(_)
+            Self::Short | Self::Branch | Self::Arm(a64::Field::Near | a64::Field::Test) => None,
+            Self::Arm(a64::Field::Page) => Some(1),
+            Self::Arm(a64::Field::Low(_)) => Some(2),
+            Self::Arm(a64::Field::Far | a64::Field::Byte)
             | Self::Call
             | Self::Jump
-            | Self::Branch
             | Self::Data
             | Self::Lea
-            | Self::Short
             | Self::Word
             | Self::Offset
-            | Self::Own => 0,
+            | Self::Own => Some(0),
         }
     }
 
@@ -165,14 +165,41 @@ impl Form {
 pub(super) struct Scan {
     /// Sorted by place; they do not overlap.
     pub(super) references: Vec<Reference>,
+    /// For each block of positions, the first reference at or after its start.
+    blocks: Vec<usize>,
     /// One bit for each position: whether an instruction begins there.
     starts: Vec<u64>,
 }
 
+/// Positions per entry of the index of references, as a power of two.
+const BLOCK: u32 = 10;
+
 impl Scan {
     /// The references at and after a position.
     pub(super) fn after(&self, position: u32) -> usize {
-        self.references.partition_point(|one| one.at < position)
+        let block = (position >> BLOCK) as usize;
+        let end = self.references.len();
+        let from = self.blocks.get(block).copied().unwrap_or(end);
+        let to = self.blocks.get(block + 1).copied().unwrap_or(end);
+        let within = self.references.get(from..to).unwrap_or_default();
+        from + within.partition_point(|one| one.at < position)
+    }
+
+    /// Sorts the references and makes their index.
+    fn finish(&mut self, length: usize) {
+        // Regions come in runs that are sorted already, which a stable sort makes use of.
+        self.references.sort_by_key(|one| one.at);
+        let mut next = 0;
+        for block in 0..=length >> BLOCK {
+            let start = block << BLOCK;
+            while let Some(one) = self.references.get(next) {
+                if one.at as usize >= start {
+                    break;
+                }
+                next += 1;
+            }
+            self.blocks.push(next);
+        }
     }
 
     fn mark(&mut self, position: u32) {
@@ -203,6 +230,7 @@ impl Scan {
 pub(super) fn scan(content: &[u8], layout: &Layout) -> Scan {
     let mut scan = Scan {
         references: Vec::new(),
+        blocks: Vec::new(),
         starts: vec![0; content.len() / 64 + 1],
     };
     let within = |region: &Region| {
@@ -235,7 +263,7 @@ pub(super) fn scan(content: &[u8], layout: &Layout) -> Scan {
             Kind::Relative | Kind::Based => scan_offsets(bytes, region, layout, references),
         }
     }
-    scan.references.sort_unstable_by_key(|one| one.at);
+    scan.finish(content.len());
     scan
 }
 
