@@ -494,13 +494,11 @@ impl Place {
             let done = done.map_err(|error| error.to_string())?;
             let measured: Value = serde_json::from_slice(&done.stdout)
                 .map_err(|error| format!("{}: {error}", tool.name))?;
-            match measured.get("exit").and_then(Value::as_i64) {
-                Some(0) => Ok(measured),
-                _ => {
-                    let why = String::from_utf8_lossy(&done.stderr);
-                    Err(format!("{} failed: {measured} {why}", tool.name))
-                }
+            if measured.get("exit").and_then(Value::as_i64) == Some(0) {
+                return Ok(measured);
             }
+            let why = String::from_utf8_lossy(&done.stderr);
+            Err(format!("{} failed: {measured} {why}", tool.name))
         };
         let make = run(tool.make)?;
         let apply = run(tool.apply)?;

@@ -6,9 +6,11 @@ use std::fs;
 use std::path::Path;
 
 fn versions(folder: &Path) -> (String, String) {
-    let old: String = (0..500)
-        .map(|n| format!("line {n} of {}\n", n * n))
-        .collect();
+    let lines: Vec<String> = (0..500).map(|n| format!("line {n} of {}", n * n)).collect();
+    let old = lines.join(
+        "
+",
+    );
     let new = old.replace("line 250", "a line of its own, 250");
     write(folder, &[("old", &old), ("new", &new)]);
     (old, new)
