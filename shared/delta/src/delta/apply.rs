@@ -139,7 +139,7 @@ fn run(
     let ground = Ground::new(old, plan, &scan, map);
     let mut fresh = pack::unpack(header.packing, streams.fresh)?;
     let mut decoder = Decoder::new(streams.corrections);
-    let mut models = Models::new();
+    let mut models = Models::new(old.len());
     let mut end = 0;
     for copy in &plan.copies {
         output.copy(&mut fresh, (copy.new - end) as usize)?;

@@ -33,27 +33,34 @@ pub(super) struct Known<'a> {
 }
 
 /// The last corrections of targets. A table of fixed size: the newer of two that claim a slot has it.
-struct Memory(Vec<Option<(u32, i32)>>);
+struct Memory {
+    slots: Vec<Option<(u32, i32)>>,
+    bits: u32,
+}
 
 impl Memory {
-    const BITS: u32 = 17;
-
-    fn new() -> Self {
-        Self(vec![None; 1 << Self::BITS])
+    /// Takes the length of the base, which decides how many targets there may be.
+    fn new(length: usize) -> Self {
+        let bits = length.max(1).ilog2().saturating_sub(6).clamp(4, 17);
+        Self {
+            slots: vec![None; 1 << bits],
+            bits,
+        }
     }
 
-    fn slot(key: u32) -> usize {
-        (key.wrapping_mul(0x9e37_79b1) >> (32 - Self::BITS)) as usize
+    fn slot(&self, key: u32) -> usize {
+        (key.wrapping_mul(0x9e37_79b1) >> (32 - self.bits)) as usize
     }
 
     fn get(&self, key: u32) -> Option<i32> {
-        let held = self.0.get(Self::slot(key)).copied().flatten();
+        let held = self.slots.get(self.slot(key)).copied().flatten();
         held.filter(|(owner, _)| *owner == key)
             .map(|(_, change)| change)
     }
 
     fn insert(&mut self, key: u32, change: i32) {
-        if let Some(slot) = self.0.get_mut(Self::slot(key)) {
+        let slot = self.slot(key);
+        if let Some(slot) = self.slots.get_mut(slot) {
             *slot = Some((key, change));
         }
     }
@@ -103,20 +110,21 @@ pub(super) struct Models {
 }
 
 impl Models {
-    pub(super) fn new() -> Self {
+    /// Nothing learnt yet, for a base of this length.
+    pub(super) fn new(old_length: usize) -> Self {
         let role = RoleModel {
             differs: [Bit::NEW; 8],
             differed: 0,
             same: [Bit::NEW; 4],
             was_same: 0,
             last: 0,
-            by_old: vec![ByteModel::default(); 256],
-            by_last: vec![ByteModel::default(); 256],
+            by_old: Vec::new(),
+            by_last: Vec::new(),
         };
         Self {
             classes: vec![ClassModel::default(); CLASSES],
             roles: vec![role; ROLES],
-            memory: Memory::new(),
+            memory: Memory::new(old_length),
             differs: vec![Bit::NEW; 3 << 8],
             differs_here: vec![Bit::NEW; 1024 << 2],
             recent: 0,
@@ -399,6 +407,10 @@ impl RoleModel {
         self.was_same = (self.was_same << 1 | usize::from(same)) & 3;
         if same {
             return self.last;
+        }
+        if self.by_old.is_empty() {
+            self.by_old.resize(256, ByteModel::default());
+            self.by_last.resize(256, ByteModel::default());
         }
         let a = self.by_old.get_mut(usize::from(old));
         let b = self.by_last.get_mut(usize::from(before));

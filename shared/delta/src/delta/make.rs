@@ -109,7 +109,7 @@ impl<'a> Maker<'a> {
         let map = plan.map(self.old_length, self.new_length);
         let ground = Ground::new(self.old, &plan, &self.old_scan, map);
         let mut encoder = Encoder::new();
-        let mut models = Models::new();
+        let mut models = Models::new(self.old.len());
         let mut fresh = Vec::new();
         let mut end = 0;
         for copy in &plan.copies {
