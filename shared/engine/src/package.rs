@@ -208,3 +208,31 @@ fn store(project: ProjectId, name: &str, bytes: Vec<u8>) -> (Artifact, Blob) {
     let key = artifact.blob.clone();
     (artifact, (key, bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that no compressor makes smaller.
+    fn noise(seed: u32) -> Vec<u8> {
+        let digests =
+            (0..200_u32).map(|at| Digest::of(&[seed.to_le_bytes(), at.to_le_bytes()].concat()));
+        digests.flat_map(|digest| *digest.as_bytes()).collect()
+    }
+
+    #[test]
+    fn a_delta_that_saves_less_than_a_fifth_is_not_kept() {
+        let (old, new) = (noise(1), noise(2));
+        let full_bytes = compression::compress(&new).unwrap().len();
+        let base = compression::compress(&old).unwrap();
+        let why = delta(Some(&base), &new, full_bytes).unwrap().unwrap_err();
+        assert!(why.starts_with("it saves less than a fifth: "), "{why}");
+
+        let mut near = old.clone();
+        near.extend(b"a little more");
+        let full_bytes = compression::compress(&near).unwrap().len();
+        let (from, delta) = delta(Some(&base), &near, full_bytes).unwrap().unwrap();
+        assert_eq!(from, Digest::of(&old));
+        assert!(delta.len() < 200, "{}", delta.len());
+    }
+}
