@@ -6,23 +6,16 @@
 //! part is walked in units (instructions, or words of data): one decision whether the unit differs, and
 //! for those that do which bytes and how, in the context of what the byte is for.
 
-use super::coder::{Bit, ByteModel, Coder, Number, code_byte_pair, code_pair};
+use super::coder::{Bit, Coder, Number, code_pair};
 use super::layout::{Kind, Layout, Region};
 use super::moves::Map;
 use super::refs::{Form, Reference, Scan};
+use super::roles::{self, RoleModel};
 use super::x64;
 
 /// Bytes about whose units one decision is made first.
 const WINDOW: u32 = 32;
-const CLASSES: usize = 15;
-const ROLES: usize = 27;
-/// The role of a byte of a branch distance.
-const DISTANCE: usize = 14;
-/// The role of the first byte of an `AArch64` instruction.
-const ARM: usize = 15;
-/// The role of the first byte of a word of data.
-const DATA: usize = 19;
-
+const CLASSES: usize = 14;
 /// Everything that both sides know before the first copy.
 pub(super) struct Known<'a> {
     pub(super) old: &'a [u8],
@@ -76,19 +69,6 @@ struct ClassModel {
     corrections: Number,
 }
 
-/// What was learnt about bytes of one role.
-#[derive(Clone)]
-struct RoleModel {
-    /// By whether a byte of the unit differs already, and whether the last two of this role did.
-    differs: [Bit; 8],
-    differed: usize,
-    same: [Bit; 4],
-    was_same: usize,
-    last: u8,
-    by_old: Vec<ByteModel>,
-    by_last: Vec<ByteModel>,
-}
-
 /// What was learnt so far.
 pub(super) struct Models {
     classes: Vec<ClassModel>,
@@ -112,18 +92,9 @@ pub(super) struct Models {
 impl Models {
     /// Nothing learnt yet, for a base of this length.
     pub(super) fn new(old_length: usize) -> Self {
-        let role = RoleModel {
-            differs: [Bit::NEW; 8],
-            differed: 0,
-            same: [Bit::NEW; 4],
-            was_same: 0,
-            last: 0,
-            by_old: Vec::new(),
-            by_last: Vec::new(),
-        };
         Self {
             classes: vec![ClassModel::default(); CLASSES],
-            roles: vec![role; ROLES],
+            roles: vec![RoleModel::default(); roles::COUNT],
             memory: Memory::new(old_length),
             differs: vec![Bit::NEW; 3 << 8],
             differs_here: vec![Bit::NEW; 1024 << 2],
@@ -336,7 +307,7 @@ impl Models {
     ) {
         let group = group_of(kind);
         let here = match group {
-            0 => first_bytes(old),
+            0 => roles::first_bytes(old),
             1 => 512 + usize::from(old.get(3).copied().unwrap_or_default()),
             _ => 768 + usize::from(old.first().copied().unwrap_or_default()),
         };
@@ -362,9 +333,9 @@ impl Models {
                 continue;
             }
             let role = match group {
-                0 => role_of(instruction, index),
-                1 => ARM + (index & 3),
-                _ => DATA + ((at as usize + index) & 7),
+                0 => roles::of_x64(instruction, index),
+                1 => roles::ARM + (index & 3),
+                _ => roles::DATA + ((at as usize + index) & 7),
             };
             let truth = truth.and_then(|truth| truth.get(index)).copied();
             let Some(model) = self.roles.get_mut(role) else {
@@ -376,48 +347,6 @@ impl Models {
             before = changed;
             *byte = byte.wrapping_add(changed);
         }
-    }
-}
-
-impl RoleModel {
-    /// Codes by how much a byte changes.
-    fn byte(
-        &mut self,
-        coder: &mut impl Coder,
-        old: u8,
-        truth: Option<u8>,
-        any: bool,
-        must: bool,
-        before: u8,
-    ) -> u8 {
-        let change = truth.map_or(0, |truth| truth.wrapping_sub(old));
-        if !must {
-            let Some(model) = self.differs.get_mut(usize::from(any) << 2 | self.differed) else {
-                return 0;
-            };
-            let differs = model.code(coder, change != 0);
-            self.differed = (self.differed << 1 | usize::from(differs)) & 3;
-            if !differs {
-                return 0;
-            }
-        }
-        let same = change == self.last;
-        let model = self.same.get_mut(self.was_same);
-        let same = model.is_some_and(|model| model.code(coder, same));
-        self.was_same = (self.was_same << 1 | usize::from(same)) & 3;
-        if same {
-            return self.last;
-        }
-        if self.by_old.is_empty() {
-            self.by_old.resize(256, ByteModel::default());
-            self.by_last.resize(256, ByteModel::default());
-        }
-        let a = self.by_old.get_mut(usize::from(old));
-        let b = self.by_last.get_mut(usize::from(before));
-        if let (Some(a), Some(b)) = (a, b) {
-            self.last = code_byte_pair(coder, change, a, b);
-        }
-        self.last
     }
 }
 
@@ -449,46 +378,4 @@ fn region_of<'a>(
 ) -> Option<&'a Region> {
     last.filter(|region| region.start <= position && position < region.end())
         .or_else(|| layout.region_at(position))
-}
-
-/// A number below 512 for how an instruction begins.
-fn first_bytes(code: &[u8]) -> usize {
-    let first = usize::from(code.first().copied().unwrap_or_default());
-    if first & 0xf0 == 0x40 || first == 0x0f {
-        256 + usize::from(code.get(1).copied().unwrap_or_default())
-    } else {
-        first
-    }
-}
-
-/// What a byte of an instruction of x86-64 is for.
-fn role_of(instruction: x64::Instruction, index: usize) -> usize {
-    let within = |start: u8, bytes: u8| {
-        let start = usize::from(start);
-        (start..start + usize::from(bytes))
-            .contains(&index)
-            .then(|| index - start)
-    };
-    if let Some(at) = within(instruction.displacement, instruction.displacement_bytes) {
-        return if instruction.displacement_bytes == 1 {
-            4
-        } else {
-            5 + (at & 3)
-        };
-    }
-    if let Some(at) = within(instruction.immediate, instruction.immediate_bytes) {
-        return match (instruction.target, instruction.immediate_bytes) {
-            (
-                x64::Target::Call | x64::Target::Jump | x64::Target::Branch | x64::Target::Short,
-                _,
-            ) => DISTANCE,
-            (_, 1) => 9,
-            _ => 10 + (at & 3),
-        };
-    }
-    let modrm = usize::from(instruction.modrm);
-    if modrm != 0 && index >= modrm {
-        return 2 + usize::from(index > modrm);
-    }
-    usize::from(index >= usize::from(instruction.opcode))
 }

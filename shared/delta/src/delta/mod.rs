@@ -32,6 +32,7 @@ mod moves;
 mod pack;
 mod plan;
 mod refs;
+mod roles;
 mod search;
 #[cfg(test)]
 mod tests;

@@ -15,8 +15,6 @@ pub(super) enum Form {
     Branch,
     Data,
     Lea,
-    /// x86-64: 8 bits from the end of the instruction.
-    Short,
     /// An address of 64 bits.
     Word,
     /// 32 bits from the position `base`.
@@ -46,7 +44,6 @@ impl Form {
     /// Bytes of the field.
     pub(super) fn width(self) -> u32 {
         match self {
-            Self::Short => 1,
             Self::Word => 8,
             Self::Call
             | Self::Jump
@@ -67,11 +64,10 @@ impl Form {
             Self::Branch => 2,
             Self::Data => 3,
             Self::Lea => 4,
-            Self::Short => 5,
-            Self::Word => 6,
-            Self::Offset => 7,
-            Self::Own => 8,
-            Self::Arm(field) => 9 + field.class(),
+            Self::Word => 5,
+            Self::Offset => 6,
+            Self::Own => 7,
+            Self::Arm(field) => 8 + field.class(),
         }
     }
 
@@ -79,7 +75,7 @@ impl Form {
     /// jumps within a function, whose targets have few others.
     pub(super) fn memory(self) -> Option<u32> {
         match self {
-            Self::Short | Self::Branch | Self::Arm(a64::Field::Near | a64::Field::Test) => None,
+            Self::Branch | Self::Arm(a64::Field::Near | a64::Field::Test) => None,
             Self::Arm(a64::Field::Page) => Some(1),
             Self::Arm(a64::Field::Low(_)) => Some(2),
             Self::Arm(a64::Field::Far | a64::Field::Byte)
@@ -102,7 +98,6 @@ impl Form {
             | Self::Branch
             | Self::Data
             | Self::Lea
-            | Self::Short
             | Self::Word
             | Self::Offset
             | Self::Own => 0,
@@ -112,7 +107,6 @@ impl Form {
     /// The number in the field.
     pub(super) fn read(self, bytes: &[u8]) -> Option<i64> {
         match self {
-            Self::Short => bytes.first().map(|byte| i64::from(byte.cast_signed())),
             Self::Word => bytes.first_chunk().map(|bytes| i64::from_le_bytes(*bytes)),
             Self::Arm(field) => bytes
                 .first_chunk()
@@ -151,7 +145,7 @@ impl Form {
             Self::Word => target,
             Self::Offset => target.wrapping_sub(base),
             Self::Own => target.wrapping_sub(own),
-            Self::Call | Self::Jump | Self::Branch | Self::Data | Self::Lea | Self::Short => {
+            Self::Call | Self::Jump | Self::Branch | Self::Data | Self::Lea => {
                 target.wrapping_sub(own.wrapping_add(u64::from(to_end)))
             }
             Self::Arm(field) => return field.value(target, own),
@@ -289,11 +283,12 @@ fn x64_reference(
     layout: &Layout,
 ) -> Option<Reference> {
     let (form, field) = match found.target {
-        x64::Target::None => return None,
+        // Jumps of 8 bits stay in their function and seldom change; following them was measured to cost
+        // more than it saves.
+        x64::Target::None | x64::Target::Short => return None,
         x64::Target::Call => (Form::Call, found.immediate),
         x64::Target::Jump => (Form::Jump, found.immediate),
         x64::Target::Branch => (Form::Branch, found.immediate),
-        x64::Target::Short => (Form::Short, found.immediate),
         x64::Target::Data => (Form::Data, found.displacement),
         x64::Target::Lea => (Form::Lea, found.displacement),
     };

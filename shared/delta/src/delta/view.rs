@@ -13,7 +13,7 @@ pub(super) fn blank(content: &[u8], scan: &Scan) -> Vec<u8> {
     for one in &scan.references {
         let is_code = match one.form {
             Form::Call | Form::Jump | Form::Branch | Form::Data | Form::Lea | Form::Arm(_) => true,
-            Form::Short | Form::Word | Form::Offset | Form::Own => false,
+            Form::Word | Form::Offset | Form::Own => false,
         };
         if let Some(field) = view.get_mut(one.at as usize..).filter(|_| is_code) {
             one.form.write(field, 0);
@@ -28,7 +28,6 @@ pub(super) fn labelled(content: &[u8], scan: &Scan, back: Option<&Map>) -> Vec<u
     for one in &scan.references {
         let label = back.map_or(one.target, |back| back.get(one.target).0);
         let label = match one.form {
-            Form::Short => continue,
             Form::Arm(_) => label.wrapping_mul(0x9e37_79b1) >> 5,
             Form::Call
             | Form::Jump
