@@ -45,7 +45,7 @@ const MARK: &str = "complete";
 /// Makes sure that everything is there; returns the Python of the private environment.
 pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
     components()?;
-    system_packages()?;
+    system_packages(NEEDS)?;
     TESTS.ready(target)
 }
 
@@ -63,9 +63,9 @@ fn components() -> Result<(), String> {
 }
 
 /// One thing that a Debian package provides, and how to see that it is there.
-struct Need {
-    package: &'static str,
-    command: &'static [&'static str],
+pub(crate) struct Need {
+    pub(crate) package: &'static str,
+    pub(crate) command: &'static [&'static str],
 }
 
 const NEEDS: &[Need] = &[
@@ -114,9 +114,10 @@ fn works(command: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn system_packages() -> Result<(), String> {
+/// Makes sure that packages of the system are there.
+pub(crate) fn system_packages(needs: &[Need]) -> Result<(), String> {
     let missing = || -> Vec<&'static str> {
-        NEEDS
+        needs
             .iter()
             .filter(|need| !works(need.command))
             .map(|need| need.package)

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     Keys(Keys),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
+    /// Make, apply or read the delta between two versions of a file.
+    #[command(subcommand)]
+    Delta(Delta),
     /// Print the help of a command, or the table exit-codes.
     Help {
         /// A command, or exit-codes.
@@ -110,6 +113,33 @@ pub(crate) struct Init {
     /// Replace a file that is there.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Delta {
+    /// Write the delta that leads from OLD to NEW.
+    Make {
+        /// What a device has.
+        old: PathBuf,
+        /// What it shall have.
+        new: PathBuf,
+        /// The delta.
+        out: PathBuf,
+    },
+    /// Write what a delta leads to. Nothing is left behind if it does not arrive.
+    Apply {
+        /// What the delta starts from.
+        old: PathBuf,
+        /// The delta.
+        delta: PathBuf,
+        /// What it leads to.
+        out: PathBuf,
+    },
+    /// Say what a delta starts from, leads to and holds.
+    Info {
+        /// The delta.
+        delta: PathBuf,
+    },
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod args;
 mod check;
 mod client;
 mod context;
+mod delta;
 mod demo;
 mod doctor;
 pub mod error;
@@ -76,6 +77,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
+        Command::Delta(asked) => delta::run(asked, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
 }

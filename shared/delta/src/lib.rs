@@ -5,7 +5,7 @@
 //! so a delta is always from content to content; the compressed form exists for first installs only.
 //!
 //! **Invariants: the same input gives the same bytes. Whatever bytes are read, the answer is a value or
-//! an error with a reason: no panic, and never more memory than the declared length and a constant.
+//! an error with a reason: no panic, and no more memory than the declared lengths call for.
 //! Nothing is yielded before all of it was checked.**
 //!
 //! Not here: files and folders (the caller reads and writes them), signatures (`kintsugi-trust`; a
@@ -16,4 +16,4 @@ pub mod archive;
 pub mod compression;
 mod delta;
 
-pub use delta::{DeltaError, Expected, MAKE_BYTES_MAX, apply, make};
+pub use delta::{DeltaError, Expected, Info, MAKE_BYTES_MAX, apply, apply_to, is_worthwhile, make};

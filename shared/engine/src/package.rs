@@ -179,8 +179,8 @@ fn delta(
         Ok(delta) => delta,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    if delta.len() >= full_bytes {
-        let why = format!("it is not smaller: {} bytes", delta.len());
+    if !kintsugi_delta::is_worthwhile(delta.len() as u64, full_bytes as u64) {
+        let why = format!("it saves less than a fifth: {} bytes", delta.len());
         return Ok(Err(why));
     }
     let expected = Expected {
@@ -208,4 +208,32 @@ fn store(project: ProjectId, name: &str, bytes: Vec<u8>) -> (Artifact, Blob) {
     };
     let key = artifact.blob.clone();
     (artifact, (key, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that no compressor makes smaller.
+    fn noise(seed: u32) -> Vec<u8> {
+        let digests =
+            (0..200_u32).map(|at| Digest::of(&[seed.to_le_bytes(), at.to_le_bytes()].concat()));
+        digests.flat_map(|digest| *digest.as_bytes()).collect()
+    }
+
+    #[test]
+    fn a_delta_that_saves_less_than_a_fifth_is_not_kept() {
+        let (old, new) = (noise(1), noise(2));
+        let full_bytes = compression::compress(&new).unwrap().len();
+        let base = compression::compress(&old).unwrap();
+        let why = delta(Some(&base), &new, full_bytes).unwrap().unwrap_err();
+        assert!(why.starts_with("it saves less than a fifth: "), "{why}");
+
+        let mut near = old.clone();
+        near.extend(b"a little more");
+        let full_bytes = compression::compress(&near).unwrap().len();
+        let (from, delta) = delta(Some(&base), &near, full_bytes).unwrap().unwrap();
+        assert_eq!(from, Digest::of(&old));
+        assert!(delta.len() < 200, "{}", delta.len());
+    }
 }

@@ -1,0 +1,224 @@
+//! Damages deltas at random and applies them: `cargo run --release -p kintsugi-delta --example fuzz --
+//! EXECUTIONS [SEED]`.
+//!
+//! Half of the executions damage the bytes of a good delta behind its digests; the others put streams
+//! of several good deltas together, with random lengths. **An execution fails if it panics, if it writes
+//! more than was declared, or if it succeeds with content of another digest.** The same seed gives the same
+//! executions, so a failure is found again.
+
+use kintsugi_delta::archive::{File, pack};
+use kintsugi_delta::{DeltaError, Expected, apply_to, make};
+use kintsugi_domain::digest::Digest;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::Write;
+
+/// Bytes before the streams.
+const HEADER: usize = 95;
+/// Where the lengths of the streams stand.
+const LENGTHS: usize = 87;
+
+/// Xorshift (G. Marsaglia, 2003): enough to choose damage.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        let bound = bound.max(1) as u64;
+        usize::try_from((self.next() >> 20) % bound).unwrap_or_default()
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.next() >> 24 & 0xff).unwrap_or_default()
+    }
+}
+
+/// A pair of contents and its delta.
+struct Seed {
+    old: Vec<u8>,
+    new: Vec<u8>,
+    delta: Vec<u8>,
+}
+
+/// Counts, and forgets the rest.
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Text, a program of each machine in an archive, and noise.
+fn seeds(random: &mut Random) -> Result<Vec<Seed>, Box<dyn Error>> {
+    let text: Vec<u8> = (0..300_u32)
+        .flat_map(|n| format!("{n} {}\n", n * n % 97).into_bytes())
+        .collect();
+    let noise: Vec<u8> = (0..2_000).map(|_| random.byte()).collect();
+    let mut pairs = vec![(text.clone(), text.repeat(2)), (noise.clone(), text)];
+    for machine in [62, 183] {
+        let old = program(machine, 0);
+        pairs.push((old.clone(), program(machine, 24)));
+        let archive = |program: Vec<u8>| {
+            let file = File {
+                content: program,
+                executable: true,
+            };
+            pack(&BTreeMap::from([("bin/app".to_owned(), file)]), 0)
+        };
+        pairs.push((archive(old)?, archive(program(machine, 40))?));
+    }
+    let mut seeds = Vec::new();
+    for (old, new) in pairs {
+        let delta = make(&old, &new)?;
+        seeds.push(Seed { old, new, delta });
+    }
+    Ok(seeds)
+}
+
+/// A small ELF file: 64 functions that call each other, the first of them longer by `more` bytes.
+fn program(machine: u16, more: usize) -> Vec<u8> {
+    let mut text = vec![0x90; more];
+    for at in 0..64_i32 {
+        let to = (at * 37 % 64 - at) * 16
+            + if at * 37 % 64 == 0 {
+                -i32::try_from(more).unwrap_or(0)
+            } else {
+                0
+            };
+        if machine == 62 {
+            text.extend([0x48, 0x8d, 0x05]);
+            text.extend((0x2000 - at * 16 - 7).to_le_bytes());
+            text.push(0xe8);
+            text.extend((to - 12).to_le_bytes());
+            text.extend([0x90, 0x90, 0x90, 0xc3]);
+        } else {
+            let far = (to >> 2).cast_unsigned() & 0x3ff_ffff;
+            for word in [
+                0x9000_0000_u32,
+                0x9100_0000 | 0x400,
+                0x9400_0000 | far,
+                0xd65f_03c0,
+            ] {
+                text.extend(word.to_le_bytes());
+            }
+        }
+    }
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0".to_vec();
+    file.extend(machine.to_le_bytes());
+    file.resize(256, 0);
+    let names = b"\0.text\0.names\0";
+    let text_end = file.len() + text.len();
+    let sections = [
+        (1_u32, 1_u32, 6_u64, 256, text.len()),
+        (7, 3, 2, text_end, names.len()),
+    ];
+    file.extend(text);
+    file.extend(names);
+    let table = file.len() as u64;
+    file.extend([0; 64]);
+    for (name, kind, flags, start, length) in sections {
+        file.extend(name.to_le_bytes());
+        file.extend(kind.to_le_bytes());
+        for value in [flags, start as u64, start as u64, length as u64, 0, 0, 0] {
+            file.extend(value.to_le_bytes());
+        }
+    }
+    for (at, bytes) in [
+        (40, table.to_le_bytes().as_slice()),
+        (58, &[64, 0, 3, 0, 2, 0]),
+    ] {
+        if let Some(place) = file.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+    file
+}
+
+/// A delta that nobody made.
+fn damaged(random: &mut Random, seeds: &[Seed], seed: &Seed) -> Vec<u8> {
+    let mut delta = seed.delta.clone();
+    if random.below(2) == 0 {
+        let other = seeds.get(random.below(seeds.len())).unwrap_or(seed);
+        let streams = other.delta.get(HEADER..).unwrap_or_default();
+        let from = random.below(streams.len());
+        let keep = HEADER + random.below(delta.len() - HEADER + 1);
+        delta.truncate(keep);
+        delta.extend(streams.get(from..).unwrap_or_default());
+        let stream = (delta.len() - HEADER) as u64;
+        for at in [LENGTHS, LENGTHS + 4] {
+            let length = random.next() % (stream + 1);
+            let length = u32::try_from(length).unwrap_or_default();
+            if random.below(3) > 0
+                && let Some(field) = delta.get_mut(at..at + 4)
+            {
+                field.copy_from_slice(&length.to_be_bytes());
+            }
+        }
+    }
+    for _ in 0..=random.below(6) {
+        let at = LENGTHS - 1 + random.below(delta.len() - LENGTHS + 1);
+        match random.below(4) {
+            0 => delta.truncate(at.max(HEADER)),
+            1 => {
+                let byte = random.byte();
+                delta.insert(at.min(delta.len()), byte);
+            }
+            _ => {
+                let mask = random.byte();
+                if let Some(byte) = delta.get_mut(at) {
+                    *byte ^= mask;
+                }
+            }
+        }
+    }
+    delta
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let executions: u64 = words.first().map_or(Ok(100_000), |it| it.parse())?;
+    let start: u64 = words.get(1).map_or(Ok(1), |it| it.parse())?;
+    let mut random = Random(start.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let seeds = seeds(&mut random)?;
+    let mut refused: BTreeMap<String, u64> = BTreeMap::new();
+    for execution in 0..executions {
+        let Some(seed) = seeds.get(random.below(seeds.len())) else {
+            continue;
+        };
+        let delta = damaged(&mut random, &seeds, seed);
+        let expected = Expected {
+            base: Digest::of(&seed.old),
+            digest: Digest::of(&seed.new),
+            length: seed.new.len() as u64,
+        };
+        let mut counter = Counter(0);
+        let outcome = apply_to(&seed.old, &delta, &expected, &mut counter);
+        if counter.0 > expected.length {
+            return Err(format!("execution {execution} wrote {} bytes", counter.0).into());
+        }
+        let name = match outcome {
+            Ok(()) => "arrived all the same".to_owned(),
+            Err(DeltaError::Corrupt { why }) => why.to_owned(),
+            Err(other) => other.code().to_owned(),
+        };
+        *refused.entry(name).or_default() += 1;
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{executions} executions from seed {start}")?;
+    for (name, count) in refused {
+        writeln!(out, "{count:>10}  {name}")?;
+    }
+    Ok(())
+}

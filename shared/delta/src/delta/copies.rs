@@ -1,0 +1,381 @@
+//! What a copied part becomes: references follow what they name, the rest is corrected.
+//!
+//! Written once for both directions (see [`super::coder`]): a writer has the truth and a reader has not.
+//! Each part goes in two steps. First every reference in it is predicted from where its target went; a
+//! wrong prediction is corrected, and remembered for the next reference to the same target. Then the
+//! part is walked in units (instructions, or words of data): one decision whether the unit differs, and
+//! for those that do which bytes and how, in the context of what the byte is for.
+
+use super::coder::{Bit, Coder, Number, code_pair};
+use super::layout::{Kind, Layout, Region};
+use super::moves::Map;
+use super::refs::{Form, Reference, Scan};
+use super::roles::{self, RoleModel};
+use super::x64;
+
+/// Bytes about whose units one decision is made first.
+const WINDOW: u32 = 32;
+const CLASSES: usize = 14;
+/// Everything that both sides know before the first copy.
+pub(super) struct Known<'a> {
+    pub(super) old: &'a [u8],
+    pub(super) old_layout: &'a Layout,
+    pub(super) new_layout: &'a Layout,
+    pub(super) scan: &'a Scan,
+    pub(super) map: &'a Map,
+}
+
+/// The last corrections of targets. A table of fixed size: the newer of two that claim a slot has it.
+struct Memory {
+    slots: Vec<Option<(u32, i32)>>,
+    bits: u32,
+}
+
+impl Memory {
+    /// Takes the length of the base, which decides how many targets there may be.
+    fn new(length: usize) -> Self {
+        let bits = length.max(1).ilog2().saturating_sub(6).clamp(4, 17);
+        Self {
+            slots: vec![None; 1 << bits],
+            bits,
+        }
+    }
+
+    fn slot(&self, key: u32) -> usize {
+        (key.wrapping_mul(0x9e37_79b1) >> (32 - self.bits)) as usize
+    }
+
+    fn get(&self, key: u32) -> Option<i32> {
+        let held = self.slots.get(self.slot(key)).copied().flatten();
+        held.filter(|(owner, _)| *owner == key)
+            .map(|(_, change)| change)
+    }
+
+    fn insert(&mut self, key: u32, change: i32) {
+        let slot = self.slot(key);
+        if let Some(slot) = self.slots.get_mut(slot) {
+            *slot = Some((key, change));
+        }
+    }
+}
+
+/// What was learnt about one class of references.
+#[derive(Clone, Default)]
+struct ClassModel {
+    /// By what is remembered, sureness and the last two outcomes.
+    right: [Bit; 24],
+    history: usize,
+    unchanged: Bit,
+    corrections: Number,
+}
+
+/// What was learnt so far.
+pub(super) struct Models {
+    classes: Vec<ClassModel>,
+    roles: Vec<RoleModel>,
+    /// The last correction of each target and class of field.
+    memory: Memory,
+    /// By kind of unit and the last eight units.
+    differs: Vec<Bit>,
+    /// By the first bytes of the unit and the last two units.
+    differs_here: Vec<Bit>,
+    recent: usize,
+    /// By kind of unit and the last six windows.
+    window_differs: Vec<Bit>,
+    windows: usize,
+    clean: [Bit; 2],
+    was_clean: bool,
+    /// Which bytes of the piece are known from their reference.
+    known: Vec<bool>,
+}
+
+impl Models {
+    /// Nothing learnt yet, for a base of this length.
+    pub(super) fn new(old_length: usize) -> Self {
+        Self {
+            classes: vec![ClassModel::default(); CLASSES],
+            roles: vec![RoleModel::default(); roles::COUNT],
+            memory: Memory::new(old_length),
+            differs: vec![Bit::NEW; 3 << 8],
+            differs_here: vec![Bit::NEW; 1024 << 2],
+            recent: 0,
+            window_differs: vec![Bit::NEW; 3 << 6],
+            windows: 0,
+            clean: [Bit::NEW; 2],
+            was_clean: false,
+            known: Vec::new(),
+        }
+    }
+
+    /// Turns a piece of the old content into what it becomes. `buffer` holds the old bytes at first; a
+    /// writer gives the new ones as `truth`.
+    pub(super) fn code(
+        &mut self,
+        coder: &mut impl Coder,
+        known: &Known<'_>,
+        (old, new): (u32, u32),
+        buffer: &mut [u8],
+        truth: Option<&[u8]>,
+    ) {
+        self.known.clear();
+        self.known.resize(buffer.len(), false);
+        self.references(coder, known, (old, new), buffer, truth);
+        let is_clean = truth.is_some_and(|truth| *truth == *buffer);
+        let model = self.clean.get_mut(usize::from(self.was_clean));
+        self.was_clean = model.is_some_and(|model| model.code(coder, is_clean));
+        if !self.was_clean {
+            self.units(coder, known, old, buffer, truth);
+        }
+    }
+
+    fn references(
+        &mut self,
+        coder: &mut impl Coder,
+        known: &Known<'_>,
+        (old, new): (u32, u32),
+        buffer: &mut [u8],
+        truth: Option<&[u8]>,
+    ) {
+        let mut region: Option<&Region> = None;
+        let mut target_region: Option<&Region> = None;
+        let from = known.scan.after(old);
+        for one in known.scan.references.get(from..).unwrap_or_default() {
+            let start = (one.at - old) as usize;
+            let end = start + one.form.width() as usize;
+            let Some(field) = buffer.get_mut(start..end) else {
+                break;
+            };
+            let place = new + (one.at - old);
+            let (target, is_sure) = known.map.get(one.target);
+            region = region_of(known.new_layout, region, place);
+            target_region = region_of(known.new_layout, target_region, target);
+            let (Some(own), Some(to)) = (region, target_region) else {
+                continue;
+            };
+            let base = if one.form == Form::Offset {
+                let (base, _) = known.map.get(one.base);
+                known
+                    .new_layout
+                    .region_at(base)
+                    .map(|it| it.address_of(base))
+            } else {
+                Some(0)
+            };
+            let Some(base) = base.filter(|_| own.image == to.image) else {
+                continue;
+            };
+            let predicted = one.form.value(
+                to.address_of(target),
+                own.address_of(place),
+                base,
+                one.to_end,
+            );
+            let truth = truth.and_then(|truth| truth.get(start..end));
+            if self.reference(coder, one, is_sure, predicted, field, truth) {
+                for known in self.known.get_mut(start..end).unwrap_or_default() {
+                    *known = true;
+                }
+            }
+        }
+    }
+
+    /// Codes one reference and says whether its bytes are certain now.
+    fn reference(
+        &mut self,
+        coder: &mut impl Coder,
+        one: &Reference,
+        is_sure: bool,
+        predicted: i64,
+        field: &mut [u8],
+        truth: Option<&[u8]>,
+    ) -> bool {
+        let Some(class) = self.classes.get_mut(one.form.class()) else {
+            return false;
+        };
+        let unit = one.form.memory();
+        let key = unit.map(|unit| one.target.wrapping_mul(4) ^ unit);
+        let remembered = key.and_then(|key| self.memory.get(key));
+        let state = match remembered {
+            None => 0,
+            Some(0) => 1,
+            Some(_) => 2,
+        };
+        let believed = remembered.unwrap_or_default();
+        let old = one.form.read(field);
+        let change = truth.map(|truth| {
+            let value = one.form.read(truth).unwrap_or_default();
+            (value.wrapping_sub(predicted), Some(value) == old)
+        });
+        let scale = one.form.scale();
+        let right = change.is_some_and(|(change, _)| change << scale == i64::from(believed));
+        let slot = (state * 2 + usize::from(is_sure)) * 4 + class.history;
+        let Some(model) = class.right.get_mut(slot) else {
+            return false;
+        };
+        let right = model.code(coder, right);
+        class.history = (class.history << 1 | usize::from(right)) & 3;
+        if right {
+            one.form
+                .write(field, predicted.wrapping_add(i64::from(believed) >> scale));
+            if let Some(key) = key.filter(|_| state == 0) {
+                self.memory.insert(key, 0);
+            }
+            return !matches!(one.form, Form::Arm(_));
+        }
+        let small = change.and_then(|(change, _)| i32::try_from(change << scale).ok());
+        let unchanged = change.is_some_and(|(_, unchanged)| unchanged) || small.is_none();
+        if class.unchanged.code(coder, unchanged) {
+            return false;
+        }
+        let small = small.unwrap_or_default() >> scale;
+        let change = class.corrections.code_signed(coder, small);
+        one.form
+            .write(field, predicted.wrapping_add(i64::from(change)));
+        if let Some(key) = key {
+            self.memory.insert(key, change << scale);
+        }
+        !matches!(one.form, Form::Arm(_))
+    }
+
+    fn units(
+        &mut self,
+        coder: &mut impl Coder,
+        known: &Known<'_>,
+        old: u32,
+        buffer: &mut [u8],
+        truth: Option<&[u8]>,
+    ) {
+        let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
+        let end = old.saturating_add(length);
+        let mut region = None;
+        let mut at = old;
+        let certain = std::mem::take(&mut self.known);
+        while at < end {
+            region = region_of(known.old_layout, region, at);
+            let kind = region.map_or(Kind::Plain, |region| region.kind);
+            let limit = region.map_or(end, |region| region.end().min(end));
+            let until = next_unit(known.scan, kind, at | (WINDOW - 1), limit);
+            let span = (at - old) as usize..(until - old) as usize;
+            let differs = truth.is_some_and(|truth| truth.get(span.clone()) != buffer.get(span));
+            if !self.window(coder, kind, differs) {
+                at = until;
+                continue;
+            }
+            while at < until {
+                let next = next_unit(known.scan, kind, at, until);
+                let span = (at - old) as usize..(next - old) as usize;
+                let certain = certain.get(span.clone()).unwrap_or_default();
+                let truth = truth.and_then(|truth| truth.get(span.clone()));
+                let before = known.old.get(at as usize..next as usize);
+                let Some(unit) = buffer.get_mut(span) else {
+                    return;
+                };
+                if certain.contains(&false) {
+                    let before = before.unwrap_or_default();
+                    self.unit(coder, kind, at, before, unit, certain, truth);
+                }
+                at = next;
+            }
+        }
+        self.known = certain;
+    }
+
+    /// Codes whether any unit of a window differs.
+    fn window(&mut self, coder: &mut impl Coder, kind: Kind, differs: bool) -> bool {
+        let slot = group_of(kind) << 6 | self.windows & 63;
+        let differs = match self.window_differs.get_mut(slot) {
+            Some(model) => model.code(coder, differs),
+            None => true,
+        };
+        self.windows = self.windows << 1 | usize::from(differs);
+        differs
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of the walk, with all it stands on"
+    )]
+    fn unit(
+        &mut self,
+        coder: &mut impl Coder,
+        kind: Kind,
+        at: u32,
+        old: &[u8],
+        unit: &mut [u8],
+        known: &[bool],
+        truth: Option<&[u8]>,
+    ) {
+        let group = group_of(kind);
+        let here = match group {
+            0 => roles::first_bytes(old),
+            1 => 512 + usize::from(old.get(3).copied().unwrap_or_default()),
+            _ => 768 + usize::from(old.first().copied().unwrap_or_default()),
+        };
+        let differs = truth.is_some_and(|truth| *truth != *unit);
+        let a = self.differs.get_mut(group << 8 | self.recent & 0xff);
+        let b = self.differs_here.get_mut(here << 2 | self.recent & 3);
+        let (Some(a), Some(b)) = (a, b) else { return };
+        let differs = code_pair(coder, differs, a, b);
+        self.recent = self.recent << 1 | usize::from(differs);
+        if !differs {
+            return;
+        }
+        let instruction = if kind == Kind::X64 {
+            x64::read(old)
+        } else {
+            x64::Instruction::default()
+        };
+        let last = known.iter().rposition(|known| !known).unwrap_or_default();
+        let mut any = false;
+        let mut before = 0_u8;
+        for (index, byte) in unit.iter_mut().enumerate() {
+            if known.get(index).copied().unwrap_or_default() {
+                continue;
+            }
+            let role = match group {
+                0 => roles::of_x64(instruction, index),
+                1 => roles::ARM + (index & 3),
+                _ => roles::DATA + ((at as usize + index) & 7),
+            };
+            let truth = truth.and_then(|truth| truth.get(index)).copied();
+            let Some(model) = self.roles.get_mut(role) else {
+                continue;
+            };
+            let must = index == last && !any;
+            let changed = model.byte(coder, *byte, truth, any, must, before);
+            any |= changed != 0;
+            before = changed;
+            *byte = byte.wrapping_add(changed);
+        }
+    }
+}
+
+/// Which kind of unit a kind of region has: instructions of x86-64, of `AArch64`, or words.
+fn group_of(kind: Kind) -> usize {
+    match kind {
+        Kind::X64 => 0,
+        Kind::A64 => 1,
+        Kind::Plain | Kind::Words | Kind::Tables | Kind::Data | Kind::Relative | Kind::Based => 2,
+    }
+}
+
+/// Where the first unit after a position begins, at most `limit`.
+fn next_unit(scan: &Scan, kind: Kind, at: u32, limit: u32) -> u32 {
+    match kind {
+        Kind::X64 => scan.next_start(at, limit),
+        Kind::A64 => ((at | 3) + 1).min(limit),
+        Kind::Plain | Kind::Words | Kind::Tables | Kind::Data | Kind::Relative | Kind::Based => {
+            ((at | 7) + 1).min(limit)
+        }
+    }
+}
+
+/// The region of a position, which is mostly the one of the last.
+fn region_of<'a>(
+    layout: &'a Layout,
+    last: Option<&'a Region>,
+    position: u32,
+) -> Option<&'a Region> {
+    last.filter(|region| region.start <= position && position < region.end())
+        .or_else(|| layout.region_at(position))
+}

@@ -1,0 +1,161 @@
+//! The plan of a delta: both layouts and the copies, and what a reader derives from them.
+
+use super::coder::{Coder, Decoder, Encoder};
+use super::copies::{Known, Models};
+use super::layout::Layout;
+use super::moves::{self, Copy, Map};
+use super::refs::{self, Scan};
+use super::{DeltaError, corrupt};
+
+/// Bytes of a copy that are worked on at once.
+const PIECE: u32 = 1 << 16;
+
+/// What a delta does, without the corrections and the new bytes.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) old_layout: Layout,
+    pub(super) new_layout: Layout,
+    pub(super) copies: Vec<Copy>,
+}
+
+impl Plan {
+    fn code(
+        &self,
+        coder: &mut impl Coder,
+        old_length: u32,
+        new_length: u32,
+    ) -> Result<Self, &'static str> {
+        Ok(Self {
+            old_layout: self.old_layout.code(coder)?,
+            new_layout: self.new_layout.code(coder)?,
+            copies: moves::code(coder, &self.copies, old_length, new_length)?,
+        })
+    }
+
+    /// The bytes of a plan for contents of these lengths.
+    pub(super) fn write(&self, old_length: u32, new_length: u32) -> Result<Vec<u8>, DeltaError> {
+        let mut encoder = Encoder::new();
+        let done = self.code(&mut encoder, old_length, new_length);
+        done.map_err(|why| DeltaError::NotMade {
+            why: why.to_owned(),
+        })?;
+        Ok(encoder.finish())
+    }
+
+    /// Reads a plan for contents of these lengths. **Every copy that it names lies in both.**
+    pub(super) fn read(bytes: &[u8], old_length: u32, new_length: u32) -> Result<Self, DeltaError> {
+        let mut decoder = Decoder::new(bytes);
+        let plan = Self::default()
+            .code(&mut decoder, old_length, new_length)
+            .map_err(corrupt)?;
+        if decoder.is_exhausted() {
+            return Err(super::CUT_OFF);
+        }
+        if decoder.is_finished() {
+            Ok(plan)
+        } else {
+            Err(corrupt("it holds more than it uses"))
+        }
+    }
+
+    /// Where old positions went. Memory that no file fills is matched by its order.
+    pub(super) fn map(&self, old_length: u32, new_length: u32) -> Map {
+        let blank = self.blank(old_length, new_length);
+        Map::forward(&self.copies, &blank)
+    }
+
+    /// Where new positions come from.
+    pub(super) fn map_back(&self, old_length: u32, new_length: u32) -> Map {
+        let blank = self.blank(old_length, new_length);
+        Map::backward(&self.copies, &blank)
+    }
+
+    fn blank(&self, old_length: u32, new_length: u32) -> Vec<Copy> {
+        let old = self.old_layout.regions().iter();
+        let new = self.new_layout.regions().iter();
+        old.filter(|region| region.start >= old_length)
+            .zip(new.filter(|region| region.start >= new_length))
+            .map(|(old, new)| Copy {
+                old: old.start,
+                new: new.start,
+                length: old.length.min(new.length),
+            })
+            .collect()
+    }
+}
+
+/// What both sides of a copy stand on.
+pub(super) struct Ground<'a> {
+    old: &'a [u8],
+    plan: &'a Plan,
+    scan: &'a Scan,
+    map: Map,
+}
+
+impl<'a> Ground<'a> {
+    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan, map: Map) -> Self {
+        Self {
+            old,
+            plan,
+            scan,
+            map,
+        }
+    }
+
+    /// Turns a copied part into what it becomes, piece by piece, and hands on each piece.
+    pub(super) fn code<C: Coder>(
+        &self,
+        models: &mut Models,
+        coder: &mut C,
+        copy: &Copy,
+        new: Option<&[u8]>,
+        mut give: impl FnMut(&[u8]) -> Result<(), DeltaError>,
+    ) -> Result<(), DeltaError> {
+        let known = Known {
+            old: self.old,
+            old_layout: &self.plan.old_layout,
+            new_layout: &self.plan.new_layout,
+            scan: self.scan,
+            map: &self.map,
+        };
+        let mut buffer = Vec::new();
+        let mut done = 0;
+        while done < copy.length {
+            let (from, to) = (copy.old + done, copy.new + done);
+            let length = piece(self.scan, from, copy.length - done);
+            let before = self.old.get(from as usize..(from + length) as usize);
+            buffer.clear();
+            buffer.extend(before.ok_or_else(|| corrupt("it reads outside the base"))?);
+            let truth = new.and_then(|new| new.get(to as usize..(to + length) as usize));
+            models.code(coder, &known, (from, to), &mut buffer, truth);
+            if coder.is_exhausted() {
+                return Err(super::CUT_OFF);
+            }
+            give(&buffer)?;
+            done += length;
+        }
+        Ok(())
+    }
+}
+
+/// How much of a copied part is worked on at once: no reference is cut in two.
+fn piece(scan: &Scan, old: u32, length: u32) -> u32 {
+    if length <= PIECE {
+        return length;
+    }
+    let end = old + PIECE;
+    let last = scan.after(end).checked_sub(1);
+    match last.and_then(|last| scan.references.get(last)) {
+        Some(one) if one.at > old && one.at + one.form.width() > end => one.at - old,
+        _ => PIECE,
+    }
+}
+
+/// The references of the old content, if there are copies to follow them.
+pub(super) fn scan(old: &[u8], plan: &Plan) -> Scan {
+    if plan.copies.is_empty() {
+        Scan::default()
+    } else {
+        refs::scan(old, &plan.old_layout)
+    }
+}

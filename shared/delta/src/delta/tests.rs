@@ -1,0 +1,238 @@
+//! Deltas that no maker writes.
+
+use super::coder::Encoder;
+use super::header::{self, Header, Streams};
+use super::layout::{Kind, Layout, Region};
+use super::moves::{self, Copy};
+use super::pack::Packing;
+use super::plan::Plan;
+use super::{DeltaError, Expected, apply, apply_to, make};
+use kintsugi_domain::digest::Digest;
+use proptest::prelude::*;
+
+const OLD: &[u8] = b"0123456789";
+const NEW: &[u8] = b"abcdefgh";
+
+fn expected(old: &[u8], new: &[u8]) -> Expected {
+    Expected {
+        base: Digest::of(old),
+        digest: Digest::of(new),
+        length: new.len() as u64,
+    }
+}
+
+/// A delta from `OLD` to `NEW` with a right header and the given streams.
+fn crafted(plan: &[u8], corrections: &[u8], fresh: &[u8], packing: Packing) -> Vec<u8> {
+    let header = Header {
+        base: Digest::of(OLD),
+        result: Digest::of(NEW),
+        length: NEW.len() as u64,
+        base_length: 10,
+        packing,
+    };
+    let streams = Streams {
+        plan,
+        corrections,
+        fresh,
+    };
+    header::write(&header, &streams).unwrap()
+}
+
+/// A plan written for contents of other lengths than `OLD` and `NEW`, so that nothing is checked.
+fn plan(copies: &[Copy]) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    Layout::default().code(&mut encoder).unwrap();
+    Layout::default().code(&mut encoder).unwrap();
+    let _ = moves::code(&mut encoder, copies, u32::MAX, u32::MAX);
+    encoder.finish()
+}
+
+fn copy(old: u32, new: u32, length: u32) -> Copy {
+    Copy { old, new, length }
+}
+
+fn refused(delta: &[u8]) -> DeltaError {
+    apply(OLD, delta, &expected(OLD, NEW)).unwrap_err()
+}
+
+fn corrupt(why: &'static str) -> DeltaError {
+    DeltaError::Corrupt { why }
+}
+
+#[test]
+fn new_bytes_alone_make_a_delta() {
+    let delta = crafted(&plan(&[]), b"", NEW, Packing::None);
+    assert_eq!(apply(OLD, &delta, &expected(OLD, NEW)).unwrap(), NEW);
+}
+
+#[test]
+fn copies_that_leave_their_bounds_are_refused_with_the_reason() {
+    for (copies, why) in [
+        (copy(5, 0, 8), "it reads outside the base"),
+        (copy(u32::MAX - 4, 0, 8), "it reads outside the base"),
+        (copy(0, 0, 9), "it writes more than the declared length"),
+        (copy(0, 8, 1), "it writes more than the declared length"),
+        (
+            copy(0, u32::MAX - 2, 2),
+            "it writes more than the declared length",
+        ),
+        (copy(0, 0, 0), "its instructions get nowhere"),
+    ] {
+        let delta = crafted(&plan(&[copies]), b"", NEW, Packing::None);
+        assert_eq!(refused(&delta), corrupt(why), "{copies:?}");
+    }
+}
+
+#[test]
+fn streams_that_are_too_short_or_too_long_are_refused_with_the_reason() {
+    let nothing = plan(&[]);
+    let cut_off = corrupt("it is cut off");
+    let too_much = corrupt("it holds more than it uses");
+    for (plan, corrections, fresh, why) in [
+        (&nothing, &b""[..], &b"abc"[..], &cut_off),
+        (&nothing, b"", b"abcdefghi", &too_much),
+        (&nothing, b"0123456789", NEW, &too_much),
+        (&[nothing.clone(), vec![1; 9]].concat(), b"", NEW, &too_much),
+        (&nothing, b"", b"abcdefgX", &DeltaError::WrongResult),
+    ] {
+        let delta = crafted(plan, corrections, fresh, Packing::None);
+        assert_eq!(refused(&delta), *why);
+    }
+    let unreadable = corrupt("a compressed stream in it is not readable");
+    for packing in [Packing::Lzma, Packing::Zstd] {
+        assert_eq!(refused(&crafted(&nothing, b"", NEW, packing)), unreadable);
+        assert_eq!(refused(&crafted(&nothing, b"", b"", packing)), cut_off);
+    }
+}
+
+#[test]
+fn a_plan_that_promises_more_copies_than_it_has_is_refused() {
+    let copies: Vec<Copy> = (0..200).map(|at| copy(0, at, 1)).collect();
+    let whole = plan(&copies);
+    // The last bytes only end the stream; what they hold is zero as well.
+    for length in 0..whole.len() - 5 {
+        let plan = Plan::read(whole.get(..length).unwrap(), 10, 1 << 30);
+        assert!(plan.is_err(), "{length}");
+    }
+    let error = Plan::read(&whole, 10, 100).unwrap_err();
+    assert_eq!(error, corrupt("it names more copies than bytes"));
+}
+
+#[test]
+fn a_header_is_read_field_by_field() {
+    let good = crafted(&plan(&[]), b"", NEW, Packing::None);
+    let with = |at: usize, byte: u8| {
+        let mut bad = good.clone();
+        *bad.get_mut(at).unwrap() = byte;
+        refused(&bad)
+    };
+    assert_eq!(with(0, b'x'), DeltaError::NotADelta);
+    assert_eq!(with(9, 1), DeltaError::UnknownFormat { format: 1 });
+    assert_eq!(with(10, 0), DeltaError::WrongDelta { what: "base" });
+    assert_eq!(with(42, 0), DeltaError::WrongDelta { what: "result" });
+    assert_eq!(with(74, 1), DeltaError::WrongDelta { what: "length" });
+    assert_eq!(with(85, 9), corrupt("it names a wrong length of its base"));
+    assert_eq!(
+        with(86, 3),
+        corrupt("its new bytes are packed in an unknown way")
+    );
+    assert_eq!(with(87, 1), corrupt("it is cut off"));
+    assert_eq!(with(91, 1), corrupt("it is cut off"));
+}
+
+#[test]
+fn a_place_that_takes_nothing_is_named() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("the disk is full"))
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let delta = make(OLD, NEW).unwrap();
+    let error = apply_to(OLD, &delta, &expected(OLD, NEW), &mut Full).unwrap_err();
+    assert_eq!(error.code(), "delta_not_written");
+    assert!(error.to_string().ends_with("the disk is full"));
+}
+
+fn any_region() -> impl Strategy<Value = (u32, u32, u64, u8, u32)> {
+    (0_u32..60, 0_u32..300, 0_u64..600, 0_u8..8, 0_u32..500)
+}
+
+fn layout(parts: &[(u32, u32, u64, u8, u32)]) -> Layout {
+    let mut end = 0;
+    let regions = parts.iter().map(|(gap, length, address, kind, base)| {
+        let start = end + gap;
+        end = start + length;
+        Region {
+            start,
+            length: *length,
+            address: *address,
+            image: 0,
+            kind: match kind {
+                0 => Kind::Plain,
+                1 => Kind::X64,
+                2 => Kind::A64,
+                3 => Kind::Words,
+                4 => Kind::Tables,
+                5 => Kind::Data,
+                6 => Kind::Relative,
+                _ => Kind::Based,
+            },
+            base: *base,
+        }
+    });
+    Layout::new(regions.collect()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn arbitrary_streams_never_panic_and_never_give_another_result(
+        plan in any::<Vec<u8>>(),
+        corrections in any::<Vec<u8>>(),
+        fresh in any::<Vec<u8>>(),
+        packing in 0_u8..3,
+    ) {
+        let packing = Packing::from_number(packing).unwrap();
+        if let Ok(result) = apply(OLD, &crafted(&plan, &corrections, &fresh, packing), &expected(OLD, NEW)) {
+            prop_assert_eq!(result, NEW);
+        }
+    }
+
+    #[test]
+    fn arbitrary_plans_with_arbitrary_layouts_never_panic(
+        old_parts in proptest::collection::vec(any_region(), 0..6),
+        new_parts in proptest::collection::vec(any_region(), 0..6),
+        copies in proptest::collection::vec((0_u32..900, 0_u32..50, 1_u32..400), 0..6),
+        old in proptest::collection::vec(prop_oneof![Just(0xe8), Just(0), Just(0x48), any::<u8>()], 1_000),
+        corrections in any::<Vec<u8>>(),
+    ) {
+        let mut end = 0;
+        let copies: Vec<Copy> = copies.iter().map(|(old, gap, length)| {
+            let one = copy(*old, end + gap, (*length).min(1_000 - old));
+            end = one.new_end();
+            one
+        }).collect();
+        let plan = Plan { old_layout: layout(&old_parts), new_layout: layout(&new_parts), copies };
+        let length = end + 10;
+        let plan = plan.write(1_000, length).unwrap();
+        let header = Header {
+            base: Digest::of(&old),
+            result: Digest::of(NEW),
+            length: u64::from(length),
+            base_length: 1_000,
+            packing: Packing::None,
+        };
+        let fresh = vec![0; length as usize];
+        let streams = Streams { plan: &plan, corrections: &corrections, fresh: &fresh };
+        let delta = header::write(&header, &streams).unwrap();
+        let right = Expected { base: Digest::of(&old), digest: Digest::of(NEW), length: u64::from(length) };
+        let mut written = Vec::new();
+        prop_assert!(apply_to(&old, &delta, &right, &mut written).is_err());
+        prop_assert!(written.len() <= length as usize);
+    }
+}
