@@ -58,7 +58,7 @@ fn a_deployed_function_carries_no_local_home_and_one_built_for_tests_does() {
     for stage in table::STAGES {
         let deployed = crates_below(stage, &["--no-default-features"]);
         assert!(has(&deployed, "aws-sdk-dynamodb"), "{stage}");
-        for heavy in ["rusqlite", "argon2", "aws-config", "regex-automata"] {
+        for heavy in ["rusqlite", "argon2", "aws-config"] {
             assert!(!has(&deployed, heavy), "{stage} carries {heavy}");
         }
         assert!(has(&crates_below(stage, &[]), "rusqlite"), "{stage}");
