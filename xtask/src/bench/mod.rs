@@ -4,6 +4,7 @@
 //! **A bench ends with 1 when a bound that we state is missed.**
 
 mod cold_start;
+mod cost;
 mod emulator;
 mod lambda;
 mod machine;
@@ -19,13 +20,18 @@ use std::process::{Command, Stdio};
 pub(crate) enum Bench {
     /// Functions beside a bare one.
     ColdStart,
+    /// What events and update checks come to on AWS's bill.
+    Cost,
     /// The scrubber beside `sentry-relay`.
     Scrub,
 }
 
 /// Every bench, by its name.
-pub(crate) const ALL: [(&str, Bench); 2] =
-    [("cold-start", Bench::ColdStart), ("scrub", Bench::Scrub)];
+pub(crate) const ALL: [(&str, Bench); 3] = [
+    ("cold-start", Bench::ColdStart),
+    ("cost", Bench::Cost),
+    ("scrub", Bench::Scrub),
+];
 
 /// The bench of that name.
 pub(crate) fn named(name: &str) -> Option<Bench> {
@@ -37,6 +43,7 @@ pub(crate) fn named(name: &str) -> Option<Bench> {
 pub(crate) fn run(bench: Bench, root: &Path, json: bool) -> Result<(), Failure> {
     match bench {
         Bench::ColdStart => cold_start::run(root, json),
+        Bench::Cost => cost::run(root, json),
         Bench::Scrub => scrub::run(root, json),
     }
 }
