@@ -28,9 +28,9 @@ const LOAD: &str = "xtask/src/bench/cost/load.py";
 const PRICES: &str = "infra/prices.toml";
 const PRODUCT: &str = "samples/till/product";
 /// Reports sent in each phase that sends them.
-const REPORTS: &str = "150";
+const REPORTS: &str = "120";
 /// Update checks.
-const CHECKS: &str = "500";
+const CHECKS: &str = "300";
 /// What a million of the things of a phase may cost, US dollars.
 const BUDGETS: [(&str, f64); 2] = [("events", 5.0), ("checks", 1.5)];
 

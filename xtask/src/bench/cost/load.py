@@ -9,6 +9,7 @@ each phase how many times the thing was done and what the meters of `counting.py
 import concurrent.futures
 import gzip
 import http.client
+import inspect
 import json
 import os
 import random
@@ -31,6 +32,8 @@ ISSUES = 10
 TOGETHER = 4
 PATIENCE = 900
 dice = random.Random(7)
+# Source lines of a stack are people's code, which compresses as such: that of the standard library.
+SOURCE = [line for module in (http.client, inspect, shutil, subprocess) for line in inspect.getsource(module).splitlines() if line.strip()]
 
 
 def asked(path, order=None):
@@ -116,7 +119,20 @@ def word():
     return "".join(dice.choices("abcdefghijklmnopqrstuvwxyz_", k=dice.randint(3, 11)))
 
 
+def printed():
+    """A variable as a service has them: an id, a row, a flag."""
+    return dice.choice([
+        lambda: repr(str(uuid.UUID(int=dice.getrandbits(128)))),
+        lambda: repr({"id": dice.randint(1, 10**6), "state": dice.choice(["open", "paid", "sent"]), "total": dice.randint(1, 10**5)}),
+        lambda: str(dice.random() < 0.5),
+        lambda: f"<{word().title()} object at 0x{dice.getrandbits(40):012x}>",
+    ])()
+
+
 def frame(issue, number):
+    # The stack is the issue's, what was printed is the event's.
+    at = (int(issue.rpartition("_")[2]) * 211 + number * 37) % (len(SOURCE) - 11)
+    lines = SOURCE[at:at + 11]
     return {
         "filename": f"shop/{issue}/part_{number}.py",
         "abs_path": f"/srv/shop/{issue}/part_{number}.py",
@@ -124,17 +140,16 @@ def frame(issue, number):
         "function": f"step_{number}",
         "lineno": 40 + number,
         "in_app": number % 3 > 0,
-        "pre_context": [f"    {word()} = {word()}({word()})" for _ in range(5)],
-        "context_line": f"    return {word()}.{word()}({word()})",
-        "post_context": [f"    {word()}[{word()}] = {word()}" for _ in range(5)],
-        "vars": {word(): repr({word(): dice.random() for _ in range(4)}) for _ in range(8)},
+        "pre_context": lines[:5],
+        "context_line": lines[5],
+        "post_context": lines[6:],
+        "vars": {f"{name}_{number % 7}": printed() for name in ("self", "order", "row", "key", "cursor", "total", "done", "reply")},
     }
 
 
 def event(number):
     """A service's error: a stack with source lines and printed variables, breadcrumbs, a request."""
     issue = f"module_{number % ISSUES}"
-    # The stack's names are the issue's, what was printed is the event's.
     made = {
         "event_id": uuid.UUID(int=dice.getrandbits(128)).hex,
         "timestamp": time.time(),
@@ -148,12 +163,15 @@ def event(number):
             "mechanism": {"type": "excepthook", "handled": False},
             "stacktrace": {"frames": [frame(issue, at) for at in range(22)]},
         }]},
-        "request": {"url": f"https://shop.example/{word()}", "method": "POST", "headers": {word(): word() for _ in range(12)}},
+        "request": {"url": f"https://shop.example/{word()}", "method": "POST", "headers": {"Host": "shop.example", "Accept": "*/*", "X-Request-Id": f"{dice.getrandbits(128):032x}"}},
         "breadcrumbs": {"values": []},
     }
     crumbs, size = made["breadcrumbs"]["values"], len(json.dumps(made))
     while size < EVENT_BYTES:
-        crumb = {"timestamp": time.time(), "category": word(), "message": " ".join(word() for _ in range(9)), "data": {word(): dice.random()}}
+        what = dice.choice(["query", "http", "cache"])
+        message = f"SELECT id, state, total FROM {what}s WHERE id = {dice.randint(1, 10**6)} AND state = 'open' ORDER BY total"
+        crumb = {"timestamp": time.time() - dice.random() * 60, "type": "default", "level": "info", "category": what, "message": message,
+                 "data": {"milliseconds": dice.randint(1, 900), "rows": dice.randint(0, 50), "status_code": dice.choice([200, 204, 404])}}
         size += len(json.dumps(crumb)) + 2
         crumbs.append(crumb)
     return made
