@@ -25,6 +25,7 @@ cargo xtask <command>
   bench NAME      measures something on this machine; --json ends with one object.
                   cold-start: every function beside a bare one
                   delta: our deltas beside those of shipping tools
+                  cost: events and update checks on AWS's bill, counted at the emulator
                   scrub: the scrubber beside sentry-relay
   help            this text
 

@@ -4,6 +4,7 @@
 //! **A bench ends with 1 when a bound that we state is missed.**
 
 mod cold_start;
+mod cost;
 mod delta;
 mod emulator;
 mod lambda;
@@ -22,14 +23,17 @@ pub(crate) enum Bench {
     ColdStart,
     /// Deltas beside those of shipping tools.
     Delta,
+    /// What events and update checks come to on AWS's bill.
+    Cost,
     /// The scrubber beside `sentry-relay`.
     Scrub,
 }
 
 /// Every bench, by its name.
-pub(crate) const ALL: [(&str, Bench); 3] = [
+pub(crate) const ALL: [(&str, Bench); 4] = [
     ("cold-start", Bench::ColdStart),
     ("delta", Bench::Delta),
+    ("cost", Bench::Cost),
     ("scrub", Bench::Scrub),
 ];
 
@@ -44,6 +48,7 @@ pub(crate) fn run(bench: Bench, root: &Path, json: bool) -> Result<(), Failure> 
     match bench {
         Bench::ColdStart => cold_start::run(root, json),
         Bench::Delta => delta::run(root, json),
+        Bench::Cost => cost::run(root, json),
         Bench::Scrub => scrub::run(root, json),
     }
 }

@@ -7,7 +7,7 @@
 //! **Nothing here was shown on AWS itself**: the emulator enforces no permissions, limits, encryption or throttling.
 //! Not here: what happens in the loop; the demo judges that.
 
-mod process;
+pub(crate) mod process;
 
 use crate::summary::{Stopwatch, say, spoken};
 use crate::{Failure, tools};
@@ -22,7 +22,9 @@ use std::time::Duration;
 /// The stack and, behind its prefix, the home.
 const STACK: &str = "kintsugi-e2e";
 /// The products' repositories: of the demo in peace, and of the one with faults.
-const REPOSITORIES: [&str; 2] = ["peace.git", "faults.git"];
+pub(crate) const REPOSITORIES: [&str; 2] = ["peace.git", "faults.git"];
+/// The emulator, in the repository.
+pub(crate) const EMULATOR: &str = "shared/adapters-aws/tests/common/emulator.py";
 /// What the emulator lacks.
 const STAND_IN: &str = include_str!("stand_in.py");
 /// What must be so at the end.
@@ -43,35 +45,41 @@ const BUILD: [(&str, &str); 3] = [
 const CARGO_LAMBDA: &str = "[build]\ndisable_optimizations = true\n";
 
 /// Where everything of one run is.
-struct Site {
+pub(crate) struct Site {
     root: PathBuf,
     /// Files of this run; kept afterwards, for whoever looks for the reason of a failure.
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The programs `sam` and `cargo-lambda`.
     deploy_bin: PathBuf,
     /// The Python with the emulator.
-    python: PathBuf,
+    pub(crate) python: PathBuf,
     kintsugi: PathBuf,
+}
+
+/// A deployed home with a runner beside it.
+pub(crate) struct Home {
+    /// The address of its HTTP API.
+    pub(crate) url: String,
+    /// The address of the git server.
+    git: String,
+    /// The file with an admin's token.
+    pub(crate) admin: PathBuf,
+    /// Builds what is released, until it is dropped.
+    pub(crate) runner: Background,
+    _stand_in: Background,
+}
+
+impl Home {
+    /// The address of one of [`REPOSITORIES`].
+    pub(crate) fn repository(&self, name: &str) -> String {
+        format!("{}/{name}", self.git)
+    }
 }
 
 /// Runs it.
 pub(crate) fn aws_e2e(root: &Path) -> Result<(), Failure> {
     let whole = Stopwatch::start();
-    let target = crate::checks::target_folder(root);
-    let tested = tools::ready(&target).map_err(Failure::Tools)?;
-    let deploy = tools::DEPLOY.ready(&target).map_err(Failure::Tools)?;
-    let folder = target.join("aws-e2e");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|error| Failure::Check(error.to_string()))?;
-    }
-    fs::create_dir_all(&folder).map_err(|error| Failure::Check(error.to_string()))?;
-    let site = Site {
-        root: root.to_owned(),
-        folder,
-        deploy_bin: deploy.with_file_name(""),
-        python: tested,
-        kintsugi: target.join("debug").join("kintsugi"),
-    };
+    let site = Site::of(root, "aws-e2e")?;
     site.play().map_err(|error| {
         let logs = site.folder.display();
         Failure::Check(format!("aws-e2e: {error}; logs are in {logs}"))
@@ -84,7 +92,35 @@ pub(crate) fn aws_e2e(root: &Path) -> Result<(), Failure> {
 }
 
 impl Site {
+    /// An empty place for a run of that name, and what it needs.
+    pub(crate) fn of(root: &Path, name: &str) -> Result<Self, Failure> {
+        let target = crate::checks::target_folder(root);
+        let tested = tools::ready(&target).map_err(Failure::Tools)?;
+        let deploy = tools::DEPLOY.ready(&target).map_err(Failure::Tools)?;
+        let folder = target.join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(|error| Failure::Check(error.to_string()))?;
+        }
+        fs::create_dir_all(&folder).map_err(|error| Failure::Check(error.to_string()))?;
+        Ok(Self {
+            root: root.to_owned(),
+            folder,
+            deploy_bin: deploy.with_file_name(""),
+            python: tested,
+            kintsugi: target.join("debug").join("kintsugi"),
+        })
+    }
+
     fn play(&self) -> Result<(), String> {
+        let build = self.built()?;
+        let script = self.root.join(EMULATOR);
+        self.with_stack(&build, &[script], |emulator, endpoint| {
+            self.loop_through(emulator, endpoint)
+        })
+    }
+
+    /// Builds the program and, into the folder that this gives, the functions.
+    pub(crate) fn built(&self) -> Result<PathBuf, String> {
         step("build kintsugi", || {
             let mut cargo = Command::new(crate::checks::cargo());
             cargo.args(["build", "--package", "kintsugi"]);
@@ -101,34 +137,34 @@ impl Site {
         step("sam build", || {
             run(self.sam("build", None).arg("--build-dir").arg(&build))
         })?;
-        let emulator = Background::heard("emulator", &mut self.emulator()?, &self.folder)?;
+        Ok(build)
+    }
+
+    /// Has an emulator, which is a script with its arguments, hold the stack while something is done with it.
+    pub(crate) fn with_stack<T>(
+        &self,
+        build: &Path,
+        emulator: &[PathBuf],
+        work: impl FnOnce(&Background, &str) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let mut command = self.emulator(emulator)?;
+        let emulator = Background::heard("emulator", &mut command, &self.folder)?;
         let endpoint = format!("http://127.0.0.1:{}", emulator.line()?);
-        step("sam deploy", || self.deploy(&build, &endpoint))?;
-        let played = self.loop_through(&emulator, &endpoint);
-        // Deleted whatever became of the loop; its failure is told first.
+        step("sam deploy", || self.deploy(build, &endpoint))?;
+        let done = work(&emulator, &endpoint);
+        // Deleted whatever became of the work; its failure is told first.
         let deleted = step("sam delete", || self.delete(&endpoint));
-        played.and(deleted)
+        done.and_then(|done| deleted.map(|()| done))
     }
 
     /// Has the demo play against the deployed home with a runner beside it, once in peace and once with faults.
     fn loop_through(&self, emulator: &Background, endpoint: &str) -> Result<(), String> {
-        let script = self.folder.join("stand_in.py");
-        fs::write(&script, STAND_IN).map_err(|error| error.to_string())?;
-        let mut stand_in = Command::new(&self.python);
-        stand_in
-            .arg(&script)
-            .args([STACK, endpoint])
-            .arg(&self.folder)
-            .args(REPOSITORIES);
-        let stand_in = Background::heard("stand-in", &mut stand_in, &self.folder)?;
-        let (url, git) = (stand_in.line()?, stand_in.line()?);
-        let admin = PathBuf::from(stand_in.line()?);
-        let _runner = self.runner(&url, &admin)?;
+        let home = self.home(endpoint)?;
         let demo = |repository: &str| {
             let mut demo = Command::new(&self.kintsugi);
-            demo.args(["demo", "--home", &url, "--token-file"])
-                .arg(&admin)
-                .args(["--repository", &format!("{git}/{repository}")]);
+            demo.args(["demo", "--home", &home.url, "--token-file"])
+                .arg(&home.admin)
+                .args(["--repository", &home.repository(repository)]);
             run(&mut demo)
         };
         let [peace, faults] = REPOSITORIES;
@@ -140,8 +176,34 @@ impl Site {
             let script = self.folder.join("invariants.py");
             fs::write(&script, INVARIANTS).map_err(|error| error.to_string())?;
             let mut judge = Command::new(&self.python);
-            judge.arg(&script).args([STACK, endpoint, &url]).arg(&admin);
+            judge
+                .arg(&script)
+                .args([STACK, endpoint, &home.url])
+                .arg(&home.admin);
             meanwhile(emulator, &[AHEAD], || run(&mut judge))
+        })
+    }
+
+    /// What the emulator lacks, the first token, and a runner.
+    pub(crate) fn home(&self, endpoint: &str) -> Result<Home, String> {
+        let script = self.folder.join("stand_in.py");
+        fs::write(&script, STAND_IN).map_err(|error| error.to_string())?;
+        let mut stand_in = Command::new(&self.python);
+        stand_in
+            .arg(&script)
+            .args([STACK, endpoint])
+            .arg(&self.folder)
+            .args(REPOSITORIES);
+        let stand_in = Background::heard("stand-in", &mut stand_in, &self.folder)?;
+        let (url, git) = (stand_in.line()?, stand_in.line()?);
+        let admin = PathBuf::from(stand_in.line()?);
+        let runner = self.runner(&url, &admin)?;
+        Ok(Home {
+            url,
+            git,
+            admin,
+            runner,
+            _stand_in: stand_in,
         })
     }
 
@@ -164,7 +226,7 @@ impl Site {
         Background::start("runner", &mut runner, &self.folder)
     }
 
-    fn emulator(&self) -> Result<Command, String> {
+    fn emulator(&self, script: &[PathBuf]) -> Result<Command, String> {
         let place = |name: &str| {
             let path = self.folder.join(name);
             fs::create_dir_all(&path).map_err(|error| error.to_string())?;
@@ -172,10 +234,7 @@ impl Site {
         };
         let mut command = Command::new(&self.python);
         command
-            .arg(
-                self.root
-                    .join("shared/adapters-aws/tests/common/emulator.py"),
-            )
+            .args(script)
             // A function inherits all of the emulator's environment.
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -274,7 +333,7 @@ fn meanwhile(
 }
 
 /// One step, with its duration.
-fn step<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     say(&format!("\n{name}"));
     let watch = Stopwatch::start();
     let done = work()?;

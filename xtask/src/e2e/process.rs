@@ -17,7 +17,7 @@ pub(super) fn run(command: &mut Command) -> Result<(), String> {
 }
 
 /// Runs a program to its end and gives what it printed.
-pub(super) fn output(command: &mut Command) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let name = name(command);
     let ran = command
         .stdin(Stdio::null())
@@ -31,7 +31,7 @@ pub(super) fn output(command: &mut Command) -> Result<String, String> {
 }
 
 /// A program that runs beside, with its log in a file. It ends with this value.
-pub(super) struct Background {
+pub(crate) struct Background {
     name: &'static str,
     child: Child,
     /// What it says, where somebody listens.

@@ -7,7 +7,7 @@ with its standard input.
 - Routes: the emulator drops the routes of SAM's HttpApi events; they are made from the processed template.
 - Address: an HTTP API has a host name of its own, which needs DNS; a proxy on 127.0.0.1 names that host.
 - Clock: the emulator's scheduler does not fill in the id and the time of a tick; here the scheduled functions are invoked every
-  second, as the local home does.
+  second, as the local home does; not while there is a file `hold` in the folder.
 - Git: `git http-backend` over bare repositories, as a server has it.
 
 Only 127.0.0.1 is listened on.
@@ -179,13 +179,15 @@ def clock(home):
     """Wakes the scheduled functions every second."""
     functions, number = client("lambda"), 0
     while True:
+        time.sleep(1)
+        if (Path(FOLDER) / "hold").exists():
+            continue
         number += 1
         for stage in SCHEDULED:
             tick = {"id": f"tick-{number}", "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             answer = functions.invoke(FunctionName=f"kintsugi-{home}-{stage}", Payload=json.dumps(tick))
             if "FunctionError" in answer:
                 print(f"tick of {stage}: {answer['Payload'].read().decode()}", file=sys.stderr, flush=True)
-        time.sleep(1)
 
 
 def first_token(home):
