@@ -10,11 +10,14 @@
 mod lambda;
 pub(crate) mod samples;
 
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Queue};
 use lambda::Lambda;
 use samples::Sample;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use tempfile::TempDir;
 
 /// Which stage reads a queue; orders for the build engine are read by no function.
@@ -197,8 +200,11 @@ async fn a_missing_variable_stops_the_cold_start_and_is_named() {
 
 /// The sample request of the admin API.
 fn request() -> Value {
-    let sample = samples::all().into_iter().find(|it| it.stage == "admin");
-    sample.unwrap().event
+    let mut samples = samples::all().into_iter();
+    samples
+        .find(|it| it.name() == "admin/issues")
+        .unwrap()
+        .event
 }
 
 #[tokio::test]
@@ -257,4 +263,120 @@ async fn what_strangers_send_through_the_gateway_is_never_a_direct_invocation() 
     request["rawQueryString"] = json!("kintsugi=first_token&subject=eve");
     let answer = lambda.invoke(&request).await.response("a request");
     assert_eq!(answer.get("statusCode"), Some(&json!(401)), "{answer}");
+}
+
+/// A request of a browser to the console, as the gateway hands it on: cookies apart from the headers.
+fn browser(method: &str, path: &str, cookie: Option<&str>) -> Value {
+    let mut sample = samples::all()
+        .into_iter()
+        .find(|it| it.name() == "admin/page")
+        .unwrap();
+    let event = &mut sample.event;
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    event["rawPath"] = json!(path);
+    event["rawQueryString"] = json!(query);
+    event["requestContext"]["http"]["path"] = json!(path);
+    event["requestContext"]["http"]["method"] = json!(method);
+    event["cookies"] = json!(cookie.into_iter().collect::<Vec<_>>());
+    sample.event
+}
+
+async fn got(lambda: &mut Lambda, request: &Value) -> (u64, Value) {
+    let answer = lambda.invoke(request).await.response("a page");
+    (answer["statusCode"].as_u64().unwrap(), answer)
+}
+
+/// The address of the console that `kintsugi console` prints, without the home.
+async fn entry(lambda: &mut Lambda) -> String {
+    let order = json!({"kintsugi": "first_token", "subject": "ada"});
+    let token = lambda.invoke(&order).await.response("first_token");
+    let mut request = browser("POST", "/admin/v1/console", None);
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    request["headers"]["authorization"] = json!(bearer);
+    request["headers"]["content-type"] = json!("application/json");
+    request["body"] = json!("{}");
+    let (status, answer) = got(lambda, &request).await;
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    format!("/console/?code={}", answer["code"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn the_admin_function_serves_the_console_and_its_cookie_needs_tls() {
+    let (mut lambda, _data) = started("admin").await;
+    for path in ["/console", "/console/", "/console/parked"] {
+        let (status, answer) = got(&mut lambda, &browser("GET", path, None)).await;
+        assert_eq!(status, 401, "{answer}");
+        let page = answer["body"].as_str().unwrap();
+        assert!(page.contains("You are not signed in."), "{page}");
+    }
+    let entry = entry(&mut lambda).await;
+    let (status, answer) = got(&mut lambda, &browser("GET", &entry, None)).await;
+    assert_eq!(status, 303, "{answer}");
+    assert_eq!(answer["headers"]["location"], "/console/");
+    let set = answer["cookies"][0].as_str().unwrap();
+    for part in ["Path=/console;", "HttpOnly", "SameSite=Strict", "; Secure"] {
+        assert!(set.contains(part), "{set}");
+    }
+    let (status, _) = got(&mut lambda, &browser("GET", &entry, None)).await;
+    assert_eq!(status, 401, "a code is good once");
+
+    let cookie = set.split(';').next();
+    for path in ["/console", "/console/"] {
+        let (status, answer) = got(&mut lambda, &browser("GET", path, cookie)).await;
+        assert_eq!(status, 200, "{answer}");
+        let page = answer["body"].as_str().unwrap();
+        assert!(page.contains("ada, admin"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_another_site_does_nothing_behind_the_gateway() {
+    let (mut lambda, _data) = started("admin").await;
+    let entry = entry(&mut lambda).await;
+    let (_, answer) = got(&mut lambda, &browser("GET", &entry, None)).await;
+    let cookie = answer["cookies"][0].as_str().unwrap().to_owned();
+    let cookie = cookie.split(';').next();
+    // What a page of the visit would carry: made from the whole token.
+    let token = cookie.unwrap().split_once('=').unwrap().1;
+    let ours = Digest::of_parts(&[b"console form", token.as_bytes()]).to_string();
+    for (form, cookie, wanted) in [
+        ("", cookie, 403),
+        (ours.as_str(), None, 401),
+        (&ours, cookie, 303),
+    ] {
+        let mut request = browser("POST", "/console/redrive", cookie);
+        request["headers"]["content-type"] = json!("application/x-www-form-urlencoded");
+        request["body"] = json!(format!("form={form}&queue=signing&reason=again"));
+        let (status, answer) = got(&mut lambda, &request).await;
+        assert_eq!(status, wanted, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn health_and_version_are_answered_without_a_call_to_aws() {
+    let aws = TcpListener::bind("127.0.0.1:0").unwrap();
+    aws.set_nonblocking(true).unwrap();
+    let endpoint = format!("http://{}", aws.local_addr().unwrap());
+    let environment = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "sample"),
+        ("AWS_SECRET_ACCESS_KEY", "sample"),
+        ("KINTSUGI_TABLE", "table"),
+        ("KINTSUGI_BUCKET", "bucket"),
+        ("KINTSUGI_QUEUE_PREFIX", "kintsugi-sample-"),
+        ("KINTSUGI_KEY_PREFIX", "sample"),
+    ];
+    let mut lambda = Lambda::start("admin", &environment).await;
+    for (path, wanted) in [("/health", "\"ok\""), ("/version", "\"kintsugi\"")] {
+        let (status, answer) = got(&mut lambda, &browser("GET", path, None)).await;
+        assert_eq!(status, 200, "{answer}");
+        assert!(
+            answer["body"].as_str().unwrap().contains(wanted),
+            "{answer}"
+        );
+    }
+    let asked = aws.accept().map(|(_, address)| address);
+    assert_eq!(asked.unwrap_err().kind(), ErrorKind::WouldBlock);
 }

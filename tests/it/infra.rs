@@ -209,20 +209,24 @@ fn the_routes_are_those_of_the_http_stages() {
         ("outcomes", &["outcomes.rs"]),
         ("flags", &["flags.rs"]),
         ("manifest", &["manifest.rs", "tuf.rs"]),
-        ("admin", &[]),
+        ("admin", &["console.rs", "health.rs"]),
     ] {
         let there: BTreeSet<String> = events(&template, stage, "HttpApi")
             .iter()
             .map(|route| format!("{} {}", text(&route["Method"]), text(&route["Path"])))
             .collect();
         let mut served: BTreeSet<String> = files.iter().flat_map(|file| routes_of(file)).collect();
-        // Two folders of one function; and the admin API, whose routes and methods are many.
+        // Two folders of one function; the admin API and the console, whose routes and methods are many.
         if served.iter().any(|route| route.starts_with("GET /tuf/")) {
             served.retain(|route| !route.starts_with("GET /tuf/"));
             served.insert("GET /tuf/{project}/{proxy+}".to_owned());
         }
         if stage == "admin" {
-            served.insert("ANY /admin/v1/{proxy+}".to_owned());
+            // `/issues` and its like are nested in the routes of a project.
+            served.retain(|route| ["GET /health", "GET /version"].contains(&&**route));
+            for path in ["/admin/v1/{proxy+}", "/console", "/console/{proxy+}"] {
+                served.insert(format!("ANY {path}"));
+            }
         }
         assert_eq!(there, served, "{stage}");
     }
@@ -234,6 +238,28 @@ fn the_routes_are_those_of_the_http_stages() {
             "{stage}"
         );
     }
+}
+
+#[test]
+fn every_route_of_the_admin_function_has_its_throttle() {
+    let template = Template::read();
+    let settings = template.at("/Resources/HttpApi/Properties/RouteSettings");
+    let throttled: BTreeSet<String> = settings
+        .as_object()
+        .unwrap()
+        .iter()
+        .inspect(|(route, limits)| {
+            for limit in ["ThrottlingBurstLimit", "ThrottlingRateLimit"] {
+                assert_eq!(text(&limits[limit]), "${AdminRateLimit}", "{route}");
+            }
+        })
+        .map(|(route, _)| route.clone())
+        .collect();
+    let routes: BTreeSet<String> = events(&template, "admin", "HttpApi")
+        .iter()
+        .map(|route| format!("{} {}", text(&route["Method"]), text(&route["Path"])))
+        .collect();
+    assert_eq!(throttled, routes);
 }
 
 #[test]

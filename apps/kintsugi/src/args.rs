@@ -84,6 +84,21 @@ pub(crate) struct Up {
     /// Leave searches and builds to runners (see kintsugi help runner): this process runs no product code.
     #[arg(long)]
     pub(crate) leave_jobs: bool,
+    /// The address that others reach this home at, through a proxy with TLS. It stands in DSNs and in the console's address,
+    /// and the console can then be entered by HTTPS only.
+    #[arg(long, value_name = "URL", value_parser = https_home)]
+    pub(crate) behind_tls: Option<String>,
+}
+
+/// `https://`, a name and perhaps a port, without a slash at the end. No path: the console's addresses begin at the root.
+fn https_home(text: &str) -> Result<String, String> {
+    let given = text.strip_suffix('/').unwrap_or(text);
+    let place = given.strip_prefix("https://").unwrap_or_default();
+    let is_place = |c: char| c.is_ascii_alphanumeric() || ".-:[]".contains(c);
+    if place.is_empty() || !place.chars().all(is_place) {
+        return Err("expected https://, a name and perhaps a port, without a path".to_owned());
+    }
+    Ok(given.to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -150,5 +165,23 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_home_behind_tls_is_named_by_https_and_a_name() {
+        let given = ["https://home.example", "https://home.example:8443/"];
+        let taken = given.map(|text| https_home(text).unwrap());
+        assert_eq!(taken, ["https://home.example", "https://home.example:8443"]);
+        for odd in [
+            "",
+            "https://",
+            "home.example",
+            "http://home.example",
+            "https://home.example/base",
+            "https://ada@home.example",
+            "https://home.example?x",
+        ] {
+            assert!(https_home(odd).is_err(), "{odd}");
+        }
     }
 }

@@ -59,9 +59,14 @@ pub fn run() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// Every route of the local home.
+/// Every route of a local home on this machine.
 fn routes(ports: &Ports) -> Router {
     kintsugi_http::everything(ports, Transport::Loopback)
+}
+
+/// The same for a home whose browsers come through a proxy with TLS.
+fn routes_behind_tls(ports: &Ports) -> Router {
+    kintsugi_http::everything(ports, Transport::Tls)
 }
 
 fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {

@@ -101,8 +101,10 @@ pub(crate) async fn add(operator: &Operator, product: Product) -> Result<Option<
     }
 }
 
-/// The DSN that a product's apps report to; none for a project without keys.
-pub fn dsn(project: &Project, address: std::net::SocketAddr) -> Option<String> {
+/// The DSN that a product's apps report to; none for a project without keys. `home` is the home's address, with `http://`
+/// or `https://` and without a slash at the end.
+pub fn dsn(project: &Project, home: &str) -> Option<String> {
     let key = project.keys.first()?;
-    Some(format!("http://{key}@{address}/{}", project.id))
+    let (scheme, place) = home.split_once("://")?;
+    Some(format!("{scheme}://{key}@{place}/{}", project.id))
 }

@@ -53,7 +53,11 @@ async fn serve(
         git_credentials: context.git_credentials.clone(),
         leaves_jobs: up.leave_jobs,
     };
-    let mut home = LocalHome::start(settings, crate::routes).await?;
+    let routes = match up.behind_tls {
+        Some(_) => crate::routes_behind_tls,
+        None => crate::routes,
+    };
+    let mut home = LocalHome::start(settings, routes).await?;
     let operator = Operator::of(&home.ports, "kintsugi up").await?;
     let mut ready = Ok(());
     for product in products {
@@ -65,7 +69,7 @@ async fn serve(
         }));
     }
     if ready.is_ok() {
-        ready = announce(&home, &operator, json).await;
+        ready = announce(&home, &operator, up.behind_tls.as_deref(), json).await;
     }
     if let Err(error) = ready {
         home.stop().await;
@@ -85,10 +89,16 @@ async fn serve(
     ended
 }
 
-/// Says where everything is.
-async fn announce(home: &LocalHome, operator: &Operator, json: bool) -> Result<(), Error> {
+/// Says where everything is. `proxy` is the address of a proxy with TLS before the home.
+async fn announce(
+    home: &LocalHome,
+    operator: &Operator,
+    proxy: Option<&str>,
+    json: bool,
+) -> Result<(), Error> {
     let (folder, url) = (home.folder.display(), home.url());
-    let console = format!("{url}/console/?code={}", operator.entry().await?);
+    let reached = proxy.unwrap_or(&url);
+    let console = format!("{reached}/console/?code={}", operator.entry().await?);
     // For kintsugi login and scripts: the address is good once, and others may read what a terminal shows.
     let token_file = home.folder.join(TOKEN_FILE);
     login::write_for_owner(&token_file, operator.token().as_bytes())?;
@@ -108,7 +118,7 @@ async fn announce(home: &LocalHome, operator: &Operator, json: bool) -> Result<(
     }
     for project in projects(home).await.map_err(Error::Store)? {
         let name = &project.config.product.name;
-        let dsn = project::dsn(&project, home.address).unwrap_or_else(|| "no key".to_owned());
+        let dsn = project::dsn(&project, reached).unwrap_or_else(|| "no key".to_owned());
         if json {
             let id = project.id;
             print::object(&json!({"event": "project", "project": id, "name": name, "dsn": dsn}));
@@ -124,7 +134,7 @@ async fn announce(home: &LocalHome, operator: &Operator, json: bool) -> Result<(
     }
     if !home.address.ip().is_loopback() {
         let sentence = format!(
-            "{} can be reached from other machines and speaks plain HTTP: put a proxy with TLS in front, and use its name in DSNs",
+            "{} can be reached from other machines and speaks plain HTTP: put a proxy with TLS in front, let only the proxy reach it, and name it with --behind-tls",
             home.address
         );
         print::warning(&sentence, json);

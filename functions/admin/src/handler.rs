@@ -1,16 +1,20 @@
 //! From a request to the stage's command: the routes are the local server's too. A direct invocation is an order of
 //! whoever deploys the home.
+//!
+//! **The console's cookie is always `Secure`**: the gateway takes HTTPS only.
 
 use async_trait::async_trait;
 use kintsugi_app::admin::{Admin, Done, FirstToken};
 use kintsugi_domain::ports::Ports;
+use kintsugi_http::Transport;
 use kintsugi_runtime::{Direct, DirectError, Function};
 use serde_json::Value;
 
 /// The function over its adapters.
 pub(crate) fn serve(ports: Ports) -> Function {
     let direct = Deployer(Admin::new(ports.clone()));
-    Function::routes(kintsugi_http::admin(&ports), ports).with_direct(direct)
+    let routes = kintsugi_http::control(&ports, Transport::Tls);
+    Function::routes(routes, ports).with_direct(direct)
 }
 
 /// Whoever may invoke the function itself.

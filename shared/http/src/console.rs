@@ -26,7 +26,7 @@ mod tests;
 use crate::dress::staged;
 use axum::extract::rejection::{FormRejection, PathRejection};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use kintsugi_app::admin::{Admin, ProjectViews, Refusal, RefusalKind};
@@ -76,7 +76,8 @@ pub(crate) fn routes(ports: &Ports, transport: Transport) -> Router {
         .route("/alerts", get(lists::alerts))
         .route("/audit", get(lists::audit));
     let routes = Router::new()
-        .route("/console", get(async || Redirect::permanent("/console/")))
+        // No redirect from the one to the other: a gateway that takes the slash off would make it a circle.
+        .route("/console", get(overview::page))
         .route("/console/", get(overview::page))
         .route("/console/style.css", get(style))
         .route("/console/parked", get(lists::parked))

@@ -79,6 +79,13 @@ pub fn health() -> Router {
     dress(health::routes())
 }
 
+/// The admin API, the console that browsers reach over `transport`, health and version: what one function of the
+/// cloud serves.
+pub fn control(ports: &Ports, transport: Transport) -> Router {
+    let routes = admin::routes(ports).merge(console::routes(ports, transport));
+    dress(routes.merge(health::routes()))
+}
+
 /// Every route, for the local server: with a relay, because no runtime around it has one.
 pub fn everything(ports: &Ports, transport: Transport) -> Router {
     let routes = Router::new()

@@ -188,7 +188,8 @@ impl Function {
     }
 }
 
-/// What is around every invocation: the relay before the answer, and the line of its metrics.
+/// What is around every invocation: the relay before the answer where something may have been committed, and the line
+/// of its metrics.
 struct Around {
     stage: &'static str,
     meter: Arc<Meter>,
@@ -198,9 +199,15 @@ struct Around {
 impl Around {
     async fn request(self: Arc<Self>, request: Request, next: Next) -> Response {
         let begun = self.meter.begin();
+        // What only looks hands nothing on: no messages leave, and `/health` calls nobody.
+        let may_commit = !request.method().is_safe();
         let response = next.run(request).await;
-        let is_handled = !response.status().is_server_error();
-        self.end(begun, Counts::one(is_handled)).await;
+        let counts = Counts::one(!response.status().is_server_error());
+        if may_commit {
+            self.end(begun, counts).await;
+        } else {
+            self.meter.end(begun, counts);
+        }
         response
     }
 

@@ -6,7 +6,7 @@
 //!
 //! **Invariants.** One bad message never costs the others of its batch their answer. A message that
 //! was not handled is reported back by its identifier, so the queue delivers it again and at last
-//! sets it aside; nothing is dropped. The outbox is relayed before the invocation's answer is given,
+//! sets it aside; nothing is dropped. The outbox is relayed before the answer of an invocation that may have committed is given,
 //! because a function that has answered may be frozen for good.
 //!
 //! Not here: what a stage decides (`kintsugi-app`), which adapters it gets (each function's

@@ -49,6 +49,14 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The source of routes in `shared/http`, which use ports themselves only in the pages and in what stands beside them.
+fn routes(name: &str) -> String {
+    let routes = root().join("shared/http/src");
+    let mut found = files(&routes.join(name));
+    found.push(routes.join(format!("{name}.rs")));
+    source(&found)
+}
+
 fn module(name: &str) -> String {
     let modules = root().join("shared/app/src");
     let file = modules.join(format!("{name}.rs"));
@@ -100,6 +108,11 @@ pub(super) fn found(stage: &str) -> Found {
             let items = after(&own, &format!("crate::{name}::"));
             borrows.extend(items.into_iter().map(|item| format!("{name}::{item}")));
         }
+    }
+    // One function serves the admin API and the console.
+    if stage == "admin" {
+        let served = ["admin", "console", "health"].map(routes);
+        text.extend(served);
     }
     let mut methods = BTreeSet::new();
     for port in ["blobs", "queues", "signer"] {

@@ -31,6 +31,29 @@ pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
+fn behind_a_proxy_with_tls_addresses_are_the_proxys_and_the_consoles_cookie_is_secure() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("home");
+    let project = sample();
+    let proxy = "https://home.example";
+    let arguments = [
+        "--project",
+        project.to_str().unwrap(),
+        "--behind-tls",
+        proxy,
+    ];
+    let home = Running::start(&data, &arguments);
+    let console = home.event("home")["console"].as_str().unwrap();
+    let answer = home.get(console.strip_prefix(proxy).unwrap());
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    assert!(answer.contains("; Secure\r\n"), "{answer}");
+    let dsn = home.event("project")["dsn"].as_str().unwrap();
+    assert!(dsn.starts_with("https://"), "{dsn}");
+    assert!(dsn.ends_with("@home.example/1"), "{dsn}");
+    home.signal(Signal::TERM);
+}
+
+#[test]
 fn it_says_where_it_is_answers_and_stops_cleanly() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("home");
