@@ -9,6 +9,7 @@ mod uses;
 use crate::functions::{reader, samples};
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::limits::DELIVERIES_MAX;
+use kintsugi_domain::record::Kind;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -303,10 +304,51 @@ fn a_role_holds_what_its_stage_uses_and_nothing_else() {
         let role = titled(uses.stage) + "Role";
         assert_eq!(grants(&template, &role), uses.grants(), "{role}");
         let managed = template.at(&format!("/Resources/{role}/Properties/ManagedPolicyArns"));
-        assert_eq!(texts(managed), ["${StageAccess}"], "{role}");
+        let expected: &[&str] = match uses.stage {
+            "admin" => &["${StageAccess}"],
+            _ => &["${StageAccess}", "${AdminsRecords}"],
+        };
+        assert_eq!(texts(managed), expected, "{role}");
     }
     let roles = template.of_type("AWS::IAM::Role");
     assert_eq!(roles.len(), STAGES.len());
+}
+
+/// IAM itself is not enforced by the emulator: what is shown is that the policy says it, of the right partitions.
+#[test]
+fn what_says_who_may_do_what_is_denied_to_every_function_but_admin() {
+    let template = Template::read();
+    let denied = |name: &str, actions: &[&str], kinds: &[Kind]| {
+        let kinds = kinds.iter().map(|&kind| source::partitions(kind));
+        let keys: BTreeSet<String> = kinds.collect();
+        template.denials(name).into_iter().any(|statement| {
+            let each = BTreeSet::from_iter(statement.actions);
+            assert_eq!(statement.resources, ["${Table.Arn}"], "{name}");
+            // One key is enough for a refusal, of a batch or a transaction too.
+            let pointer = "/ForAnyValue:StringLike/dynamodb:LeadingKeys";
+            let found = texts(statement.condition.pointer(pointer).unwrap());
+            actions.iter().all(|it| each.contains(*it)) && BTreeSet::from_iter(found) == keys
+        })
+    };
+    let every = ["dynamodb:*"];
+    assert!(denied("AdminsRecords", &every, &[Kind::Access]));
+    let write = [
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:PartiQLDelete",
+        "dynamodb:PartiQLInsert",
+        "dynamodb:PartiQLUpdate",
+    ];
+    let admins = [Kind::Audit, Kind::Flag, Kind::Request];
+    assert!(denied("AdminsRecords", &write, &admins));
+    let change = ["dynamodb:DeleteItem", "dynamodb:UpdateItem"];
+    assert!(denied("StageAccess", &change, &[Kind::Audit]));
+    assert_eq!(source::partitions(Kind::Access), "record#*#access#*");
+    for uses in STAGES {
+        assert_eq!(template.denials(&(titled(uses.stage) + "Role")).len(), 0);
+    }
 }
 
 #[test]
