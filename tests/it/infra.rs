@@ -180,6 +180,42 @@ fn a_tick_wakes_the_stages_that_have_a_sample_of_one() {
     }
 }
 
+#[test]
+fn a_clock_that_stopped_rings_for_every_stage_that_it_wakes() {
+    let template = Template::read();
+    let mut ticked = BTreeMap::new();
+    for stage in samples::functions() {
+        for tick in events(&template, &stage, "ScheduleV2") {
+            let seconds = match text(&tick["ScheduleExpression"]).as_str() {
+                "rate(1 minute)" => 60,
+                "rate(5 minutes)" => 300,
+                other => {
+                    assert_eq!(other, "rate(1 hour)", "{stage}");
+                    3600
+                }
+            };
+            ticked.insert(format!("kintsugi-${{HomeName}}-{stage}"), seconds);
+        }
+    }
+    let expected = ticked.keys().cloned().collect();
+    assert_eq!(watched(&template, "Invocations"), expected);
+    for alarm in template.of_type("AWS::CloudWatch::Alarm").values() {
+        let alarm = alarm.get("Properties").unwrap();
+        if alarm["MetricName"] != "Invocations" {
+            continue;
+        }
+        let every = ticked[&text(&alarm["Dimensions"][0]["Value"])];
+        let number = |name: &str| alarm[name].as_u64().unwrap();
+        // A tick may come a little late: three in a row have to be missing.
+        assert!(number("Period") >= every);
+        assert!(number("Period") * number("EvaluationPeriods") >= 3 * every);
+        assert_eq!(alarm["TreatMissingData"], "breaching");
+        assert_eq!(alarm["ComparisonOperator"], "LessThanThreshold");
+        assert_eq!(number("Threshold"), 1);
+        assert_eq!(alarm["Statistic"], "Sum");
+    }
+}
+
 /// The routes of a file of `shared/http`, with the methods that a preflight adds.
 fn routes_of(file: &str) -> BTreeSet<String> {
     let path = template::root().join("shared/http/src").join(file);
