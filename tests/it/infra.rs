@@ -9,6 +9,7 @@ mod uses;
 use crate::functions::{reader, samples};
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::limits::DELIVERIES_MAX;
+use kintsugi_domain::record::Kind;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -179,6 +180,42 @@ fn a_tick_wakes_the_stages_that_have_a_sample_of_one() {
     }
 }
 
+#[test]
+fn a_clock_that_stopped_rings_for_every_stage_that_it_wakes() {
+    let template = Template::read();
+    let mut ticked = BTreeMap::new();
+    for stage in samples::functions() {
+        for tick in events(&template, &stage, "ScheduleV2") {
+            let seconds = match text(&tick["ScheduleExpression"]).as_str() {
+                "rate(1 minute)" => 60,
+                "rate(5 minutes)" => 300,
+                other => {
+                    assert_eq!(other, "rate(1 hour)", "{stage}");
+                    3600
+                }
+            };
+            ticked.insert(format!("kintsugi-${{HomeName}}-{stage}"), seconds);
+        }
+    }
+    let expected = ticked.keys().cloned().collect();
+    assert_eq!(watched(&template, "Invocations"), expected);
+    for alarm in template.of_type("AWS::CloudWatch::Alarm").values() {
+        let alarm = alarm.get("Properties").unwrap();
+        if alarm["MetricName"] != "Invocations" {
+            continue;
+        }
+        let every = ticked[&text(&alarm["Dimensions"][0]["Value"])];
+        let number = |name: &str| alarm[name].as_u64().unwrap();
+        // A tick may come a little late: three in a row have to be missing.
+        assert!(number("Period") >= every);
+        assert!(number("Period") * number("EvaluationPeriods") >= 3 * every);
+        assert_eq!(alarm["TreatMissingData"], "breaching");
+        assert_eq!(alarm["ComparisonOperator"], "LessThanThreshold");
+        assert_eq!(number("Threshold"), 1);
+        assert_eq!(alarm["Statistic"], "Sum");
+    }
+}
+
 /// The routes of a file of `shared/http`, with the methods that a preflight adds.
 fn routes_of(file: &str) -> BTreeSet<String> {
     let path = template::root().join("shared/http/src").join(file);
@@ -329,10 +366,51 @@ fn a_role_holds_what_its_stage_uses_and_nothing_else() {
         let role = titled(uses.stage) + "Role";
         assert_eq!(grants(&template, &role), uses.grants(), "{role}");
         let managed = template.at(&format!("/Resources/{role}/Properties/ManagedPolicyArns"));
-        assert_eq!(texts(managed), ["${StageAccess}"], "{role}");
+        let expected: &[&str] = match uses.stage {
+            "admin" => &["${StageAccess}"],
+            _ => &["${StageAccess}", "${AdminsRecords}"],
+        };
+        assert_eq!(texts(managed), expected, "{role}");
     }
     let roles = template.of_type("AWS::IAM::Role");
     assert_eq!(roles.len(), STAGES.len());
+}
+
+/// IAM itself is not enforced by the emulator: what is shown is that the policy says it, of the right partitions.
+#[test]
+fn what_says_who_may_do_what_is_denied_to_every_function_but_admin() {
+    let template = Template::read();
+    let denied = |name: &str, actions: &[&str], kinds: &[Kind]| {
+        let kinds = kinds.iter().map(|&kind| source::partitions(kind));
+        let keys: BTreeSet<String> = kinds.collect();
+        template.denials(name).into_iter().any(|statement| {
+            let each = BTreeSet::from_iter(statement.actions);
+            assert_eq!(statement.resources, ["${Table.Arn}"], "{name}");
+            // One key is enough for a refusal, of a batch or a transaction too.
+            let pointer = "/ForAnyValue:StringLike/dynamodb:LeadingKeys";
+            let found = texts(statement.condition.pointer(pointer).unwrap());
+            actions.iter().all(|it| each.contains(*it)) && BTreeSet::from_iter(found) == keys
+        })
+    };
+    let every = ["dynamodb:*"];
+    assert!(denied("AdminsRecords", &every, &[Kind::Access]));
+    let write = [
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:PartiQLDelete",
+        "dynamodb:PartiQLInsert",
+        "dynamodb:PartiQLUpdate",
+    ];
+    let admins = [Kind::Audit, Kind::Flag, Kind::Request];
+    assert!(denied("AdminsRecords", &write, &admins));
+    let change = ["dynamodb:DeleteItem", "dynamodb:UpdateItem"];
+    assert!(denied("StageAccess", &change, &[Kind::Audit]));
+    assert_eq!(source::partitions(Kind::Access), "record#*#access#*");
+    for uses in STAGES {
+        assert_eq!(template.denials(&(titled(uses.stage) + "Role")).len(), 0);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Bodies in items of at most 400 KB: short ones as they are, longer ones compressed, the longest in S3.
 //!
-//! A body in S3 is named by its content, below `~records/` or `~messages/`: writing it twice is writing it once, and a
+//! A body in S3 is named by its content, below `~records/` or `~messages/`, and read only when it has that name: writing it twice is writing it once, and a
 //! transaction that fails leaves at most an object that nobody names. **Such objects are never removed here**; what lies below
 //! `~messages/` may expire after the 30 days for which messages are remembered, what lies below `~records/` may not.
 
@@ -117,8 +117,13 @@ impl Bodies {
             Body::Packed(content) => content,
             Body::Spilled { .. } => return Ok(body),
         };
-        let name = format!("{}/{}", self.folder, Digest::of(&content));
+        let name = self.named(&content);
         Ok(Body::Spilled { name, content })
+    }
+
+    /// The name of an object with that content.
+    fn named(&self, content: &[u8]) -> String {
+        format!("{}/{}", self.folder, Digest::of(content))
     }
 
     /// Puts what belongs there into S3. Must end before the item is written.
@@ -134,7 +139,13 @@ impl Bodies {
         if let Some(name) = string(item, BLOB) {
             let packed = self.blobs.get_object(name, BODY_BYTES_MAX).await?;
             let lost = || PortError::broken(what, format_args!("its body {name} is gone"));
-            return unpack(what, &packed.ok_or_else(lost)?);
+            let packed = packed.ok_or_else(lost)?;
+            // Every function may write there, also over what only one may write into the table.
+            if self.named(&packed) != name {
+                let why = format_args!("its body {name} is not what was written");
+                return Err(PortError::broken(what, why));
+            }
+            return unpack(what, &packed);
         }
         let body = item.get(BODY);
         if let Some(plain) = body.and_then(|body| body.as_s().ok()) {

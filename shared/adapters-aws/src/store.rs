@@ -107,6 +107,7 @@ fn lane(key: &RecordKey) -> u64 {
     Digest::of(key.key.as_bytes()).leading_u64() % u64::from(lanes(key.kind))
 }
 
+/// `infra/template.yaml` denies partitions of some kinds to functions by this form.
 fn partition(project: ProjectId, kind: Kind, lane: u64) -> String {
     format!("record#{project}#{kind}#{lane}")
 }
@@ -289,6 +290,24 @@ impl Store for DynamoStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The template denies these partitions to functions by name.
+    #[test]
+    fn what_only_the_admin_api_writes_has_partitions_of_its_own() {
+        for (kind, partition) in [
+            (Kind::Access, "record#0#access#0"),
+            (Kind::Audit, "record#0#audit#0"),
+            (Kind::Flag, "record#0#flag#0"),
+            (Kind::Request, "record#0#request#0"),
+        ] {
+            let key = RecordKey {
+                project: kintsugi_domain::audit::HOME,
+                kind,
+                key: "any".to_owned(),
+            };
+            assert_eq!(place(&key), Key::new(partition, "any"));
+        }
+    }
 
     #[test]
     fn the_records_of_a_flood_are_spread_over_every_lane() {

@@ -132,6 +132,36 @@ async fn keys(store: &DynamoStore, query: &Query) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_body_that_was_changed_in_the_bucket_is_refused() {
+    let place = Place::new().await;
+    let store = place.store();
+    for number in [1, 2] {
+        let key = format!("longest-{number}");
+        let body = noise(1_500_000, number);
+        let commit = writes(vec![write(Kind::Request, &key, 0, body)]);
+        store.commit(commit).await.unwrap();
+    }
+    let names = place.objects().await;
+    // What another record holds is well formed; only its name is wrong.
+    let copy = place.aws.clients.s3.copy_object();
+    let copy = copy.copy_source(format!("{}/{}", place.bucket, names[0]));
+    let copy = copy.bucket(&place.bucket).key(&names[1]);
+    copy.send().await.unwrap();
+    let mut answers = Vec::new();
+    for number in [1, 2] {
+        let key = RecordKey {
+            project: PROJECT,
+            kind: Kind::Request,
+            key: format!("longest-{number}"),
+        };
+        answers.push(store.get(&key).await);
+    }
+    answers.sort_by_key(Result::is_err);
+    assert!(matches!(&answers[0], Ok(Some(_))));
+    assert!(matches!(&answers[1], Err(PortError::Broken { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_of_every_length_come_back_and_only_the_longest_go_to_s3() {
     let place = Place::new().await;
     let store = place.store();

@@ -4,6 +4,7 @@
 
 use super::template::root;
 use super::uses::BORROWED;
+use kintsugi_domain::record::Kind;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -156,4 +157,13 @@ pub(super) fn calls() -> BTreeSet<String> {
     }
     calls.remove("clone");
     calls
+}
+
+/// The partition keys of a kind's records, for all projects and lanes, in the form that the adapter's source has.
+pub(super) fn partitions(kind: Kind) -> String {
+    let store = source(&[root().join("shared/adapters-aws/src/store.rs")]);
+    let (_, form) = store.split_once(r#"format!("record#"#).unwrap();
+    let form = form.split('"').next().unwrap();
+    let form = form.replace("{project}", "*").replace("{lane}", "*");
+    format!("record#{}", form.replace("{kind}", kind.name()))
 }

@@ -72,17 +72,26 @@ impl Template {
             .collect()
     }
 
-    /// The statements of a role's own policies, or of a managed policy.
+    /// What a role's own policies allow, or a managed policy.
     pub(super) fn statements(&self, name: &str) -> Vec<Statement> {
+        self.of_effect(name, "Allow")
+    }
+
+    /// What they deny, whatever else is allowed.
+    pub(super) fn denials(&self, name: &str) -> Vec<Statement> {
+        self.of_effect(name, "Deny")
+    }
+
+    fn of_effect(&self, name: &str, effect: &str) -> Vec<Statement> {
         let properties = self.at(&format!("/Resources/{name}/Properties"));
         let own = properties.get("Policies").and_then(Value::as_array);
         let documents = own.into_iter().flatten().chain([properties]);
         documents
             .filter_map(|policy| policy.pointer("/PolicyDocument/Statement")?.as_array())
             .flatten()
+            .filter(|statement| statement.get("Effect").is_some_and(|it| it == effect))
             .map(|statement| {
                 let part = |name| statement.get(name).unwrap_or(&Value::Null);
-                assert_eq!(part("Effect"), "Allow", "{name}: {statement}");
                 Statement {
                     sid: text(part("Sid")),
                     actions: texts(part("Action")),

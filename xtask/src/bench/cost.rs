@@ -60,13 +60,15 @@ fn measured(root: &Path, site: &Site) -> Result<Value, String> {
     let emulator = [root.join(COUNTING), root.join(EMULATOR)];
     site.with_stack(&build, &emulator, |_, endpoint| {
         let home = site.home(endpoint)?;
+        let (url, admin) = (home.url.clone(), home.admin.clone());
+        let [repository, _] = REPOSITORIES.map(|name| home.repository(name));
         let load = |mode: &str| {
             let mut command = Command::new(&site.python);
             command
                 .arg(root.join(LOAD))
-                .args([mode, &home.url])
-                .arg(&home.admin)
-                .args([&home.repository(REPOSITORIES[0]), endpoint])
+                .args([mode, &url])
+                .arg(&admin)
+                .args([&repository, endpoint])
                 .arg(&site.folder)
                 .arg(root.join(PRODUCT))
                 .args([REPORTS, CHECKS]);
