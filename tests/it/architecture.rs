@@ -4,6 +4,7 @@
 //! them to the repository as it is.
 
 mod configuration;
+mod deployed;
 mod facts;
 mod features;
 mod made_up;

@@ -148,6 +148,43 @@ async fn an_unreadable_record_is_reported_alone_and_the_others_are_done() {
 }
 
 #[tokio::test]
+async fn every_invocation_writes_what_it_came_to_and_only_the_first_was_cold() {
+    for sample in samples::of_functions() {
+        let name = sample.name();
+        let (mut lambda, _data) = started(&sample.stage).await;
+        for cold in [json!(1), Value::Null] {
+            lambda.invoke(&sample.event).await.response(&name);
+            let line = lambda.logged("/_aws").await;
+            assert_eq!(line["Stage"], sample.stage, "{name}");
+            assert_eq!(line["Home"], "local", "{name}");
+            assert_eq!(line["ColdStart"], cold, "{name}");
+            assert!(line["Handled"].as_u64() >= Some(1), "{name}: {line}");
+            assert!(line["Duration"].is_u64(), "{name}: {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_trace_of_a_message_is_in_the_lines_about_it() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for sample in samples::of_functions() {
+        let Some(body) = sample.bodies().first().map(|body| (*body).to_owned()) else {
+            continue;
+        };
+        let name = sample.name();
+        let mut envelope: Envelope = serde_json::from_str(&body).unwrap();
+        envelope.trace = trace.parse().ok();
+        let mut event = sample.event.clone();
+        event["Records"][0]["body"] = json!(serde_json::to_string(&envelope).unwrap());
+        let (mut lambda, _data) = started(&sample.stage).await;
+        lambda.invoke(&event).await.response(&name);
+        let line = lambda.logged("/span/trace_id").await;
+        assert_eq!(line["span"]["trace_id"], trace, "{name}: {line}");
+        assert_eq!(line["span"]["stage"], sample.stage, "{name}: {line}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_variable_stops_the_cold_start_and_is_named() {
     for stage in samples::functions() {
         let mut lambda = Lambda::start(&stage, &[]).await;
@@ -156,4 +193,68 @@ async fn a_missing_variable_stops_the_cold_start_and_is_named() {
         assert!(message.contains("KINTSUGI_TABLE"), "{stage}: {message}");
         assert_eq!(lambda.end().await.code(), Some(1), "{stage}");
     }
+}
+
+/// The sample request of the admin API.
+fn request() -> Value {
+    let sample = samples::all().into_iter().find(|it| it.stage == "admin");
+    sample.unwrap().event
+}
+
+#[tokio::test]
+async fn whoever_may_invoke_the_admin_function_gets_an_admins_first_token() {
+    let (mut lambda, _data) = started("admin").await;
+    let order = json!({"kintsugi": "first_token", "subject": "ada"});
+    let answer = lambda.invoke(&order).await.response("first_token");
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap();
+    assert_eq!(
+        (text("type"), text("subject"), text("role")),
+        ("token", "ada", "admin")
+    );
+    let mut request = request();
+    let headers = request.pointer_mut("/headers").unwrap();
+    headers["authorization"] = json!(format!("Bearer {}", text("token")));
+    for (path, wanted) in [
+        ("/admin/v1/me", "\"ada\""),
+        ("/admin/v1/audit", "token.issue"),
+    ] {
+        request["rawPath"] = json!(path);
+        request["requestContext"]["http"]["path"] = json!(path);
+        let answer = lambda.invoke(&request).await.response(path);
+        assert_eq!(answer.get("statusCode"), Some(&json!(200)), "{answer}");
+        let body = answer.get("body").and_then(Value::as_str).unwrap();
+        assert!(body.contains(wanted), "{body}");
+    }
+    for (order, code) in [
+        (json!({"kintsugi": "rule"}), "Function.UnknownEvent"),
+        (json!({"kintsugi": "first_token"}), "Function.UnknownEvent"),
+        (
+            json!({"kintsugi": "first_token", "subject": "a", "role": "x"}),
+            "Function.UnknownEvent",
+        ),
+        (
+            json!({"kintsugi": "first_token", "subject": "a", "hours": 25}),
+            "token.hours",
+        ),
+        (
+            json!({"kintsugi": "first_token", "subject": "a|b"}),
+            "token.subject",
+        ),
+    ] {
+        let error = lambda.invoke(&order).await.error("an odd order");
+        assert_eq!(error.get("errorType"), Some(&json!(code)), "{order}");
+    }
+}
+
+#[tokio::test]
+async fn what_strangers_send_through_the_gateway_is_never_a_direct_invocation() {
+    let (mut lambda, _data) = started("admin").await;
+    let order = json!({"kintsugi": "first_token", "subject": "eve"});
+    let mut request = request();
+    request["body"] = json!(order.to_string());
+    request["headers"]["kintsugi"] = json!("first_token");
+    request["queryStringParameters"] = json!({"kintsugi": "first_token", "subject": "eve"});
+    request["rawQueryString"] = json!("kintsugi=first_token&subject=eve");
+    let answer = lambda.invoke(&request).await.response("a request");
+    assert_eq!(answer.get("statusCode"), Some(&json!(401)), "{answer}");
 }

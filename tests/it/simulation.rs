@@ -20,6 +20,7 @@
 
 mod engine;
 mod fleet;
+mod followed;
 mod machines;
 mod mirror;
 mod observed;

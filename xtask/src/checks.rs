@@ -2,13 +2,12 @@
 //!
 //! Not here: what a check checks. Every rule is a lint or a test.
 
-use crate::summary::{Tally, say, spoken};
-use crate::{Failure, tools};
+use crate::summary::{Stopwatch, Tally, say, spoken};
+use crate::{Failure, e2e, tools};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::Duration;
 
 /// One check: a run of cargo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +138,15 @@ pub(crate) fn run(root: &Path, quick: bool) -> Result<(), Failure> {
         total.passed += tally.passed;
         report.push(format!("  {:<10} {took:>12}   {counted}", check.name));
     }
+    if !quick {
+        let watch = Stopwatch::start();
+        e2e::aws_e2e(root)?;
+        report.push(format!(
+            "  {:<10} {:>12}",
+            "aws-e2e",
+            spoken(watch.elapsed())
+        ));
+    }
     say(&format!("\n{}", report.join("\n")));
     say(&format!(
         "\nall checks passed: {} tests in {}",
@@ -220,31 +228,16 @@ fn timed<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, S
     Ok(done)
 }
 
-fn cargo() -> PathBuf {
+/// The cargo that started us.
+pub(crate) fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
 /// Cargo's target folder, absolute, so that children in other folders find it too.
-fn target_folder(root: &Path) -> PathBuf {
+pub(crate) fn target_folder(root: &Path) -> PathBuf {
     let named =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     std::path::absolute(&named).unwrap_or(named)
-}
-
-struct Stopwatch(std::time::Instant);
-
-impl Stopwatch {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a program that tells people how long it took"
-    )]
-    fn start() -> Self {
-        Self(std::time::Instant::now())
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
 }
 
 #[cfg(test)]

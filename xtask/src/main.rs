@@ -8,6 +8,7 @@
 
 mod bench;
 mod checks;
+mod e2e;
 mod summary;
 mod tools;
 
@@ -19,12 +20,15 @@ cargo xtask <command>
 
   test            installs what the tests need, then runs every check
   test --quick    the same without documentation tests and documentation
-  bench NAME      measures, and prints a table; NAME is delta
-  bench NAME --json
-                  the same as one JSON object
+  aws-e2e         builds the functions, deploys them to an AWS emulator on loopback, and has the
+                  demo play against that home; part of test, unless --quick
+  bench NAME      measures something on this machine; --json ends with one object.
+                  cold-start: every function beside a bare one
+                  delta: deltas beside HDiffPatch, zstd, bsdiff and xdelta3
+                  scrub: the scrubber beside sentry-relay
   help            this text
 
-Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
+Exit codes: 0 all is well, 1 a check failed or a bound was missed, 2 the command was not understood,
 3 something that the tests need is missing and could not be installed.
 ";
 
@@ -32,7 +36,8 @@ Exit codes: 0 all is well, 1 a check failed, 2 the command was not understood,
 #[derive(Debug, PartialEq, Eq)]
 enum Command {
     Test { quick: bool },
-    Bench { name: String, json: bool },
+    AwsE2e,
+    Bench { bench: bench::Bench, json: bool },
     Help,
 }
 
@@ -41,17 +46,17 @@ fn parse(words: &[String]) -> Result<Command, String> {
     match words.as_slice() {
         ["test"] => Ok(Command::Test { quick: false }),
         ["test", "--quick"] => Ok(Command::Test { quick: true }),
-        ["bench", name] => Ok(Command::Bench {
-            name: (*name).to_owned(),
-            json: false,
-        }),
-        ["bench", name, "--json"] => Ok(Command::Bench {
-            name: (*name).to_owned(),
-            json: true,
-        }),
+        ["aws-e2e"] => Ok(Command::AwsE2e),
+        ["bench", name] => bench_named(name, false),
+        ["bench", name, "--json"] => bench_named(name, true),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
+}
+
+fn bench_named(name: &str, json: bool) -> Result<Command, String> {
+    let bench = bench::named(name).ok_or_else(|| format!("there is no bench \"{name}\""))?;
+    Ok(Command::Bench { bench, json })
 }
 
 /// Why a command ended badly; decides the exit code.
@@ -71,7 +76,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
-        Ok(Command::Bench { name, json }) => bench::run(&root(), &name, json),
+        Ok(Command::AwsE2e) => e2e::aws_e2e(&root()),
+        Ok(Command::Bench { bench, json }) => bench::run(bench, &root(), json),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -113,11 +119,14 @@ mod tests {
             parse(&words("test --quick")),
             Ok(Command::Test { quick: true })
         );
-        for (line, json) in [("bench delta", false), ("bench delta --json", true)] {
-            let name = "delta".to_owned();
-            assert_eq!(parse(&words(line)), Ok(Command::Bench { name, json }));
+        assert_eq!(parse(&words("aws-e2e")), Ok(Command::AwsE2e));
+        for (name, bench) in bench::ALL {
+            for (flag, json) in [("", false), (" --json", true)] {
+                let line = format!("bench {name}{flag}");
+                assert_eq!(parse(&words(&line)), Ok(Command::Bench { bench, json }));
+            }
+            assert!(HELP.contains(name), "{name}");
         }
-        assert!(bench::NAMES.iter().all(|name| HELP.contains(name)));
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }
@@ -130,6 +139,7 @@ mod tests {
                 .unwrap_err()
                 .contains("--quick x")
         );
+        assert!(parse(&words("bench ink")).unwrap_err().contains("ink"));
         assert!(parse(&words("deploy")).unwrap_err().contains("deploy"));
     }
 }

@@ -1,7 +1,7 @@
 //! What a person reads: progress lines, durations, the closing lines of a test runner.
 
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Writes a line for the person who watches. A reader that went away is no reason to stop.
 pub(crate) fn say(text: &str) {
@@ -19,6 +19,23 @@ pub(crate) fn spoken(duration: Duration) -> String {
         format!("{seconds} s")
     } else {
         format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+/// How long something takes.
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a program that tells people how long it took"
+    )]
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

@@ -11,8 +11,33 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The pinned Python packages.
-const REQUIREMENTS: &str = include_str!("../python-requirements.txt");
+/// A private Python environment.
+pub(crate) struct Environment {
+    /// What its folder's name begins with.
+    pub(crate) name: &'static str,
+    /// The pinned packages.
+    pub(crate) requirements: &'static str,
+    /// What else pip is told.
+    pub(crate) options: &'static [&'static str],
+    /// A program that shows that the packages work.
+    pub(crate) shows: &'static str,
+}
+
+/// What the tests need.
+const TESTS: Environment = Environment {
+    name: "venv",
+    requirements: include_str!("../python-requirements.txt"),
+    options: &[],
+    shows: "import tuf, joserfc, sentry_sdk, cryptography, cfnlint, ministack, hypercorn, samtranslator",
+};
+
+/// What builds and deploys the functions. Its list is whole but for one package on purpose.
+pub(crate) const DEPLOY: Environment = Environment {
+    name: "deploy",
+    requirements: include_str!("../deploy-requirements.txt"),
+    options: &["--no-deps"],
+    shows: "import samcli.commands.build, samcli.commands.deploy, aws_lambda_builders",
+};
 
 /// The mark of a finished environment.
 const MARK: &str = "complete";
@@ -21,7 +46,7 @@ const MARK: &str = "complete";
 pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
     components()?;
     system_packages(NEEDS)?;
-    python_environment(target)
+    TESTS.ready(target)
 }
 
 /// The parts of the Rust toolchain that may be left out of an installation. They belong to the
@@ -137,54 +162,59 @@ pub(crate) fn system_packages(needs: &[Need]) -> Result<(), String> {
     }
 }
 
-/// The name of the environment: it changes with the pins and with the Python below it.
-fn environment_name(requirements: &str, python: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(requirements.as_bytes());
-    hash.update([0]);
-    hash.update(python.as_bytes());
-    let mut digest = hex::encode(hash.finalize());
-    digest.truncate(12);
-    format!("venv-{digest}")
-}
-
-fn python_environment(target: &Path) -> Result<PathBuf, String> {
-    let identity = Command::new("python3")
-        .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("python3 does not start: {error}"))?;
-    let identity = String::from_utf8_lossy(&identity.stdout).into_owned();
-    let tools = target.join("kintsugi-tools");
-    let folder = tools.join(environment_name(REQUIREMENTS, &identity));
-    let python = folder.join("bin").join("python");
-    let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
-
-    fs::create_dir_all(&tools).map_err(|e| failed("the tools folder cannot be made", &e))?;
-    // Two runs on one machine: the second waits for the first and then finds it done.
-    let lock = File::create(tools.join("lock")).map_err(|e| failed("the tools lock", &e))?;
-    lock.lock().map_err(|e| failed("the tools lock", &e))?;
-    if finished(&folder) {
-        return Ok(python);
+impl Environment {
+    /// The name of its folder: it changes with the pins and with the Python below it.
+    fn folder_name(&self, python: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.requirements.as_bytes());
+        hash.update([0]);
+        hash.update(python.as_bytes());
+        let mut digest = hex::encode(hash.finalize());
+        digest.truncate(12);
+        format!("{}-{digest}", self.name)
     }
-    say("tools      making a private Python environment");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(|e| failed("an unfinished environment", &e))?;
+
+    /// Makes sure that it is there; returns its Python.
+    pub(crate) fn ready(&self, target: &Path) -> Result<PathBuf, String> {
+        let identity = Command::new("python3")
+            .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("python3 does not start: {error}"))?;
+        let identity = String::from_utf8_lossy(&identity.stdout).into_owned();
+        let tools = target.join("kintsugi-tools");
+        let folder = tools.join(self.folder_name(&identity));
+        let python = folder.join("bin").join("python");
+        let failed = |what: &str, error: &dyn std::fmt::Display| format!("{what}: {error}");
+
+        fs::create_dir_all(&tools).map_err(|e| failed("the tools folder cannot be made", &e))?;
+        // Two runs on one machine: the second waits for the first and then finds it done.
+        let lock = File::create(tools.join("lock")).map_err(|e| failed("the tools lock", &e))?;
+        lock.lock().map_err(|e| failed("the tools lock", &e))?;
+        if finished(&folder) {
+            return Ok(python);
+        }
+        say(&format!(
+            "tools      making the private Python environment {}",
+            self.name
+        ));
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(|e| failed("an unfinished environment", &e))?;
+        }
+        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+        let requirements = folder.join("requirements.txt");
+        fs::write(&requirements, self.requirements)
+            .map_err(|e| failed("the list of packages", &e))?;
+        run(Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(["--disable-pip-version-check", "--no-input", "--retries=5"])
+            .args(self.options)
+            .arg("--requirement")
+            .arg(&requirements))?;
+        run(Command::new(&python).args(["-c", self.shows]))?;
+        fs::write(folder.join(MARK), "").map_err(|e| failed("the mark of completion", &e))?;
+        Ok(python)
     }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    let requirements = folder.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).map_err(|e| failed("the list of packages", &e))?;
-    run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet"])
-        .args(["--disable-pip-version-check", "--no-input", "--retries=5"])
-        .arg("--requirement")
-        .arg(&requirements))?;
-    run(Command::new(&python).args([
-        "-c",
-        "import tuf, joserfc, sentry_sdk, cryptography, cfnlint, ministack, hypercorn",
-    ]))?;
-    fs::write(folder.join(MARK), "").map_err(|e| failed("the mark of completion", &e))?;
-    Ok(python)
 }
 
 fn finished(folder: &Path) -> bool {
@@ -206,22 +236,33 @@ mod tests {
 
     #[test]
     fn another_pin_or_another_python_is_another_environment() {
-        let name = environment_name("tuf==7.0.1\n", "3.11");
-        assert_eq!(name, environment_name("tuf==7.0.1\n", "3.11"));
-        assert_ne!(name, environment_name("tuf==7.0.2\n", "3.11"));
-        assert_ne!(name, environment_name("tuf==7.0.1\n", "3.12"));
-        assert!(name.len() == 17 && name.starts_with("venv-"), "{name}");
+        let name = |requirements, python| {
+            let name = "venv";
+            let environment = Environment {
+                name,
+                requirements,
+                ..TESTS
+            };
+            environment.folder_name(python)
+        };
+        let first = name("tuf==7.0.1\n", "3.11");
+        assert_eq!(first, name("tuf==7.0.1\n", "3.11"));
+        assert_ne!(first, name("tuf==7.0.2\n", "3.11"));
+        assert_ne!(first, name("tuf==7.0.1\n", "3.12"));
+        assert!(first.len() == 17 && first.starts_with("venv-"), "{first}");
     }
 
     #[test]
     fn every_python_package_is_pinned_to_one_version() {
-        let mut packages = 0;
-        for line in REQUIREMENTS.lines().filter(|line| !line.starts_with('#')) {
-            let (name, version) = line.split_once("==").unwrap();
-            assert!(!name.is_empty() && !version.is_empty(), "{line}");
-            packages += 1;
+        for environment in [TESTS, DEPLOY] {
+            let lines = environment.requirements.lines();
+            let packages: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
+            for line in &packages {
+                let (name, version) = line.split_once("==").unwrap();
+                assert!(!name.is_empty() && !version.is_empty(), "{line}");
+            }
+            assert!(packages.len() >= 4);
         }
-        assert!(packages >= 4);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The arguments.
 
+use crate::access::Keys;
 use crate::demo::Demo;
+use crate::login::{HomeArgs, Login};
 use clap::{ArgAction, Args, Parser, Subcommand};
+use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -26,6 +29,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Run the local home: every stage and the HTTP interface, until SIGTERM or Ctrl-C.
     Up(Up),
+    /// Do a home's searches and builds on this machine, until SIGTERM or Ctrl-C.
+    Runner(Runner),
     /// Write a commented kintsugi.toml for the product in this folder.
     Init(Init),
     /// Say whether a kintsugi.toml can be used.
@@ -34,6 +39,18 @@ pub(crate) enum Command {
         #[arg(default_value = "kintsugi.toml", value_name = "FILE")]
         file: PathBuf,
     },
+    /// Print what is left of an event, read from standard input as JSON, and what was removed from it.
+    Scrub {
+        /// A file with a table [scrub], such as a kintsugi.toml: the rules of a project.
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
+    },
+    /// Keep a token of a home for the commands that ask it.
+    Login(Login),
+    /// Print an address of the console that lets you in, once.
+    Console(HomeArgs),
+    /// Admin tokens and the keys that sign them: make them, change them, take them back.
+    Keys(Keys),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Make, apply or read the delta between two versions of a file.
@@ -64,6 +81,28 @@ pub(crate) struct Up {
     /// A product to take care of: its kintsugi.toml, or the git repository that has one. May be repeated.
     #[arg(long = "project", value_name = "FILE_OR_REPO")]
     pub(crate) projects: Vec<PathBuf>,
+    /// Leave searches and builds to runners (see kintsugi help runner): this process runs no product code.
+    #[arg(long)]
+    pub(crate) leave_jobs: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runner {
+    /// The home: the address that kintsugi up or sam deploy printed.
+    #[arg(long, value_name = "URL")]
+    pub(crate) home: String,
+    /// A file with a token of the role runner; read anew before each job.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: PathBuf,
+    /// Where to work; for this runner alone.
+    #[arg(long, value_name = "DIR", default_value = ".kintsugi-runner")]
+    pub(crate) work: PathBuf,
+    /// Do one job, or none where none waits, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// After how many seconds without a sign of life the home gives the job to another runner.
+    #[arg(long, value_name = "SECONDS", default_value_t = LEASE_SECONDS, value_parser = clap::value_parser!(u32).range(1..=900))]
+    pub(crate) lease: u32,
 }
 
 #[derive(Debug, Args)]

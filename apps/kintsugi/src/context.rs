@@ -2,18 +2,27 @@
 
 use crate::error::Error;
 use std::io::{IsTerminal as _, stderr};
+use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
 
 /// Seals the keys of the data folder; without it, a file there does.
 const PASSPHRASE: &str = "KINTSUGI_KEY_PASSPHRASE";
+/// The file with the credentials for git hosts.
+const GIT_CREDENTIALS: &str = "KINTSUGI_GIT_CREDENTIALS";
 /// What is logged, in the directives of `tracing-subscriber`; wins over `--verbose`.
 const LOG: &str = "KINTSUGI_LOG";
+/// Where logins are kept; without it, in the user's configuration folder (XDG Base Directory Specification).
+const CONFIG: &str = "KINTSUGI_CONFIG";
 
 /// What the environment says.
 #[derive(Debug)]
 pub(crate) struct Context {
     /// The passphrase of the keys, if there is one.
     pub(crate) passphrase: Option<Secret>,
+    /// The file with the credentials for git hosts, if there is one.
+    pub(crate) git_credentials: Option<PathBuf>,
+    /// Where logins are kept, if there is any place for them.
+    pub(crate) config_folder: Option<PathBuf>,
 }
 
 /// Text that no log shows.
@@ -32,8 +41,22 @@ impl Context {
         start_log(verbose)?;
         Ok(Self {
             passphrase: variable(PASSPHRASE)?.map(Secret),
+            git_credentials: variable(GIT_CREDENTIALS)?.map(PathBuf::from),
+            config_folder: config_folder(),
         })
     }
+}
+
+/// The folder of logins: what the user says, or that of their configuration.
+fn config_folder() -> Option<PathBuf> {
+    let folder = |name: &str| {
+        let value = std::env::var_os(name).map(PathBuf::from);
+        value.filter(|path| path.is_absolute())
+    };
+    let own = std::env::var_os(CONFIG).filter(|value| !value.is_empty());
+    own.map(PathBuf::from)
+        .or_else(|| folder("XDG_CONFIG_HOME").map(|path| path.join("kintsugi")))
+        .or_else(|| folder("HOME").map(|path| path.join(".config/kintsugi")))
 }
 
 /// A variable that is set and not empty.

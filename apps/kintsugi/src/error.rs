@@ -112,13 +112,35 @@ pub enum Error {
         /// What is missing.
         why: String,
     },
+    /// The address of a home cannot be used.
+    #[error("the home {home}: {why}")]
+    HomeAddress {
+        /// The address.
+        home: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The home does not answer, or with something that is no answer.
+    #[error("the home {home} does not answer: {why}")]
+    Home {
+        /// Its address.
+        home: String,
+        /// What happened.
+        why: String,
+    },
     /// The home did not take an order.
     #[error("{why}")]
     Refused {
         /// The stable name of the reason.
-        code: &'static str,
+        code: String,
         /// The reason.
         why: String,
+    },
+    /// No token of the home is kept.
+    #[error("you are not logged in{}", .home.as_ref().map(|home| format!(" to {home}")).unwrap_or_default())]
+    NotLoggedIn {
+        /// The home, if one was named.
+        home: Option<String>,
     },
     /// The system refused something that always works.
     #[error("cannot {act}: {why}")]
@@ -138,7 +160,7 @@ impl From<PortError> for Error {
 
 impl Error {
     /// The stable name of this kind of failure.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::NoTopic { .. } => "no_topic",
             Self::Config(_) => "config_broken",
@@ -155,7 +177,10 @@ impl Error {
             Self::Task { .. } => "task_ended",
             Self::Download { .. } => "download",
             Self::NoSandbox { .. } => "no_sandbox",
+            Self::HomeAddress { .. } => "home_address",
+            Self::Home { .. } => "home",
             Self::Refused { code, .. } => code,
+            Self::NotLoggedIn { .. } => "not_logged_in",
             Self::System { .. } => "system",
         }
     }
@@ -163,18 +188,20 @@ impl Error {
     /// How the process ends with it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoTopic { .. } => Exit::WrongArguments,
+            Self::NoTopic { .. } | Self::HomeAddress { .. } => Exit::WrongArguments,
             Self::Config(_)
             | Self::NoConfig { .. }
             | Self::File { .. }
             | Self::Exists { .. }
             | Self::Setting { .. }
-            | Self::Passphrase { .. } => Exit::Configuration,
+            | Self::Passphrase { .. }
+            | Self::NotLoggedIn { .. } => Exit::Configuration,
             Self::AddressInUse { .. } | Self::Address { .. } => Exit::Address,
             Self::Folder { .. } | Self::Store(_) => Exit::Folder,
             Self::Tool { .. } | Self::Download { .. } => Exit::Tool,
             Self::NoSandbox { .. } => Exit::Sandbox,
             Self::Refused { .. } => Exit::No,
+            Self::Home { .. } => Exit::Home,
             Self::Task { .. } | Self::System { .. } => Exit::Internal,
         }
     }
@@ -210,7 +237,12 @@ impl Error {
             Self::NoSandbox { .. } => {
                 "allow user namespaces and Landlock (kintsugi doctor says what is missing), or use another machine"
             }
+            Self::HomeAddress { .. } => {
+                "give the address that sam deploy printed as ApiUrl, or http://127.0.0.1:7373 for kintsugi up"
+            }
+            Self::Home { .. } => "check the address and the network; the home's own log says more",
             Self::Refused { .. } => "mend what it names, then try again",
+            Self::NotLoggedIn { .. } => "use kintsugi login, or --home with --token-file",
             Self::System { .. } => "check the limits of this user and system",
         };
         fixed.to_owned()

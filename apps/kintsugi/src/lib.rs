@@ -10,8 +10,10 @@
 //! **Invariant: a failure ends in one sentence that says what to do, and in an exit code of the table in
 //! [`exit`].**
 
+mod access;
 mod args;
 mod check;
+mod client;
 mod context;
 mod delta;
 mod demo;
@@ -20,9 +22,13 @@ pub mod error;
 pub mod exit;
 pub mod home;
 mod init;
+mod login;
 mod operator;
 mod print;
 pub mod project;
+mod runner;
+mod scrub;
+mod signals;
 mod tools;
 mod up;
 
@@ -63,12 +69,26 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
     match &arguments.command {
         Command::Demo(demo) => demo::run(demo, context, json),
         Command::Up(up) => up::run(up, context, json),
+        Command::Runner(arguments) => runner::run(arguments, context, json),
         Command::Init(init) => init::run(init, json),
         Command::Check { file } => check::run(file, json),
+        Command::Scrub { rules } => scrub::run(rules.as_deref(), json),
+        Command::Login(arguments) => login::run(arguments, context, json),
+        Command::Console(arguments) => login::console(arguments, context, json),
+        Command::Keys(arguments) => access::keys(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
+}
+
+/// Waits for a home's answer, in a command that does nothing else.
+fn wait_for<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::unexpected("wait for the home", &error))?;
+    runtime.block_on(answer)
 }
 
 /// Prints the help of the whole, of a command, or a table.

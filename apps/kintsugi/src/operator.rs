@@ -1,13 +1,15 @@
 //! Orders to a home in this process, through the same admin stage as everybody's.
 
 use crate::error::Error;
-use kintsugi_app::admin::{Action, Admin, Answer, Command, Done, authenticate, issue_token};
+use kintsugi_app::admin::{
+    Action, Admin, Answer, Command, Done, authenticate, issue_entry, issue_token,
+};
 use kintsugi_app::stage::Stage as _;
 use kintsugi_domain::ports::Ports;
 use kintsugi_trust::token::{Role, Token};
 use std::time::Duration;
 
-/// For how long the token in a console address holds.
+/// For how long an operator's token holds.
 const TOKEN_LIFE: Duration = Duration::from_hours(12);
 
 /// Whoever runs the home.
@@ -39,6 +41,12 @@ impl Operator {
         &self.token
     }
 
+    /// A code that lets whoever has it into the console, once and soon.
+    pub(crate) async fn entry(&self) -> Result<String, Error> {
+        let code = issue_entry(self.admin.ports(), &self.actor).await;
+        code.map_err(|error| Error::unexpected("make a console address", &error))
+    }
+
     /// Has an action done.
     pub(crate) async fn order(&self, action: Action) -> Result<Answer, Error> {
         let command = Command {
@@ -48,7 +56,7 @@ impl Operator {
         match self.admin.run(command).await.map_err(Error::Store)? {
             Done::Answer(answer) => Ok(answer),
             Done::Refused(refusal) => Err(Error::Refused {
-                code: refusal.code,
+                code: refusal.code.to_owned(),
                 why: refusal.why,
             }),
         }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::operator::Operator;
-use kintsugi_app::admin::{Action, Answer, ProjectView};
+use kintsugi_app::admin::{Action, Answer};
 use kintsugi_domain::config::Config;
 use kintsugi_domain::project::Project;
 use std::fs;
@@ -72,8 +72,10 @@ pub fn read(path: &Path) -> Result<Product, Error> {
 }
 
 /// Has a home take care of a product: adds it, or brings what the home knows of it up to date. The same
-/// product on every start is one project with one DSN.
-pub(crate) async fn add(operator: &Operator, product: Product) -> Result<ProjectView, Error> {
+/// product on every start is one project with one DSN. Returns what people should know, if its own rules say that a change of
+/// its configuration needs a second person.
+pub(crate) async fn add(operator: &Operator, product: Product) -> Result<Option<String>, Error> {
+    let name = product.config.product.name.clone();
     let repository = product
         .repository
         .map(|folder| folder.display().to_string());
@@ -82,12 +84,17 @@ pub(crate) async fn add(operator: &Operator, product: Product) -> Result<Project
         repository,
     };
     match operator.order(action).await? {
-        Answer::Project { project } => Ok(*project),
+        Answer::Project { .. } => Ok(None),
+        Answer::Asked { request, .. } => Ok(Some(format!(
+            "the configuration of {name} changed and waits for a second person (request {request}); the former one holds until then"
+        ))),
         Answer::Key { .. }
         | Answer::Bundle { .. }
         | Answer::Changed { .. }
         | Answer::Ordered { .. }
-        | Answer::Redriven { .. } => {
+        | Answer::Redriven { .. }
+        | Answer::Token { .. }
+        | Answer::TokenKey { .. } => {
             let why = "the admin stage answered with something else";
             Err(Error::unexpected("add a project", &why))
         }

@@ -16,12 +16,25 @@ pub(crate) fn run_git(
     env: &[(&str, &str)],
     arguments: &[&str],
 ) -> Result<String, Error> {
-    let output = Command::new("git")
-        .args(arguments)
-        .current_dir(folder)
+    let mut command = Command::new("git");
+    command
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .envs(env.iter().copied())
+        .envs(env.iter().copied());
+    start_git(command, folder, arguments)
+}
+
+/// Runs git in a folder as its user does, whose configuration knows how to reach a server. Asks nothing.
+pub(crate) fn run_git_as_user(folder: &Path, arguments: &[&str]) -> Result<String, Error> {
+    let mut command = Command::new("git");
+    command.env("GIT_TERMINAL_PROMPT", "0");
+    start_git(command, folder, arguments)
+}
+
+fn start_git(mut command: Command, folder: &Path, arguments: &[&str]) -> Result<String, Error> {
+    let output = command
+        .args(arguments)
+        .current_dir(folder)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| Error::Tool {

@@ -7,13 +7,16 @@ use crate::exit::Exit;
 use crate::home::{LocalHome, Settings};
 use crate::operator::Operator;
 use crate::project::{self, Product};
-use crate::{print, tools};
+use crate::signals::Signals;
+use crate::{login, print, tools};
 use kintsugi_app::records;
 use kintsugi_domain::project::Project;
 use serde_json::json;
 use std::io;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The file with an admin token, below the data folder.
+const TOKEN_FILE: &str = "admin.token";
 
 /// How long threads that cannot be cut, such as the one of a search, are waited for at the end. The next
 /// start does again what they leave.
@@ -47,12 +50,19 @@ async fn serve(
         folder: up.place.data.clone(),
         listen: up.place.listen,
         passphrase: context.passphrase.clone().map(|secret| secret.0),
+        git_credentials: context.git_credentials.clone(),
+        leaves_jobs: up.leave_jobs,
     };
     let mut home = LocalHome::start(settings, crate::routes).await?;
     let operator = Operator::of(&home.ports, "kintsugi up").await?;
     let mut ready = Ok(());
     for product in products {
-        ready = ready.and(project::add(&operator, product.clone()).await.map(drop));
+        let added = project::add(&operator, product.clone()).await;
+        ready = ready.and(added.map(|waits| {
+            if let Some(sentence) = waits {
+                print::warning(&sentence, json);
+            }
+        }));
     }
     if ready.is_ok() {
         ready = announce(&home, &operator, json).await;
@@ -78,14 +88,23 @@ async fn serve(
 /// Says where everything is.
 async fn announce(home: &LocalHome, operator: &Operator, json: bool) -> Result<(), Error> {
     let (folder, url) = (home.folder.display(), home.url());
-    let console = format!("{url}/console/?token={}", operator.token());
+    let console = format!("{url}/console/?code={}", operator.entry().await?);
+    // For kintsugi login and scripts: the address is good once, and others may read what a terminal shows.
+    let token_file = home.folder.join(TOKEN_FILE);
+    login::write_for_owner(&token_file, operator.token().as_bytes())?;
+    let token = token_file.display();
     if json {
-        let line = json!({"event": "home", "data": folder.to_string(), "address": url, "console": console});
+        let line = json!({"event": "home", "data": folder.to_string(), "address": url, "console": console, "token": token.to_string()});
         print::object(&line);
     } else {
         print::out(&format_args!("data      {folder}"));
         print::out(&format_args!("address   {url}"));
-        print::out(&format_args!("console   {console}"));
+        print::out(&format_args!(
+            "console   {console}   good once, for 15 minutes"
+        ));
+        print::out(&format_args!(
+            "token     {token}   role admin, for 12 hours"
+        ));
     }
     for project in projects(home).await.map_err(Error::Store)? {
         let name = &project.config.product.name;
@@ -129,30 +148,6 @@ async fn projects(home: &LocalHome) -> Result<Vec<Project>, kintsugi_domain::por
         );
     }
     Ok(found)
-}
-
-/// The signals that end a home.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        let on = |kind| signal(kind).map_err(|error| system("wait for signals", &error));
-        Ok(Self {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for the first of them.
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 fn system(act: &'static str, error: &io::Error) -> Error {

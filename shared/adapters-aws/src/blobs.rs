@@ -3,26 +3,35 @@
 //! S3 shows an object as a whole or not at all and reads back what was written last, so nothing is added here but bounds.
 //! Each object carries a checksum that the client writes and checks.
 //!
+//! **Links are presigned requests** (AWS Signature Version 4 in the query): for one object and one method; a link to store also
+//! for one length and one SHA-256.
+//!
 //! **No key of the port begins with `~`** ([`check_blob_key`]): names below `~` belong to the adapters themselves, see
 //! [`crate::store`].
 
 use crate::failure::{failed, is};
+use crate::lazy::Lazy;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::primitives::ByteStream;
-use kintsugi_domain::ports::{Blobs, PortError, check_blob_key};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use kintsugi_domain::digest::{Digest, Hashing};
+use kintsugi_domain::ports::{Blobs, Link, PortError, check_blob_key};
+use std::time::Duration;
 
 /// Content in a bucket. Clones share the client's connections.
 #[derive(Debug, Clone)]
 pub struct S3Blobs {
-    client: Client,
+    client: Lazy<Client>,
     bucket: String,
 }
 
 impl S3Blobs {
     /// The content of a bucket.
-    pub fn new(client: Client, bucket: impl Into<String>) -> Self {
+    pub fn new(client: Lazy<Client>, bucket: impl Into<String>) -> Self {
         Self {
             client,
             bucket: bucket.into(),
@@ -107,5 +116,144 @@ impl Blobs for S3Blobs {
             Err(error) if is(&error, &["NotFound", "NoSuchKey"]) => Ok(None),
             Err(error) => Err(failed(what(), &error)),
         }
+    }
+
+    async fn digest(&self, key: &str) -> Result<Option<(Digest, u64)>, PortError> {
+        check_blob_key(key)?;
+        let what = || format!("read blob {key}");
+        let get = self.client.get_object().bucket(&self.bucket).key(key);
+        let mut body = match get.send().await {
+            Ok(object) => object.body,
+            Err(error) if is(&error, &["NoSuchKey"]) => return Ok(None),
+            Err(error) => return Err(failed(what(), &error)),
+        };
+        let mut hashing = Hashing::new();
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| PortError::unavailable(what(), error))?;
+            hashing.update(&chunk);
+        }
+        Ok(Some(hashing.finish()))
+    }
+
+    async fn download_link(&self, key: &str, life: Duration) -> Result<Option<Link>, PortError> {
+        check_blob_key(key)?;
+        let what = || format!("link to blob {key}");
+        let get = self.client.get_object().bucket(&self.bucket).key(key);
+        let signed = get.presigned(lasting(life, key)?).await;
+        let signed = signed.map_err(|error| failed(what(), &error))?;
+        Ok(Some(link(&signed)))
+    }
+
+    /// S3 computes the checksum of what arrives and refuses other content than was announced.
+    async fn upload_link(
+        &self,
+        key: &str,
+        (digest, length): (Digest, u64),
+        life: Duration,
+    ) -> Result<Option<Link>, PortError> {
+        check_blob_key(key)?;
+        let what = || format!("link to store blob {key}");
+        let length = i64::try_from(length).map_err(|error| PortError::broken(what(), error))?;
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_length(length)
+            .checksum_sha256(STANDARD.encode(digest.as_bytes()));
+        let signed = put.presigned(lasting(life, key)?).await;
+        let signed = signed.map_err(|error| failed(what(), &error))?;
+        Ok(Some(link(&signed)))
+    }
+}
+
+fn lasting(life: Duration, key: &str) -> Result<PresigningConfig, PortError> {
+    PresigningConfig::expires_in(life)
+        .map_err(|error| PortError::broken(format!("link to blob {key}"), error))
+}
+
+fn link(signed: &PresignedRequest) -> Link {
+    let headers = signed.headers();
+    Link {
+        url: signed.uri().to_owned(),
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+
+    const KEY: &str = "tuf/1/targets/a.till-1.0.0.tar.zst";
+    const LIFE: Duration = Duration::from_mins(15);
+
+    /// A bucket that nobody asks: signing needs no network.
+    fn bucket() -> S3Blobs {
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("id", "secret", None, None, "test"))
+            .build();
+        S3Blobs::new(Lazy::new(|| Client::from_conf(config)), "home")
+    }
+
+    /// The value of a parameter of a link's query.
+    fn parameter<'l>(link: &'l Link, name: &str) -> Option<&'l str> {
+        let (_, query) = link.url.split_once('?')?;
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs
+            .find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
+    }
+
+    #[tokio::test]
+    async fn a_link_is_signed_for_one_object_and_ends() {
+        let down = bucket().download_link(KEY, LIFE).await.unwrap().unwrap();
+        let at = format!("https://home.s3.eu-central-1.amazonaws.com/{KEY}?");
+        assert!(down.url.starts_with(&at), "{}", down.url);
+        assert_eq!(parameter(&down, "X-Amz-Expires"), Some("900"));
+        assert_eq!(
+            parameter(&down, "X-Amz-Algorithm"),
+            Some("AWS4-HMAC-SHA256")
+        );
+        assert_eq!(parameter(&down, "X-Amz-SignedHeaders"), Some("host"));
+        assert_eq!(parameter(&down, "X-Amz-Signature").unwrap().len(), 64);
+        let headers: Vec<_> = down
+            .headers
+            .iter()
+            .filter(|(name, _)| name != "host")
+            .collect();
+        assert!(headers.is_empty(), "{headers:?}");
+        assert!(!format!("{down:?}").contains("Signature"));
+    }
+
+    #[tokio::test]
+    async fn a_link_to_store_is_signed_for_one_length_and_one_digest() {
+        let digest = Digest::of(b"package");
+        let up = bucket().upload_link(KEY, (digest, 7), LIFE).await;
+        let up = up.unwrap().unwrap();
+        assert_eq!(parameter(&up, "X-Amz-Expires"), Some("900"));
+        let signed = parameter(&up, "X-Amz-SignedHeaders").unwrap();
+        for name in ["content-length", "x-amz-checksum-sha256"] {
+            assert!(signed.contains(name), "{name} is not in {signed}");
+        }
+        let header = |name: &str| {
+            let mut headers = up.headers.iter();
+            headers
+                .find(|(found, _)| found == name)
+                .map(|(_, value)| value.clone())
+        };
+        assert_eq!(header("content-length").as_deref(), Some("7"));
+        let checksum = STANDARD.encode(digest.as_bytes());
+        assert_eq!(header("x-amz-checksum-sha256"), Some(checksum));
+        let other = bucket().upload_link(KEY, (digest, 8), LIFE).await;
+        let other = other.unwrap().unwrap();
+        assert_ne!(
+            parameter(&up, "X-Amz-Signature"),
+            parameter(&other, "X-Amz-Signature")
+        );
     }
 }

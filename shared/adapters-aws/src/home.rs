@@ -1,10 +1,12 @@
 //! Everything of one home in AWS, opened together.
 
+use crate::lazy::Lazy;
 use crate::{DynamoStore, KmsSigner, RandomIds, S3Blobs, SqsQueues, SystemClock, Table};
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_smithy_http_client::{Builder, tls};
-use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports};
+use aws_types::SdkConfig;
+use kintsugi_domain::ports::{Forge, Notifier, PortError, Ports, Web};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,8 @@ pub struct Outside {
     pub forge: Arc<dyn Forge>,
     /// Alerts to people.
     pub notifier: Arc<dyn Notifier>,
+    /// Documents of other services.
+    pub web: Arc<dyn Web>,
 }
 
 impl fmt::Debug for Outside {
@@ -46,57 +50,99 @@ impl fmt::Debug for Outside {
     }
 }
 
-/// The clients of the services. Making one connects to nothing.
+/// Where AWS is and who asks it, as Lambda puts both into a function's environment. No files, no profiles, no calls for
+/// credentials: a function has none of them, and reading them would be part of each cold start.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Access {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub key: String,
+    /// `AWS_SESSION_TOKEN`; a role's keys have one.
+    pub session: Option<String>,
+    /// `AWS_ENDPOINT_URL`: an emulator or a proxy instead of AWS's own addresses.
+    pub endpoint: Option<String>,
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("region", &self.region)
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Access {
+    fn config(self) -> SdkConfig {
+        let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+        let credentials =
+            Credentials::new(self.key_id, self.key, self.session, None, "the environment");
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(Builder::new().tls_provider(tls).build_https());
+        config.set_endpoint_url(self.endpoint);
+        config.build()
+    }
+}
+
+/// The clients of the services. Making them connects to nothing; each is made when it is first used.
 #[derive(Debug, Clone)]
 pub struct Clients {
     /// Records, counters, the outbox, parked messages.
-    pub dynamodb: aws_sdk_dynamodb::Client,
+    pub dynamodb: Lazy<aws_sdk_dynamodb::Client>,
     /// Queues.
-    pub sqs: aws_sdk_sqs::Client,
+    pub sqs: Lazy<aws_sdk_sqs::Client>,
     /// Content.
-    pub s3: aws_sdk_s3::Client,
+    pub s3: Lazy<aws_sdk_s3::Client>,
     /// Signing keys.
-    pub kms: aws_sdk_kms::Client,
+    pub kms: Lazy<aws_sdk_kms::Client>,
     /// Symmetric secrets.
-    pub secrets: aws_sdk_secretsmanager::Client,
+    pub secrets: Lazy<aws_sdk_secretsmanager::Client>,
 }
 
 impl Clients {
-    /// Clients with what AWS's own variables, profiles and roles say: region, credentials, `AWS_ENDPOINT_URL`.
-    pub async fn of_environment() -> Self {
-        let http = Builder::new()
-            .tls_provider(tls::Provider::Rustls(
-                tls::rustls_provider::CryptoMode::Ring,
-            ))
-            .build_https();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .load();
-        Self::new(&config.await)
+    /// Clients with that access.
+    pub fn with_access(access: Access) -> Self {
+        Self::later(Lazy::new(|| access.config()))
     }
 
     /// Clients of one configuration, which must bring an HTTP client: the services' crates have none built in.
     pub fn new(given: &SdkConfig) -> Self {
-        let patience = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIME)
-            .operation_attempt_timeout(ATTEMPT_TIME)
-            .operation_timeout(CALL_TIME)
-            .build();
-        let config = &given
-            .clone()
-            .into_builder()
-            .timeout_config(patience)
-            .build();
-        // Content may be long: for S3 there is no bound on a call, which ends when nothing moves any more. Another endpoint than AWS's own is an emulator or a proxy, which has no name for each bucket.
-        let s3 = aws_sdk_s3::config::Builder::from(given)
-            .force_path_style(given.endpoint_url().is_some())
-            .build();
+        let given = given.clone();
+        Self::later(Lazy::new(|| given))
+    }
+
+    fn later(given: Lazy<SdkConfig>) -> Self {
+        // A client of a configuration that does not wait for ever.
+        fn patient<C: 'static>(given: &Lazy<SdkConfig>, make: fn(&SdkConfig) -> C) -> Lazy<C> {
+            let given = given.clone();
+            Lazy::new(move || {
+                let patience = TimeoutConfig::builder()
+                    .connect_timeout(CONNECT_TIME)
+                    .operation_attempt_timeout(ATTEMPT_TIME)
+                    .operation_timeout(CALL_TIME)
+                    .build();
+                let config = (*given).clone().into_builder().timeout_config(patience);
+                make(&config.build())
+            })
+        }
         Self {
-            dynamodb: aws_sdk_dynamodb::Client::new(config),
-            sqs: aws_sdk_sqs::Client::new(config),
-            s3: aws_sdk_s3::Client::from_conf(s3),
-            kms: aws_sdk_kms::Client::new(config),
-            secrets: aws_sdk_secretsmanager::Client::new(config),
+            dynamodb: patient(&given, aws_sdk_dynamodb::Client::new),
+            sqs: patient(&given, aws_sdk_sqs::Client::new),
+            kms: patient(&given, aws_sdk_kms::Client::new),
+            secrets: patient(&given, aws_sdk_secretsmanager::Client::new),
+            // Content may be long: for S3 there is no bound on a call, which ends when nothing moves any more. Another
+            // endpoint than AWS's own is an emulator or a proxy, which has no name for each bucket.
+            s3: Lazy::new(move || {
+                let config = aws_sdk_s3::config::Builder::from(&*given)
+                    .force_path_style(given.endpoint_url().is_some());
+                aws_sdk_s3::Client::from_conf(config.build())
+            }),
         }
     }
 }
@@ -116,15 +162,15 @@ pub struct Home {
     pub clock: SystemClock,
     /// The machine's randomness.
     pub ids: RandomIds,
-    /// Forge and notifier.
+    /// Forge, notifier and documents of others.
     pub outside: Outside,
 }
 
 impl Home {
-    /// Opens a home with the credentials of the environment. Connects to nothing yet: a cold start pays only for the
-    /// services that its first request needs.
-    pub async fn open(settings: &Settings, outside: Outside) -> Result<Self, PortError> {
-        Self::with(&Clients::of_environment().await, settings, outside)
+    /// Opens a home. Connects to nothing yet and makes no client: a cold start pays only for the services that its first
+    /// request needs.
+    pub fn open(settings: &Settings, access: Access, outside: Outside) -> Result<Self, PortError> {
+        Self::with(&Clients::with_access(access), settings, outside)
     }
 
     /// Opens a home with clients that were made elsewhere.
@@ -167,6 +213,7 @@ impl Home {
             signer: Arc::new(self.signer),
             forge: self.outside.forge,
             notifier: self.outside.notifier,
+            web: self.outside.web,
             clock: Arc::new(self.clock),
             ids: Arc::new(self.ids),
         }

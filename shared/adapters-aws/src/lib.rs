@@ -1,7 +1,7 @@
 //! The ports over AWS: DynamoDB, SQS, S3, KMS and Secrets Manager. The home of those who outgrow one machine.
 //!
 //! One file per port, with the same names as in the local adapters: [`store`], [`queues`], [`blobs`], [`signer`], [`clock`],
-//! [`ids`]; [`home`] opens them together. The table's layout is told in [`store`].
+//! [`ids`]; [`home`] opens them together. [`secret`] reads what people have stored for the home. The table's layout is told in [`store`].
 //!
 //! **Invariant: what a call has answered is durable**: every service used here answers only when the data lies in several
 //! zones. **Invariant: a failure of AWS is never told as success**; a call whose outcome is unknown says so by
@@ -14,7 +14,9 @@ pub mod blobs;
 pub mod clock;
 pub mod home;
 pub mod ids;
+pub mod lazy;
 pub mod queues;
+pub mod secret;
 pub mod signer;
 pub mod store;
 pub mod table;
@@ -25,9 +27,11 @@ mod place;
 
 pub use blobs::S3Blobs;
 pub use clock::SystemClock;
-pub use home::{Clients, Home, Outside, Settings};
+pub use home::{Access, Clients, Home, Outside, Settings};
 pub use ids::RandomIds;
+pub use lazy::Lazy;
 pub use queues::SqsQueues;
+pub use secret::SecretText;
 pub use signer::KmsSigner;
 pub use store::DynamoStore;
 pub use table::Table;

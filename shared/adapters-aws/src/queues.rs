@@ -16,6 +16,7 @@
 use crate::blobs::S3Blobs;
 use crate::bodies::{Bodies, MESSAGES};
 use crate::failure::{failed, is};
+use crate::lazy::Lazy;
 use crate::place::Places;
 use crate::table::Table;
 use async_trait::async_trait;
@@ -51,10 +52,10 @@ const OLD_RECEIPT: &[&str] = &[
 /// The ending of a dead-letter queue's name.
 const DEAD: &str = "-dead";
 
-/// Queues in SQS. Clones share what was received and not yet settled.
+/// Queues in SQS. Clones share the addresses that were asked for.
 #[derive(Clone)]
 pub struct SqsQueues {
-    client: Client,
+    client: Lazy<Client>,
     prefix: String,
     wait: Duration,
     parking: Parking,
@@ -66,16 +67,6 @@ pub struct SqsQueues {
 struct Inner {
     /// Addresses of queues by their names. They never change.
     addresses: Mutex<BTreeMap<String, String>>,
-    /// What is in the hands of this process's readers, by receipt: to park a message, its body must be known.
-    in_hand: Mutex<BTreeMap<String, InHand>>,
-}
-
-struct InHand {
-    /// SQS's own id of the message.
-    message: String,
-    body: String,
-    /// When its lease is over, seconds since 1970.
-    until: i64,
 }
 
 impl fmt::Debug for SqsQueues {
@@ -137,7 +128,7 @@ impl SqsQueues {
     /// `wait` is how long SQS may look for a message before it answers that there is none. Zero makes SQS ask only some of its
     /// servers, so a message may be overlooked; a second or more asks all of them.
     pub fn new(
-        client: Client,
+        client: Lazy<Client>,
         table: Table,
         blobs: S3Blobs,
         prefix: impl Into<String>,
@@ -255,24 +246,6 @@ impl SqsQueues {
         }
     }
 
-    /// Keeps in mind what was received, and forgets older deliveries of it and what was never settled.
-    fn remember(&self, receipt: String, message: String, body: String, lease: Duration) {
-        let now = self.places.now_second();
-        let hand = InHand {
-            message,
-            body,
-            until: now.saturating_add(i64::from(seconds(lease))),
-        };
-        let mut in_hand = self.in_hand();
-        in_hand.retain(|_, known| known.message != hand.message && known.until >= now);
-        in_hand.insert(receipt, hand);
-    }
-
-    fn in_hand(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, InHand>> {
-        let in_hand = &self.inner.in_hand;
-        in_hand.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Moves what SQS has put into the dead-letter queue to the parked messages.
     async fn collect_dead(&self, queue: Queue) -> Result<(), PortError> {
         let name = format!("{}{DEAD}", queue.name());
@@ -349,12 +322,9 @@ impl Queues for SqsQueues {
             let Ok(envelope) = serde_json::from_str(&body) else {
                 continue;
             };
-            let receipt = format!("{}/{handle}", queue.name());
-            let id = message.message_id.unwrap_or_default();
-            self.remember(receipt.clone(), id, body, lease);
             deliveries.push(Delivery {
                 envelope,
-                receipt,
+                receipt: format!("{}/{handle}", queue.name()),
                 attempt,
             });
         }
@@ -370,13 +340,6 @@ impl Queues for SqsQueues {
             let what = format!("delivery {receipt}");
             return Err(PortError::Conflict { what });
         }
-        let until = self
-            .places
-            .now_second()
-            .saturating_add(i64::from(seconds(lease)));
-        if let Some(hand) = self.in_hand().get_mut(receipt) {
-            hand.until = until;
-        }
         Ok(())
     }
 
@@ -384,9 +347,7 @@ impl Queues for SqsQueues {
         let Some((queue, handle)) = read_receipt(receipt) else {
             return Ok(());
         };
-        self.delete(queue.name(), handle).await?;
-        self.in_hand().remove(receipt);
-        Ok(())
+        self.delete(queue.name(), handle).await
     }
 
     async fn retry(&self, receipt: &str, delay: Duration) -> Result<(), PortError> {
@@ -394,25 +355,20 @@ impl Queues for SqsQueues {
             return Ok(());
         };
         self.hide(queue, handle, delay).await?;
-        self.in_hand().remove(receipt);
         Ok(())
     }
 
-    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError> {
-        let Some((queue, handle)) = read_receipt(receipt) else {
+    async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError> {
+        let Some((queue, handle)) = read_receipt(&delivery.receipt) else {
             return Ok(());
         };
-        let body = self.in_hand().get(receipt).map(|hand| hand.body.clone());
-        let Some(body) = body else {
-            return Ok(());
-        };
+        let body = written(&delivery.envelope)?;
         // An old receipt must not park a message that another reader holds, nor may the lease end meanwhile.
         if self.hide(queue, handle, PARKING_TIME).await? {
             let place = self.places.draw();
             self.parking.put(queue, &place, body, cause).await?;
             self.delete(queue.name(), handle).await?;
         }
-        self.in_hand().remove(receipt);
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 //! to the functions.
 
 use crate::failure::{failed, is};
+use crate::lazy::Lazy;
 use crate::table::pause;
 use async_trait::async_trait;
 use aws_sdk_kms::primitives::Blob;
@@ -34,8 +35,8 @@ const PREFIX_CHARS_MAX: usize = 64;
 /// Private keys in KMS and secrets in Secrets Manager. Clones share what was read.
 #[derive(Clone)]
 pub struct KmsSigner {
-    kms: aws_sdk_kms::Client,
-    secrets: aws_sdk_secretsmanager::Client,
+    kms: Lazy<aws_sdk_kms::Client>,
+    secrets: Lazy<aws_sdk_secretsmanager::Client>,
     prefix: String,
     known: Arc<Known>,
 }
@@ -67,12 +68,12 @@ fn keep<T>(known: &Mutex<BTreeMap<KeyName, T>>, name: &KeyName, value: T) {
 /// Whether the name is that of a secret and not that of a key pair.
 fn is_symmetric(key_use: KeyUse) -> bool {
     match key_use {
-        KeyUse::Tickets | KeyUse::Users => true,
+        KeyUse::Tickets | KeyUse::Users | KeyUse::Leases => true,
         KeyUse::Root(_)
         | KeyUse::Targets
         | KeyUse::Snapshot
         | KeyUse::Timestamp
-        | KeyUse::Tokens => false,
+        | KeyUse::Tokens(_) => false,
     }
 }
 
@@ -102,8 +103,8 @@ fn pem(what: &str, der: &[u8]) -> Result<String, PortError> {
 impl KmsSigner {
     /// Keys and secrets that are named after `prefix`: letters, digits, `-` and `_`.
     pub fn new(
-        kms: aws_sdk_kms::Client,
-        secrets: aws_sdk_secretsmanager::Client,
+        kms: Lazy<aws_sdk_kms::Client>,
+        secrets: Lazy<aws_sdk_secretsmanager::Client>,
         prefix: &str,
     ) -> Result<Self, PortError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -96,7 +96,9 @@ fn lanes(kind: Kind) -> u8 {
         | Kind::Head
         | Kind::Flag
         | Kind::Alert
-        | Kind::Audit => 1,
+        | Kind::Audit
+        | Kind::Access
+        | Kind::Request => 1,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The table: items by partition and sort key, read consistently.
 
 use crate::failure::failed;
+use crate::lazy::Lazy;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::try_join_all;
@@ -63,7 +64,7 @@ pub(crate) struct Source {
 /// A DynamoDB table. Clones share the client's connections.
 #[derive(Debug, Clone)]
 pub struct Table {
-    pub(crate) client: Client,
+    pub(crate) client: Lazy<Client>,
     pub(crate) name: String,
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 
 impl Table {
     /// A table.
-    pub fn new(client: Client, name: impl Into<String>) -> Self {
+    pub fn new(client: Lazy<Client>, name: impl Into<String>) -> Self {
         Self {
             client,
             name: name.into(),

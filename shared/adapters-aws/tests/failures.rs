@@ -9,7 +9,7 @@ use kintsugi_adapters_aws::{Home, Outside, Settings};
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{Commit, KeyName, KeyUse, PortError, Ports};
-use kintsugi_testkit::memory::{MemoryForge, MemoryNotifier};
+use kintsugi_testkit::memory::{MemoryForge, MemoryNotifier, MemoryWeb};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,7 @@ fn home(aws: &Aws, table: &str, bucket: &str, queue_prefix: &str) -> Ports {
     let outside = Outside {
         forge: Arc::new(MemoryForge::default()),
         notifier: Arc::new(MemoryNotifier::default()),
+        web: Arc::new(MemoryWeb::new()),
     };
     Home::with(&aws.clients, &settings, outside)
         .unwrap()
@@ -94,12 +95,12 @@ async fn services_that_cannot_be_reached_are_a_failure_that_may_pass() {
     let (bucket, _) = aws.named_bucket().await;
     let ports = home(&aws, table.name(), &bucket, &aws.queues(10).await);
     ports.queues.send(&[message()]).await.unwrap();
-    let receipt = ports
+    let taken = ports
         .queues
         .receive(Queue::Signing, 1, LEASE)
         .await
         .unwrap();
-    let receipt = &receipt[0].receipt;
+    let receipt = &taken[0].receipt;
     aws.stop();
     let (store, queues) = (&ports.store, &ports.queues);
     let (targets, users) = (key(KeyUse::Targets), key(KeyUse::Users));
@@ -111,7 +112,7 @@ async fn services_that_cannot_be_reached_are_a_failure_that_may_pass() {
         queues.send(&sent),
         queues.receive(Queue::Signing, 1, LEASE),
         queues.done(receipt),
-        queues.park(receipt, "cause"),
+        queues.park(&taken[0], "cause"),
         ports.blobs.put("key", Vec::new()),
         ports.blobs.get("key", 1),
         ports.blobs.length("key"),

@@ -6,10 +6,13 @@ mod common;
 
 use aws_sdk_kms::types::KeyState;
 use common::Aws;
-use kintsugi_adapters_aws::KmsSigner;
+use kintsugi_adapters_aws::{KmsSigner, SecretText};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Signer};
+use kintsugi_testkit::memory::FixedClock;
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn signer(aws: &Aws, prefix: &str) -> KmsSigner {
     KmsSigner::new(aws.clients.kms.clone(), aws.clients.secrets.clone(), prefix).unwrap()
@@ -86,4 +89,25 @@ async fn a_key_is_not_a_secret_and_a_prefix_cannot_reach_other_names() {
         let (kms, secrets) = (aws.clients.kms.clone(), aws.clients.secrets.clone());
         broken(KmsSigner::new(kms, secrets, prefix).unwrap_err());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_people_store_is_read_again_after_some_minutes_and_may_be_missing() {
+    let aws = Aws::start().await;
+    let clock = FixedClock::default();
+    let secrets = aws.clients.secrets.clone();
+    let name = "kintsugi/dev/forge";
+    let secret = SecretText::new(secrets.clone(), name, Arc::new(clock.clone()));
+    assert_eq!(secret.read().await.unwrap(), None);
+    let create = secrets.create_secret().name(name).secret_string("one");
+    create.send().await.unwrap();
+    assert_eq!(secret.read().await.unwrap(), None, "what was read is kept");
+    clock.advance(Duration::from_mins(5));
+    assert_eq!(secret.read().await.unwrap().as_deref(), Some("one"));
+    let put = secrets.put_secret_value().secret_id(name);
+    put.secret_string("two").send().await.unwrap();
+    assert_eq!(secret.clone().read().await.unwrap().as_deref(), Some("one"));
+    clock.advance(Duration::from_mins(5));
+    assert_eq!(secret.read().await.unwrap().as_deref(), Some("two"));
+    assert!(!format!("{secret:?}").contains("two"));
 }

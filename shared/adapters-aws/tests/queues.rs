@@ -75,9 +75,10 @@ async fn a_process_that_comes_too_late_parks_nothing() {
     let old = late.receive(Queue::Signing, 1, LEASE).await.unwrap();
     aws.advance(LEASE * 2);
     let new = other.receive(Queue::Signing, 1, LEASE).await.unwrap();
-    late.park(&old[0].receipt, "too late").await.unwrap();
+    late.park(&old[0], "too late").await.unwrap();
     assert!(other.parked(Queue::Signing).await.unwrap().is_empty());
-    other.park(&new[0].receipt, "in time").await.unwrap();
+    // A process parks what another received, as functions of the admin API do for runners.
+    process().park(&new[0], "in time").await.unwrap();
     // What one process parked, every process shows.
     let parked = late.parked(Queue::Signing).await.unwrap();
     assert_eq!((parked.len(), parked[0].cause.as_str()), (1, "in time"));
@@ -96,7 +97,7 @@ async fn what_is_no_envelope_keeps_nobody_from_the_others() {
     let taken = queues.receive(Queue::Signing, 10, LEASE).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].envelope, message("good"));
-    queues.park(&taken[0].receipt, "known cause").await.unwrap();
+    queues.park(&taken[0], "known cause").await.unwrap();
     for _ in 0..4 {
         aws.advance(LEASE * 2);
         assert!(
@@ -134,10 +135,7 @@ async fn a_message_longer_than_sqs_takes_is_refused_and_a_long_one_is_parked_who
     let long = message(&"ü☃\"".repeat(100_000));
     queues.send(std::slice::from_ref(&long)).await.unwrap();
     let taken = queues.receive(Queue::Signing, 1, LEASE).await.unwrap();
-    queues
-        .park(&taken[0].receipt, "too long to handle")
-        .await
-        .unwrap();
+    queues.park(&taken[0], "too long to handle").await.unwrap();
     assert!(queues.parked(Queue::Signing).await.unwrap()[0].envelope == long);
     let longer = queues.send(&[message(&"x".repeat(1024 * 1024))]).await;
     assert!(

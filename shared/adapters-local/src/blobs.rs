@@ -6,14 +6,18 @@
 //!
 //! A difference to object stores: a key cannot also be the folder of another (`a` and `a/b`); the second is refused.
 
-use crate::files::{blocking, io_error, make_folder, write_whole};
+use crate::files::{blocking, io_error};
+use crate::whole::{make_folder, write_whole};
 use async_trait::async_trait;
+use kintsugi_domain::digest::{Digest, Hashing};
 use kintsugi_domain::ports::{Blobs, PortError, check_blob_key};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 const SCRATCH: &str = "~tmp";
+/// How much of a file is hashed at a time, bytes.
+const PART_BYTES: usize = 256 * 1024;
 
 /// Content in files below a folder. Clones share it.
 #[derive(Debug, Clone)]
@@ -81,6 +85,21 @@ fn read(path: &Path, key: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, Por
     Ok(Some(content))
 }
 
+fn digest(path: &Path) -> io::Result<Option<(Digest, u64)>> {
+    let Some((mut file, _)) = opened(path)? else {
+        return Ok(None);
+    };
+    let mut hashing = Hashing::new();
+    let mut part = vec![0; PART_BYTES];
+    loop {
+        let count = file.read(&mut part)?;
+        if count == 0 {
+            return Ok(Some(hashing.finish()));
+        }
+        hashing.update(part.get(..count).unwrap_or_default());
+    }
+}
+
 #[async_trait]
 impl Blobs for FileBlobs {
     async fn put(&self, key: &str, content: Vec<u8>) -> Result<(), PortError> {
@@ -119,5 +138,14 @@ impl Blobs for FileBlobs {
             opened(&path).map_err(|error| io_error(&what, &error))
         });
         Ok(opened.await?.map(|(_, length)| length))
+    }
+
+    async fn digest(&self, key: &str) -> Result<Option<(Digest, u64)>, PortError> {
+        let path = self.path(key)?;
+        let what = format!("read blob {key}");
+        blocking("read a blob", move || {
+            digest(&path).map_err(|error| io_error(&what, &error))
+        })
+        .await
     }
 }

@@ -14,7 +14,8 @@ mod failure;
 mod schema;
 mod writer;
 
-use crate::files::{blocking, io_error, make_folder};
+use crate::files::{blocking, io_error};
+use crate::whole::make_folder;
 use kintsugi_domain::ports::PortError;
 use rusqlite::Connection;
 use std::fmt;

@@ -1,9 +1,10 @@
 //! Everything of one data folder, opened together.
 
 use crate::{
-    Database, FileBlobs, GitForge, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock,
+    Database, FileBlobs, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock, WebDocuments,
     WebhookNotifier,
 };
+use kintsugi_adapters_git::Forges;
 use kintsugi_domain::ports::{PortError, Ports};
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +23,11 @@ pub struct Home {
     /// Private keys.
     pub signer: KeyFiles,
     /// The products' source.
-    pub forge: GitForge,
+    pub forge: Forges,
     /// Alerts to people.
     pub notifier: WebhookNotifier,
+    /// Documents of other services.
+    pub web: WebDocuments,
     /// The machine's clock.
     pub clock: SystemClock,
     /// The machine's randomness.
@@ -44,13 +47,20 @@ impl Home {
             queues: SqliteQueues::new(&database, Arc::new(clock)),
             blobs: FileBlobs::open(&folder.join("blobs"))?,
             signer: KeyFiles::open(&folder.join("keys"), passphrase)?,
-            forge: GitForge::new(),
+            forge: Forges::with_credential_file(None),
             notifier: WebhookNotifier::new(),
+            web: WebDocuments::new(Arc::new(clock)),
             clock,
             ids: RandomIds,
         };
         home.queues.release_leases().await?;
         Ok(home)
+    }
+
+    /// The same home with a forge that has credentials for hosts.
+    #[must_use]
+    pub fn with_forge(self, forge: Forges) -> Self {
+        Self { forge, ..self }
     }
 
     /// All of them as the stages take them.
@@ -62,6 +72,7 @@ impl Home {
             signer: Arc::new(self.signer),
             forge: Arc::new(self.forge),
             notifier: Arc::new(self.notifier),
+            web: Arc::new(self.web),
             clock: Arc::new(self.clock),
             ids: Arc::new(self.ids),
         }

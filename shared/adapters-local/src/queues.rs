@@ -246,11 +246,12 @@ impl Queues for SqliteQueues {
         Ok(())
     }
 
-    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError> {
+    async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError> {
         let sql = "UPDATE messages SET parked_at = ?3, parked_cause = ?4, leased = 0 \
                    WHERE place = ?1 AND delivery = ?2 AND parked_cause IS NULL";
         let values = vec![self.now().into(), cause.to_owned().into()];
-        self.settle("park a message", receipt, sql, values).await?;
+        self.settle("park a message", &delivery.receipt, sql, values)
+            .await?;
         Ok(())
     }
 

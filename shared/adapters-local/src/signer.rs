@@ -9,8 +9,9 @@
 //!
 //! Not here: what is signed (`kintsugi-trust` says how, the stages say what), and keys that are kept offline.
 
-use crate::files::{blocking, create_whole, io_error, make_folder};
+use crate::files::{blocking, io_error};
 use crate::signer::seal::{Master, Sealing};
+use crate::whole::{create_whole, make_folder};
 use async_trait::async_trait;
 use kintsugi_domain::ports::{KeyName, PortError, Signer};
 use kintsugi_trust::key::SecretKey;

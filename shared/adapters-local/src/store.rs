@@ -9,7 +9,7 @@ use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::id::{MessageId, ProjectId};
 use kintsugi_domain::limits::{COMMIT_WRITES_MAX, PAGE_RECORDS_MAX};
 use kintsugi_domain::ports::{
-    Add, Clock, Commit, PortError, Query, RawRecord, RecordKey, Store, Write,
+    Add, Clock, Commit, PortError, Query, RawRecord, RecordKey, Store, Write, check_append_only,
 };
 use kintsugi_domain::record::Kind;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -48,6 +48,7 @@ impl SqliteStore {
 
 /// Refuses what no home takes, before anything is tried.
 fn check(commit: &Commit) -> Result<(), PortError> {
+    check_append_only(commit)?;
     if commit.writes.len() > COMMIT_WRITES_MAX {
         let why = format!(
             "{} records where {COMMIT_WRITES_MAX} are allowed",

@@ -1,14 +1,11 @@
-//! SQLite, files and git keep the promises of their ports.
+//! SQLite and files keep the promises of their ports.
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-mod common;
-
-use common::{git, product};
 use kintsugi_adapters_local::{
-    Database, FileBlobs, GitForge, KeyFiles, RandomIds, SqliteQueues, SqliteStore,
+    Database, FileBlobs, KeyFiles, RandomIds, SqliteQueues, SqliteStore,
 };
-use kintsugi_domain::ports::{Blobs, Clock, Forge, Queues, Signer, Store};
+use kintsugi_domain::ports::{Blobs, Clock, Queues, Signer, Store};
 use kintsugi_testkit::contract;
 use kintsugi_testkit::memory::FixedClock;
 use std::path::PathBuf;
@@ -71,39 +68,6 @@ async fn the_key_files_keep_their_promises() {
     let fresh =
         async || Arc::new(KeyFiles::open(&folders.fresh(), None).unwrap()) as Arc<dyn Signer>;
     contract::signer::all(fresh).await;
-}
-
-#[tokio::test]
-async fn the_git_forge_keeps_its_promises_on_a_bare_repository() {
-    let folders = Folders::new();
-    let fresh = async || {
-        let (work, bare) = (folders.fresh(), folders.fresh());
-        product(&work);
-        git(
-            &work,
-            &["clone", "--quiet", "--bare", ".", bare.to_str().unwrap()],
-        );
-        contract::forge::Subject {
-            forge: Arc::new(GitForge::new()) as Arc<dyn Forge>,
-            repository: bare.to_str().unwrap().to_owned(),
-        }
-    };
-    contract::forge::all(fresh).await;
-}
-
-#[tokio::test]
-async fn the_git_forge_keeps_its_promises_beside_a_working_tree() {
-    let folders = Folders::new();
-    let fresh = async || {
-        let work = folders.fresh();
-        product(&work);
-        git(&work, &["switch", "--quiet", "--create", "elsewhere"]);
-        contract::forge::Subject {
-            forge: Arc::new(GitForge::new()) as Arc<dyn Forge>,
-            repository: work.to_str().unwrap().to_owned(),
-        }
-    };
-    contract::forge::all(fresh).await;
 }
 
 #[test]

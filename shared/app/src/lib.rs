@@ -3,7 +3,7 @@
 //! Read it in the order of the loop: [`ingest`] → [`triage`] → [`diagnose`] → [`fix`] → [`schedule`] →
 //! [`bundle`] → [`sign`] → [`rollout`] → [`rollback`], with [`manifest`] and [`outcomes`] facing the
 //! devices, [`flags`] facing products, [`notify`] and [`admin`] facing people, and [`work`] in front of
-//! the build engine.
+//! the build engine, in this process or, by [`runner`], on another machine.
 //!
 //! [`stage`] says what a stage is, [`records`] how it reads; [`worker`]
 //! takes messages from the queues and [`outbox`] puts them there.
@@ -26,6 +26,7 @@ pub mod records;
 pub mod repository;
 pub mod rollback;
 pub mod rollout;
+pub mod runner;
 pub mod schedule;
 pub mod sign;
 pub mod stage;
@@ -33,4 +34,5 @@ pub mod triage;
 pub mod work;
 pub mod worker;
 
+mod deliveries;
 mod tickets;

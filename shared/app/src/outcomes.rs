@@ -12,6 +12,7 @@
 //! **Invariants: the ticket is opened before anything else of the report is believed. Error texts are
 //! scrubbed and cut before they are handed on.**
 
+use crate::records;
 use crate::stage::Stage;
 use crate::tickets::Tickets;
 use async_trait::async_trait;
@@ -155,7 +156,13 @@ impl Outcomes {
             project,
             key_use: KeyUse::Users,
         };
-        let scrubber = Scrubber::new(&self.ports.signer.secret(&name).await?);
+        let salt = self.ports.signer.secret(&name).await?;
+        let stored = records::project(self.ports.store.as_ref(), project).await?;
+        let rules = stored.map(|stored| stored.value.config.scrub);
+        let scrubber =
+            Scrubber::with_rules(&salt, &rules.unwrap_or_default()).map_err(|error| {
+                PortError::broken(format!("the scrubbing rules of {project}"), error)
+            })?;
         let clean = |path, text: &str, chars_max| {
             let (text, _) = scrubber.scrub_text(path, text);
             text.chars().take(chars_max).collect()
@@ -179,6 +186,7 @@ impl Outcomes {
             cause,
             project,
             message: Message::Install { outcome },
+            trace: None,
         };
         let commit = Commit::new()
             .add(project, COUNTER, "accepted", 1)

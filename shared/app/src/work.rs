@@ -1,14 +1,16 @@
 //! In front of the build engine: takes an order, has it done, stores the answer, tells who ordered.
 //!
-//! Runs where product code may run: in the local home and in runners, never in a cloud function.
+//! Runs where product code may run: in the local home, never in a cloud function. Runners take jobs through
+//! [`crate::runner`], which stores answers by the same code.
 
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::id::JobId;
-use kintsugi_domain::job::{Job, JobMove, Order};
-use kintsugi_domain::ports::{BuildEngine, Commit, PortError, Ports};
+use kintsugi_domain::job::{Job, JobMove, Order, Report};
+use kintsugi_domain::ports::{BuildEngine, Commit, PortError, Ports, Store};
+use kintsugi_domain::record::Stored;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +36,26 @@ pub(crate) fn done_message(job: &Job) -> Message {
     }
 }
 
+/// Stores the answer to a job that is ordered, and tells who ordered it, in one commit. A job that has its answer keeps it.
+pub(crate) async fn finish(
+    store: &dyn Store,
+    cause: &Envelope,
+    mut job: Stored<Job>,
+    report: Report,
+) -> Result<Done, PortError> {
+    job.value.state = match job.value.state.next(JobMove::Report) {
+        Ok(state) => state,
+        Err(refused) => return Ok(refused.into()),
+    };
+    job.value.report = Some(report);
+    let message = done_message(&job.value);
+    let envelope = Envelope::new(cause.id.to_string(), cause.project, message);
+    store
+        .commit(Commit::new().update(&job).send(envelope))
+        .await?;
+    Ok(Done::did(format!("job {} is done", job.value.id)))
+}
+
 impl Work {
     /// The stage of a home, with its engine.
     pub fn new(ports: Ports, engine: Arc<dyn BuildEngine>) -> Self {
@@ -42,22 +64,14 @@ impl Work {
 
     async fn work(&self, cause: &Envelope, id: &JobId) -> Result<Done, PortError> {
         let store = self.ports.store.as_ref();
-        let Some(mut job) = records::get::<Job>(store, cause.project, id.as_str()).await? else {
+        let Some(job) = records::get::<Job>(store, cause.project, id.as_str()).await? else {
             return Ok(Done::nothing("the job does not exist"));
         };
-        let state = match job.value.state.next(JobMove::Report) {
-            Ok(state) => state,
-            Err(refused) => return Ok(refused.into()),
-        };
+        if let Err(refused) = job.value.state.next(JobMove::Report) {
+            return Ok(refused.into());
+        }
         let report = self.engine.run(&job.value).await?;
-        job.value.state = state;
-        job.value.report = Some(report);
-        let message = done_message(&job.value);
-        let envelope = Envelope::new(cause.id.to_string(), cause.project, message);
-        store
-            .commit(Commit::new().update(&job).send(envelope))
-            .await?;
-        Ok(Done::did(format!("job {id} is done")))
+        finish(store, cause, job, report).await
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! Used by the local home and the simulation. In Lambda, SQS and the event source mapping do this.
 //!
-//! A failure that may pass sends the message back with a growing delay; after [`DELIVERIES_MAX`]
-//! deliveries, or at once where trying again cannot help, it is parked with its cause and people are
-//! told.
+//! A failure that may pass sends the message back with a growing delay; after
+//! [`kintsugi_domain::limits::DELIVERIES_MAX`] deliveries, or at once where trying again cannot help, it is parked with its cause
+//! and people are told.
 
-use crate::news;
+use crate::deliveries::conclude;
 use crate::outbox;
 use crate::stage::{Done, Wake, settle};
 use crate::work::Work;
@@ -14,10 +14,10 @@ use crate::{
     bundle::Bundles, diagnose::Diagnose, fix::Fixes, notify::Notify, rollback::Rollback,
     rollout::Rollouts, schedule::Schedule, sign::Sign, triage::Triage,
 };
-use kintsugi_domain::alert::{Alert, Urgency};
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Queue};
-use kintsugi_domain::limits::DELIVERIES_MAX;
-use kintsugi_domain::ports::{BuildEngine, Commit, Delivery, PortError, Ports};
+use kintsugi_domain::ports::{BuildEngine, Delivery, PortError, Ports};
+use kintsugi_domain::trace::{TraceId, in_trace};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +25,6 @@ use std::time::Duration;
 const LEASE: Duration = Duration::from_mins(2);
 /// The same for jobs: searches and builds take minutes.
 const JOB_LEASE: Duration = Duration::from_hours(2);
-/// The longest delay before a message comes back.
-const DELAY_MAX: Duration = Duration::from_mins(15);
 
 /// The stages of a home.
 #[derive(Debug, Clone)]
@@ -73,13 +71,18 @@ impl Worker {
         let deliveries = self.ports.queues.receive(queue, max, lease).await?;
         let count = deliveries.len();
         for delivery in deliveries {
-            let ended = self.handle(&delivery.envelope).await;
-            self.conclude(queue, delivery, ended).await?;
+            let trace = delivery.envelope.trace;
+            in_trace(trace, self.deliver(delivery)).await?;
         }
         if count > 0 {
             outbox::relay(&self.ports).await?;
         }
         Ok(count)
+    }
+
+    async fn deliver(&self, delivery: Delivery) -> Result<(), PortError> {
+        let ended = self.handle(&delivery.envelope).await;
+        conclude(&self.ports, &delivery, ended).await
     }
 
     /// Has a message handled by the stage of its queue.
@@ -102,76 +105,19 @@ impl Worker {
     /// The clock struck: every stage with a schedule looks at what time alone changes, and what lies in
     /// the outbox is swept. Each is tried whatever became of the others; the first failure is returned.
     pub async fn tick(&self) -> Result<(), PortError> {
+        // Named by its time: a tick is no report's step, and what it brings about is followed from it.
+        let trace =
+            TraceId::from_digest(Digest::of(format!("tick {}", self.ports.now()).as_bytes()));
+        in_trace(Some(trace), self.strike()).await
+    }
+
+    async fn strike(&self) -> Result<(), PortError> {
         let schedule = settle(&self.schedule, &Wake::Tick).await;
         let rollouts = settle(&self.rollouts, &Wake::Tick).await;
         let sign = settle(&self.sign, &Wake::Tick).await;
         let swept = outbox::relay(&self.ports).await;
         schedule.and(rollouts).and(sign).and(swept).map(|_| ())
     }
-
-    async fn conclude(
-        &self,
-        queue: Queue,
-        delivery: Delivery,
-        ended: Result<Done, PortError>,
-    ) -> Result<(), PortError> {
-        let Delivery {
-            envelope,
-            receipt,
-            attempt,
-        } = delivery;
-        let queues = self.ports.queues.as_ref();
-        match ended {
-            Ok(done) => {
-                tracing::info!(%queue, message = %envelope.id, cause = %envelope.cause, ?done, "handled");
-                queues.done(&receipt).await
-            }
-            Err(error) if error.is_transient() && attempt < DELIVERIES_MAX => {
-                tracing::warn!(%queue, message = %envelope.id, attempt, reason = %error, "will be tried again");
-                queues.retry(&receipt, delay(attempt)).await
-            }
-            Err(error) => {
-                tracing::error!(%queue, message = %envelope.id, attempt, reason = %error, "parked");
-                self.tell_parked(&envelope, queue, &error).await?;
-                queues.park(&receipt, &error.to_string()).await
-            }
-        }
-    }
-
-    async fn tell_parked(
-        &self,
-        envelope: &Envelope,
-        queue: Queue,
-        error: &PortError,
-    ) -> Result<(), PortError> {
-        // An alert about an alert that could not be delivered would go the same way, and so on. The parked
-        // message itself stays to be seen.
-        if queue == Queue::Alerts {
-            return Ok(());
-        }
-        let alert = Alert::new(
-            envelope.project,
-            Urgency::Page,
-            "message.parked",
-            &envelope.id,
-            format!(
-                "message {} of queue {queue} was parked: {error}. Mend the cause, then redrive the queue.",
-                envelope.id
-            ),
-            self.ports.now(),
-        );
-        let commit = news::raise(&self.ports, Commit::new(), envelope.id.as_str(), alert).await?;
-        if commit.is_empty() {
-            return Ok(());
-        }
-        self.ports.store.commit(commit).await
-    }
-}
-
-/// 1, 4, 16 … seconds, at most [`DELAY_MAX`].
-fn delay(attempt: u32) -> Duration {
-    let seconds = 4_u64.saturating_pow(attempt.saturating_sub(1));
-    Duration::from_secs(seconds).min(DELAY_MAX)
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub struct Audit {
     pub on: String,
     /// Why, as far as they said, and what it amounted to.
     pub why: String,
+    /// Who asked for it, where two people were needed; [`Audit::by`] is then who confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
 }
 
 impl Audit {
@@ -52,6 +55,7 @@ impl Audit {
             what: String::new(),
             on: String::new(),
             why: String::new(),
+            asked_by: None,
         }
     }
 }

@@ -1,6 +1,11 @@
 //! `kintsugi.toml`: what a product tells the pipeline about itself. Parsed and checked as a whole;
 //! errors name line, key and what was expected.
 
+mod approval;
+
+pub use approval::{ApprovalRules, TwoPerson};
+
+use crate::scrub_rules::ScrubRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
 
@@ -25,12 +30,18 @@ pub struct Config {
     /// What a fix may do.
     #[serde(default)]
     pub fix: FixRules,
+    /// What one person alone cannot do.
+    #[serde(default)]
+    pub approval: ApprovalRules,
     /// Which fixes depart when.
     #[serde(default)]
     pub trains: TrainRules,
     /// How a release reaches the fleet.
     #[serde(default)]
     pub rollout: RolloutRules,
+    /// What is removed from reports, beyond what always is.
+    #[serde(default)]
+    pub scrub: ScrubRules,
     /// Where alerts go.
     #[serde(default)]
     pub alerts: Vec<AlertChannel>,
@@ -379,6 +390,7 @@ impl Config {
                 return Err(("package.include", found));
             }
         }
+        self.scrub.check()?;
         self.check_rollout()
     }
 
@@ -437,12 +449,12 @@ fn is_inside(path: &str) -> bool {
 }
 
 /// The line of a byte, from 1.
-fn line_at(text: &str, byte: usize) -> usize {
+pub(crate) fn line_at(text: &str, byte: usize) -> usize {
     text.bytes().take(byte).filter(|b| *b == b'\n').count() + 1
 }
 
 /// The dotted key whose value stands at a byte, as far as the text tells.
-fn key_at(text: &str, byte: usize) -> String {
+pub(crate) fn key_at(text: &str, byte: usize) -> String {
     let line = line_at(text, byte);
     let mut table = String::new();
     for (number, content) in (1..).zip(text.lines()) {
@@ -464,7 +476,7 @@ fn key_at(text: &str, byte: usize) -> String {
 }
 
 /// The line where a dotted key is set, or that of its table, or 1.
-fn line_of(text: &str, key: &str) -> usize {
+pub(crate) fn line_of(text: &str, key: &str) -> usize {
     let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
     let mut inside = table.is_empty();
     let mut found = 1;

@@ -15,6 +15,39 @@ pub struct Digest([u8; 32]);
 #[error("not a SHA-256 digest: expected 64 hex digits")]
 pub struct NotADigest;
 
+/// A digest of content that comes in parts, one after the other.
+#[derive(Clone, Default)]
+pub struct Hashing {
+    hasher: Sha256,
+    length: u64,
+}
+
+impl Hashing {
+    /// Nothing hashed yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next part.
+    pub fn update(&mut self, part: &[u8]) {
+        self.hasher.update(part);
+        self.length = self.length.saturating_add(part.len() as u64);
+    }
+
+    /// The digest of all parts together, and their length in bytes.
+    pub fn finish(self) -> (Digest, u64) {
+        (Digest(self.hasher.finalize().into()), self.length)
+    }
+}
+
+impl fmt::Debug for Hashing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hashing")
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Digest {
     /// The digest of some bytes.
     pub fn of(bytes: &[u8]) -> Self {

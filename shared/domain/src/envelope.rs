@@ -5,6 +5,7 @@ use crate::id::{
     AlertId, BundleId, FixId, IssueId, JobId, MessageId, ProjectId, ReleaseId, RolloutId,
 };
 use crate::outcome::Outcome;
+use crate::trace::TraceId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -97,6 +98,10 @@ pub struct Envelope {
     pub project: ProjectId,
     /// What it says.
     pub message: Message,
+    /// The trace of what brought it about, for those who follow it; decides nothing and is no part of the id. Messages
+    /// from before there were traces have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
 }
 
 impl Envelope {
@@ -114,6 +119,7 @@ impl Envelope {
             cause,
             project,
             message,
+            trace: None,
         }
     }
 
@@ -256,6 +262,27 @@ mod tests {
             first.id,
             Envelope::new("tick-2", ProjectId(1), message()).id
         );
+    }
+
+    #[test]
+    fn a_message_from_before_there_were_traces_is_read_and_written_as_it_was() {
+        let message = Message::Publish {
+            channel: "stable".into(),
+        };
+        let mut envelope = Envelope::new("tick-1", ProjectId(1), message);
+        let old = serde_json::to_string(&envelope).unwrap();
+        assert!(!old.contains("trace"), "{old}");
+        assert_eq!(serde_json::from_str::<Envelope>(&old).unwrap(), envelope);
+
+        let id = envelope.id.clone();
+        envelope.trace = "4bf92f3577b34da6a3ce929d0e0e4736".parse().ok();
+        let new = serde_json::to_string(&envelope).unwrap();
+        assert!(
+            new.ends_with(r#","trace":"4bf92f3577b34da6a3ce929d0e0e4736"}"#),
+            "{new}"
+        );
+        assert_eq!(serde_json::from_str::<Envelope>(&new).unwrap(), envelope);
+        assert_eq!(envelope.id, id);
     }
 
     #[test]

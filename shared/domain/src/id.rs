@@ -136,6 +136,10 @@ text_id!(
     AlertId, "alert id"
 );
 text_id!(
+    /// One action that waits for a second person. Named by what was asked, by whom and when.
+    RequestId, "request id"
+);
+text_id!(
     /// One install of the product on one machine: anonymous, stable, made by the client.
     DeviceId, "device id"
 );

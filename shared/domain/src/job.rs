@@ -130,6 +130,22 @@ impl BuildOrder {
     }
 }
 
+/// The file name of a version's full package.
+pub fn package_name(app: &str, version: &Version) -> String {
+    format!("{app}-{version}.tar.zst")
+}
+
+/// The file name of the delta from one version to another.
+pub fn delta_name(app: &str, from: &Version, version: &Version) -> String {
+    format!("{app}-{from}-{version}.delta")
+}
+
+/// The blob key of an artifact: among the targets of its project's repository, named by its content, as TUF's consistent
+/// snapshots do.
+pub fn artifact_key(project: ProjectId, digest: &Digest, name: &str) -> String {
+    format!("tuf/{project}/targets/{digest}.{name}")
+}
+
 /// A fix to apply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PatchToApply {
@@ -289,6 +305,37 @@ pub struct Delta {
 }
 
 impl Job {
+    /// The digest that a blob's content must have, if an artifact of this job may be stored under that key.
+    pub fn artifact_digest(&self, key: &str) -> Option<Digest> {
+        let Order::Build(order) = &self.order else {
+            return None;
+        };
+        let file = key.rsplit('/').next()?;
+        let (digest, name) = file.split_once('.')?;
+        let digest: Digest = digest.parse().ok()?;
+        let (app, version) = (&self.config.product.name, &order.version);
+        let is_delta = |(from, _): &(Version, String)| name == delta_name(app, from, version);
+        let is_ours = name == package_name(app, version) || order.delta_bases.iter().any(is_delta);
+        // The whole key again, so that it is written in the one way it is written by the engine.
+        (is_ours && key == artifact_key(self.project, &digest, name)).then_some(digest)
+    }
+
+    /// Whether the job needs to read the blob of that key.
+    pub fn reads(&self, key: &str) -> bool {
+        match &self.order {
+            Order::Search(_) => false,
+            Order::Build(order) => order.delta_bases.iter().any(|(_, base)| base == key),
+        }
+    }
+
+    /// Whether a report answers this kind of order.
+    pub fn is_answered_by(&self, report: &Report) -> bool {
+        match (&self.order, report) {
+            (Order::Search(_), Report::Search(_)) | (Order::Build(_), Report::Build(_)) => true,
+            (Order::Search(_), Report::Build(_)) | (Order::Build(_), Report::Search(_)) => false,
+        }
+    }
+
     /// A new order.
     pub fn order(
         project: ProjectId,
@@ -311,6 +358,14 @@ impl Job {
             ordered_at: at,
             report: None,
         }
+    }
+}
+
+impl Built {
+    /// Every file of it that is stored.
+    pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        let deltas = self.deltas.iter().map(|delta| &delta.artifact);
+        std::iter::once(&self.full).chain(deltas)
     }
 }
 

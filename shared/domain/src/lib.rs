@@ -33,10 +33,13 @@ pub mod ports;
 pub mod project;
 pub mod record;
 pub mod release;
+pub mod request;
 pub mod rollout;
 pub mod score;
+pub mod scrub_rules;
 pub mod state;
 pub mod story;
+pub mod trace;
 pub mod train;
 
 /// A point in time, UTC, written as RFC 3339.

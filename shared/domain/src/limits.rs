@@ -36,6 +36,8 @@ pub const PAGE_RECORDS_MAX: usize = 500;
 pub const DELIVERIES_MAX: u32 = 8;
 /// Most fixes in one bundle: each is three writes of one commit at most (the fix, its issue and an alert).
 pub const BUNDLE_FIXES_MAX: usize = 25;
+/// Largest report of a runner on one job, bytes as JSON. A function takes requests up to 6 MB.
+pub const REPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Supported versions for which deltas are built.
 pub const DELTA_BASES_MAX: usize = 5;
 /// Seconds for which a cache may keep a channel document or a timestamp.
@@ -57,3 +59,9 @@ pub const REASON_CHARS_MAX: usize = 2_000;
 pub const NOTES_CHARS_MAX: usize = 20_000;
 /// Most reporting keys of one project.
 pub const PROJECT_KEYS_MAX: usize = 20;
+/// Most actions of one project that wait for a second person at once.
+pub const REQUESTS_OPEN_MAX: usize = 100;
+/// Most requests whose time is over that one commit notes.
+pub const REQUESTS_EXPIRED_MAX: usize = 20;
+/// Largest document of another service, bytes: a set of keys has a few thousand.
+pub const WEB_DOCUMENT_BYTES_MAX: usize = 256 * 1024;

@@ -1,13 +1,19 @@
 //! Ports: what the stages need from the world, named for the need. Each says what an adapter MUST do,
 //! and has one contract suite in `kintsugi-testkit` that every adapter passes.
 
+mod names;
+
+pub use names::{check_blob_key, check_ref_name, check_source_path};
+
 use crate::Timestamp;
 use crate::digest::Digest;
 use crate::envelope::{Envelope, Queue};
 use crate::id::{MessageId, ProjectId};
 use crate::job::{Job, Report};
 use crate::record::{IndexEntry, Kind, Record, Stored};
+use crate::trace::TraceId;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -181,9 +187,10 @@ impl Commit {
         self
     }
 
-    /// Hands a message on.
+    /// Hands a message on, in the trace of the step that does.
     #[must_use]
-    pub fn send(mut self, envelope: Envelope) -> Self {
+    pub fn send(mut self, mut envelope: Envelope) -> Self {
+        envelope.trace = envelope.trace.or_else(TraceId::current);
         self.messages.push(envelope);
         self
     }
@@ -209,6 +216,19 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// Refuses a commit that would write a line of the audit log anew: lines are created and never changed. Every store calls it
+/// first, and no port deletes records, so **the audit log only grows**.
+pub fn check_append_only(commit: &Commit) -> Result<(), PortError> {
+    let rewritten = |write: &&Write| write.key.kind == Kind::Audit && write.expected != 0;
+    match commit.writes.iter().find(rewritten) {
+        Some(write) => {
+            let why = "a line of the audit log is never written again";
+            Err(PortError::broken(&write.key, why))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Records, counters and the outbox, in one place so that they can commit together.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -228,7 +248,7 @@ pub trait Store: Send + Sync {
     /// All of the commit or none of it, durable when it returns.
     ///
     /// MUST answer [`PortError::Conflict`] and change nothing when a write names a version that is not
-    /// the stored one. MUST NOT put a message into the outbox that was put there before (same id).
+    /// the stored one. MUST refuse what [`check_append_only`] refuses. MUST NOT put a message into the outbox that was put there before (same id).
     async fn commit(&self, commit: Commit) -> Result<(), PortError>;
 
     /// Every project there is.
@@ -242,7 +262,7 @@ pub trait Store: Send + Sync {
 }
 
 /// A message in the hands of a reader.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     /// The message.
     pub envelope: Envelope,
@@ -286,8 +306,9 @@ pub trait Queues: Send + Sync {
     /// The message comes back after `delay`.
     async fn retry(&self, receipt: &str, delay: Duration) -> Result<(), PortError>;
 
-    /// Sets the message aside with its cause; it comes back only by [`Queues::redrive`].
-    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError>;
+    /// Sets the message aside with its cause; it comes back only by [`Queues::redrive`]. MUST work in another process
+    /// than the one that received it.
+    async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError>;
 
     /// What was set aside, oldest first.
     async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError>;
@@ -299,58 +320,19 @@ pub trait Queues: Send + Sync {
     async fn depth(&self, queue: Queue) -> Result<usize, PortError>;
 }
 
-/// Checks a blob's key: at most 512 bytes, `/`-joined parts of letters, digits, `.`, `_`, `-`, `@` and `+`, none
-/// of them empty, `.` or `..`. Every adapter calls it first, so no key can leave the place of the blobs.
-pub fn check_blob_key(key: &str) -> Result<(), PortError> {
-    let fits = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && part.len() <= 200
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte))
-    };
-    if key.len() <= 512 && key.split('/').all(fits) {
-        return Ok(());
-    }
-    let why = "a key is parts of letters, digits, '.', '_', '-', '@' and '+', joined by '/'";
-    Err(PortError::broken(format!("blob key {key:?}"), why))
+/// A way to one blob past the home: whoever has it may do one thing with that blob, without any other right, until it ends.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Where to send the request.
+    pub url: String,
+    /// Headers that the request MUST carry, as they are: name and value.
+    pub headers: Vec<(String, String)>,
 }
 
-/// Checks the path of a file in a product's repository: relative, `/`-joined, no part empty, `.`, `..` or `.git`,
-/// no control character and no backslash. Every forge calls it, so no change can leave the tree.
-pub fn check_source_path(path: &str) -> Result<(), PortError> {
-    let fits = |part: &str| {
-        !matches!(part, "" | "." | "..")
-            && !part.eq_ignore_ascii_case(".git")
-            && !part.chars().any(|c| c.is_control() || c == '\\')
-    };
-    if path.len() <= 4096 && path.split('/').all(fits) {
-        return Ok(());
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Link")
     }
-    let why = "expected a relative path inside the repository";
-    Err(PortError::broken(format!("path {path:?}"), why))
-}
-
-/// Checks the name of a branch or tag by git's own rules (git-check-ref-format), and that it does not look like an
-/// option. Every forge calls it.
-pub fn check_ref_name(name: &str) -> Result<(), PortError> {
-    let part_fits = |part: &str| {
-        !part.is_empty() && !part.starts_with('.') && part.strip_suffix(".lock").is_none()
-    };
-    let char_fits = |c: char| !c.is_control() && !" ~^:?*[\\".contains(c);
-    let fits = name.len() <= 200
-        && name != "@"
-        && !name.starts_with('-')
-        && !name.ends_with('.')
-        && !name.contains("..")
-        && !name.contains("@{")
-        && name.chars().all(char_fits)
-        && name.split('/').all(part_fits);
-    if fits {
-        return Ok(());
-    }
-    let why = "expected a name that git allows";
-    Err(PortError::broken(format!("branch or tag {name:?}"), why))
 }
 
 /// Immutable content by key. Keys are `/`-joined parts of letters, digits, `.`, `_`, `-`, `@` and `+`.
@@ -364,6 +346,28 @@ pub trait Blobs: Send + Sync {
 
     /// The length in bytes, or nothing.
     async fn length(&self, key: &str) -> Result<Option<u64>, PortError>;
+
+    /// The digest of what is stored now and its length in bytes, or nothing. MUST read the content itself, and not hold all of
+    /// it at once.
+    async fn digest(&self, key: &str) -> Result<Option<(Digest, u64)>, PortError>;
+
+    /// A link to get the content with, good for `life`. An adapter whose content can only be had through the home has none.
+    async fn download_link(&self, key: &str, life: Duration) -> Result<Option<Link>, PortError> {
+        let _ = life;
+        check_blob_key(key).map(|()| None)
+    }
+
+    /// A link to put content of that length and digest with, and no other, good for `life`. An adapter that takes content
+    /// only through the home has none.
+    async fn upload_link(
+        &self,
+        key: &str,
+        (digest, length): (Digest, u64),
+        life: Duration,
+    ) -> Result<Option<Link>, PortError> {
+        let _ = (digest, length, life);
+        check_blob_key(key).map(|()| None)
+    }
 }
 
 /// Private keys that sign for a project. They never leave the adapter.
@@ -394,8 +398,10 @@ pub enum KeyUse {
     Tickets,
     /// Salt for user ids (symmetric).
     Users,
-    /// Admin tokens.
-    Tokens,
+    /// Admin tokens, one of several: the generation, from 1.
+    Tokens(u32),
+    /// Leases of jobs to runners (symmetric).
+    Leases,
 }
 
 /// Names one key of one project.
@@ -417,7 +423,10 @@ impl fmt::Display for KeyName {
             KeyUse::Timestamp => write!(f, "{project}/timestamp"),
             KeyUse::Tickets => write!(f, "{project}/tickets"),
             KeyUse::Users => write!(f, "{project}/users"),
-            KeyUse::Tokens => write!(f, "{project}/tokens"),
+            // The first has no number in its name: homes that never changed their key have it so.
+            KeyUse::Tokens(1) => write!(f, "{project}/tokens"),
+            KeyUse::Tokens(generation) => write!(f, "{project}/tokens-{generation}"),
+            KeyUse::Leases => write!(f, "{project}/leases"),
         }
     }
 }
@@ -502,6 +511,15 @@ pub trait Notifier: Send + Sync {
     ) -> Result<(), PortError>;
 }
 
+/// Small documents of other services: the keys of those who issue tokens.
+#[async_trait]
+pub trait Web: Send + Sync {
+    /// The document at an address, as it was read at most `age_max` ago. MUST speak https only (http with this machine),
+    /// follow no redirect, refuse ([`PortError::Broken`]) more than [`crate::limits::WEB_DOCUMENT_BYTES_MAX`] bytes, end within
+    /// seconds, and remember what it read: it is called for every request that brings such a token.
+    async fn document(&self, url: &str, age_max: Duration) -> Result<Vec<u8>, PortError>;
+}
+
 /// The ports of one home. Cloning is cheap and gives the same home.
 ///
 /// Not here: the build engine, which only whoever works off jobs needs.
@@ -519,6 +537,8 @@ pub struct Ports {
     pub forge: Arc<dyn Forge>,
     /// Alerts to people.
     pub notifier: Arc<dyn Notifier>,
+    /// Documents of other services.
+    pub web: Arc<dyn Web>,
     /// The one clock.
     pub clock: Arc<dyn Clock>,
     /// The one source of chance.

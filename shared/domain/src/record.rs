@@ -38,6 +38,10 @@ pub enum Kind {
     Alert,
     /// One line of the audit log.
     Audit,
+    /// Who may use the home.
+    Access,
+    /// An action that waits for a second person.
+    Request,
 }
 
 impl Kind {
@@ -58,6 +62,8 @@ impl Kind {
             Self::Flag => "flag",
             Self::Alert => "alert",
             Self::Audit => "audit",
+            Self::Access => "access",
+            Self::Request => "request",
         }
     }
 }

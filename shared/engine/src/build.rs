@@ -44,7 +44,7 @@ pub(crate) fn run(
     order: &BuildOrder,
     bases: &Bases,
 ) -> Result<Made, PortError> {
-    let git = Git::clone(&job.repository, site.path())?;
+    let git = Git::clone(&job.repository, site)?;
     if git.commit(&order.commit)?.is_none() {
         let what = format!("the commit {:?}", order.commit);
         return Err(PortError::broken(what, "it is not in the repository"));

@@ -4,11 +4,12 @@
 //! the machine. The content of files passes as git stores it. Not here: how git is started
 //! (`program`), and what changes (`merge`, `build`).
 
-use crate::program::{git, run, start};
+use crate::Site;
+use crate::program::{git, git_to, run, start};
 use crate::tree::{FILES_MAX, Node, TREE_BYTES_MAX, Tree};
 use kintsugi_domain::ports::{PortError, check_source_path};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) struct Git {
     folder: PathBuf,
     scratch: PathBuf,
     repository: String,
+    credentials: Option<PathBuf>,
 }
 
 /// Who is named in a commit.
@@ -50,10 +52,12 @@ struct Listed {
 }
 
 impl Git {
-    /// Clones `repository` into a new folder of `scratch`.
-    pub(crate) fn clone(repository: &str, scratch: &Path) -> Result<Self, PortError> {
+    /// Clones `repository` into a new folder of the site.
+    pub(crate) fn clone(repository: &str, site: &Site) -> Result<Self, PortError> {
+        let scratch = site.path();
         let folder = scratch.join("repository");
-        let mut command = git();
+        let credentials = site.git_credentials.clone();
+        let mut command = git_to(repository, credentials.as_deref());
         // Not `--local`: that would copy a folder's files as they are, whatever they are.
         command
             .args([
@@ -72,6 +76,7 @@ impl Git {
             folder,
             scratch: scratch.to_owned(),
             repository: repository.to_owned(),
+            credentials,
         })
     }
 
@@ -245,8 +250,10 @@ impl Git {
     /// writes.
     pub(crate) fn publish(&self, commit: &str, branch: &str) -> Result<(), PortError> {
         let what = format!("pushing {branch} to {}", self.repository);
-        let mut command = self.git();
+        let mut command = git_to(&self.repository, self.credentials.as_deref());
         command
+            .arg("--git-dir")
+            .arg(&self.folder)
             .args(["push", "--quiet", "--force", "--no-verify", "--"])
             .arg(&self.repository)
             .arg(format!("{commit}:refs/heads/{branch}"));

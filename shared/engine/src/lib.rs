@@ -12,8 +12,8 @@
 //! Not here: drafting of candidates and of the regression test (`kintsugi-repair`), the box
 //! (`kintsugi-sandbox`), the format of packages (`kintsugi-delta`), and every judgement about a report
 //! (`kintsugi-domain`). A check on tests that the search never sees is not here either: a product's
-//! configuration has no place yet to name such tests. Nor are credentials: a repository is a folder, an
-//! `ssh` address that the machine's own agent opens, or an open `https` address.
+//! configuration has no place yet to name such tests. A repository is a folder, an `https` address (`http` on
+//! this machine), or an `ssh` address that the machine's own agent opens.
 
 mod build;
 mod changelog;
@@ -42,6 +42,7 @@ pub struct Engine {
     blobs: Arc<dyn Blobs>,
     work_dir: PathBuf,
     sandbox: Sandbox,
+    git_credentials: Option<PathBuf>,
 }
 
 impl Engine {
@@ -53,6 +54,17 @@ impl Engine {
             blobs,
             work_dir,
             sandbox,
+            git_credentials: None,
+        }
+    }
+
+    /// The same engine with the credentials for git hosts in a file in the form of `git-credential-store`. Only `git` itself
+    /// reads the file, when a host asks; product code is boxed and sees neither the file nor its name.
+    #[must_use]
+    pub fn with_git_credentials(self, file: Option<PathBuf>) -> Self {
+        Self {
+            git_credentials: file,
+            ..self
         }
     }
 
@@ -83,8 +95,9 @@ impl Engine {
         work: impl FnOnce(&Site) -> Result<T, PortError> + Send + 'static,
     ) -> Result<T, PortError> {
         let (work_dir, sandbox) = (self.work_dir.clone(), self.sandbox.clone());
+        let git_credentials = self.git_credentials.clone();
         tokio::task::spawn_blocking(move || {
-            let site = Site::open(&work_dir, sandbox)?;
+            let site = Site::open(&work_dir, sandbox, git_credentials)?;
             work(&site)
         })
         .await
@@ -112,10 +125,15 @@ impl BuildEngine for Engine {
 pub(crate) struct Site {
     folder: TempDir,
     pub(crate) sandbox: Sandbox,
+    pub(crate) git_credentials: Option<PathBuf>,
 }
 
 impl Site {
-    fn open(work_dir: &Path, sandbox: Sandbox) -> Result<Self, PortError> {
+    fn open(
+        work_dir: &Path,
+        sandbox: Sandbox,
+        git_credentials: Option<PathBuf>,
+    ) -> Result<Self, PortError> {
         let what = format!("the work folder {}", work_dir.display());
         let failed = |error: std::io::Error| PortError::unavailable(&what, error);
         std::fs::create_dir_all(work_dir).map_err(failed)?;
@@ -124,7 +142,11 @@ impl Site {
             .prefix(JOB_FOLDER_PREFIX)
             .tempdir_in(work_dir)
             .map_err(failed)?;
-        Ok(Self { folder, sandbox })
+        Ok(Self {
+            folder,
+            sandbox,
+            git_credentials,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {

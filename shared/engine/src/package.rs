@@ -9,7 +9,9 @@ use kintsugi_delta::{Expected, compression};
 use kintsugi_domain::config::{Command, Config};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::job::{Artifact, BuildOrder, Content, Delta, Gate};
+use kintsugi_domain::job::{
+    Artifact, BuildOrder, Content, Delta, Gate, artifact_key, delta_name, package_name,
+};
 use kintsugi_domain::limits::PACKAGE_BYTES_MAX;
 use kintsugi_domain::ports::PortError;
 use serde::Serialize;
@@ -124,7 +126,7 @@ pub(crate) fn make(
     let full = compression::compress(archive)
         .map_err(|error| PortError::unavailable("compressing the package", error))?;
     let full_bytes = full.len();
-    let (artifact, blob) = store(project, &format!("{app}-{version}.tar.zst"), full);
+    let (artifact, blob) = store(project, &package_name(app, version), full);
     let mut packages = Packages {
         full: artifact,
         content: Content {
@@ -140,8 +142,7 @@ pub(crate) fn make(
             Err(why) => format!("none: {why}"),
             Ok((base, delta)) => {
                 let detail = format!("{} bytes, the full package {full_bytes}", delta.len());
-                let name = format!("{app}-{from}-{version}.delta");
-                let (artifact, blob) = store(project, &name, delta);
+                let (artifact, blob) = store(project, &delta_name(app, from, version), delta);
                 packages.blobs.push(blob);
                 packages.deltas.push(Delta {
                     from: from.clone(),
@@ -197,11 +198,11 @@ fn delta(
     }
 }
 
-/// Names a file by its content, as TUF's consistent snapshots do.
+/// Names a file by its content.
 fn store(project: ProjectId, name: &str, bytes: Vec<u8>) -> (Artifact, Blob) {
     let digest = Digest::of(&bytes);
     let artifact = Artifact {
-        blob: format!("tuf/{project}/targets/{digest}.{name}"),
+        blob: artifact_key(project, &digest, name),
         digest,
         length: bytes.len() as u64,
     };

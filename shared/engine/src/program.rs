@@ -4,6 +4,7 @@
 
 use kintsugi_domain::ports::PortError;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Longest part of git's own words in an error, characters.
@@ -42,6 +43,39 @@ pub(crate) fn git() -> Command {
         command.args(["-c", setting]);
     }
     command
+}
+
+/// A `git` that talks to a repository: a folder or a host, with the credentials of a file in the form of
+/// `git-credential-store`. Without TLS only to this machine.
+pub(crate) fn git_to(repository: &str, credentials: Option<&Path>) -> Command {
+    let mut command = git();
+    if is_loopback(repository) {
+        command.args(["-c", "protocol.http.allow=always"]);
+    }
+    if let Some(file) = credentials {
+        let file = file.display().to_string().replace('\'', r"'\''");
+        // Only ever read: git would have the file forget a credential that a host refuses once.
+        let helper = format!(
+            "credential.helper=!f() {{ if test \"$1\" = get; then git credential-store --file='{file}' get; fi; }}; f"
+        );
+        command.args(["-c", &helper]);
+    }
+    command
+}
+
+/// Whether an address without TLS is one of this machine.
+fn is_loopback(repository: &str) -> bool {
+    let authority = repository
+        .strip_prefix("http://")
+        .and_then(|rest| rest.split('/').next());
+    let host = authority.map(|authority| {
+        let port = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+        match authority.rsplit_once(':') {
+            Some((host, rest)) if port(rest) => host,
+            Some(_) | None => authority,
+        }
+    });
+    host.is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
 }
 
 /// Runs git with some input and returns its output; anything but success is an error of the world.
@@ -89,4 +123,30 @@ pub(crate) fn start(
             .wait_with_output()
             .map_err(|error| PortError::unavailable(what, error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_asked_without_tls() {
+        for address in [
+            "http://127.0.0.1:80/a",
+            "http://localhost/a",
+            "http://[::1]:9/a",
+        ] {
+            assert!(is_loopback(address), "{address}");
+        }
+        for address in [
+            "http://example.org/a",
+            "http://127.0.0.1.example.org/a",
+            "http://127.0.0.1:1@example.org/a",
+            "http://127.0.0.1@example.org:80/a",
+            "https://127.0.0.1/a",
+            "/127.0.0.1",
+        ] {
+            assert!(!is_loopback(address), "{address}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Does a search.
 pub(crate) fn run(site: &Site, job: &Job, order: &SearchOrder) -> Result<SearchReport, PortError> {
-    let git = Git::clone(&job.repository, site.path())?;
+    let git = Git::clone(&job.repository, site)?;
     if git.commit(&order.commit)?.is_none() {
         let what = format!("the commit {:?}", order.commit);
         return Err(PortError::broken(what, "it is not in the repository"));

@@ -2,24 +2,35 @@
 //!
 //! | Variable | Meaning |
 //! |---|---|
-//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, no other is read |
+//! | `KINTSUGI_DATA` | the folder of a local home; when it is set, only the next is read. Not in a deployed function, see below |
+//! | `KINTSUGI_GIT_CREDENTIALS` | the file with a local home's credentials for git hosts; may be missing |
 //! | `KINTSUGI_TABLE` | the DynamoDB table |
 //! | `KINTSUGI_BUCKET` | the S3 bucket |
 //! | `KINTSUGI_QUEUE_PREFIX` | what the names of the queues begin with |
 //! | `KINTSUGI_KEY_PREFIX` | what keys and secrets are named after |
 //!
-//! Region, credentials and endpoint come from AWS's own variables.
+//! Region and keys come from AWS's own variables, which Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
+//! `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL` names an emulator. No profiles and no files: a cold start reads none.
 //!
-//! **The forge of both homes is the `git` program**, which the functions' runtime does not have: until there is a forge that
-//! speaks to a host's API, the stages that change a product's source fail there, saying so, and try again.
+//! The feature `local` (on by default) brings the local home, over which tests start functions. A deployed function is built
+//! without it, so it carries no SQLite: `cargo lambda build`, and with it `sam build`, reads that in the workspace's
+//! manifest (`workspace.metadata.lambda.build`).
+//!
+//! **The forge of both homes is [`Forges`]**: folders through the `git` program, hosts by git's smart HTTP protocol, which needs
+//! no program. A home in AWS takes its credentials for git hosts from the secret `kintsugi/<key prefix>/forge`, a local home
+//! from the file `KINTSUGI_GIT_CREDENTIALS`; both hold the lines of `git-credential-store`.
 //!
 //! Not here: the programs that are no functions; `kintsugi` opens its local home itself.
 
+use async_trait::async_trait;
 use kintsugi_adapters_aws as aws;
+use kintsugi_adapters_git::{Credential, Credentials, Forges, StoredCredentials};
 use kintsugi_adapters_local as local;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_runtime::{SettingError, Settings};
+#[cfg(feature = "local")]
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,18 +56,36 @@ impl OpenError {
 }
 
 /// Opens the home that the environment names.
-pub async fn open(settings: &Settings) -> Result<Ports, OpenError> {
-    match settings.optional("KINTSUGI_DATA") {
-        Some(folder) if !folder.is_empty() => {
-            let home = local::Home::open(Path::new(folder), None).await?;
-            Ok(home.ports())
-        }
-        Some(_) | None => {
-            let names = names(settings)?;
-            let home = aws::Home::open(&names, outside()).await?;
-            Ok(home.ports())
-        }
+///
+/// A boxed future, so that what it does is compiled once and not in every function anew.
+pub fn open(
+    settings: &Settings,
+) -> Pin<Box<dyn Future<Output = Result<Ports, OpenError>> + Send + '_>> {
+    Box::pin(open_one(settings))
+}
+
+#[cfg_attr(
+    not(feature = "local"),
+    expect(
+        clippy::unused_async,
+        reason = "a home in AWS is opened without waiting"
+    )
+)]
+async fn open_one(settings: &Settings) -> Result<Ports, OpenError> {
+    #[cfg(feature = "local")]
+    if let Some(folder) = settings
+        .optional("KINTSUGI_DATA")
+        .filter(|it| !it.is_empty())
+    {
+        let home = local::Home::open(Path::new(folder), None).await?;
+        let file = settings.optional("KINTSUGI_GIT_CREDENTIALS");
+        let file = file.filter(|it| !it.is_empty()).map(Path::new);
+        return Ok(home.with_forge(Forges::with_credential_file(file)).ports());
     }
+    let names = names(settings)?;
+    let clients = aws::Clients::with_access(access(settings)?);
+    let home = aws::Home::with(&clients, &names, outside(&clients, &names))?;
+    Ok(home.ports())
 }
 
 /// The names of a home in AWS, each of which must be set.
@@ -78,30 +107,70 @@ fn names(settings: &Settings) -> Result<aws::Settings, SettingError> {
     })
 }
 
-/// What AWS does not give: the same as at home.
-fn outside() -> aws::Outside {
+/// What Lambda puts into every function's environment.
+fn access(settings: &Settings) -> Result<aws::Access, SettingError> {
+    let text = |name, meaning| settings.text(name, meaning).map(str::to_owned);
+    let given = |name| {
+        let value = settings.optional(name).filter(|value| !value.is_empty());
+        value.map(str::to_owned)
+    };
+    Ok(aws::Access {
+        region: text("AWS_REGION", "the region; Lambda sets it")?,
+        key_id: text("AWS_ACCESS_KEY_ID", "the role's key; Lambda sets it")?,
+        key: text(
+            "AWS_SECRET_ACCESS_KEY",
+            "the role's secret key; Lambda sets it",
+        )?,
+        session: given("AWS_SESSION_TOKEN"),
+        endpoint: given("AWS_ENDPOINT_URL"),
+    })
+}
+
+/// What AWS does not give: the same as at home, but for where the credentials lie.
+fn outside(clients: &aws::Clients, names: &aws::Settings) -> aws::Outside {
+    let name = format!("kintsugi/{}/forge", names.key_prefix);
+    let clock = Arc::new(aws::SystemClock);
+    let secret = aws::SecretText::new(clients.secrets.clone(), &name, clock);
     aws::Outside {
-        forge: Arc::new(local::GitForge::new()),
+        forge: Arc::new(Forges::new(Arc::new(SecretCredentials(secret)))),
         notifier: Arc::new(local::WebhookNotifier::new()),
+        web: Arc::new(local::WebDocuments::new(Arc::new(aws::SystemClock))),
+    }
+}
+
+/// The credentials for git hosts in a secret; without the secret there are none.
+#[derive(Debug)]
+struct SecretCredentials(aws::SecretText);
+
+#[async_trait]
+impl Credentials for SecretCredentials {
+    async fn of(&self, host: &str) -> Result<Option<Credential>, PortError> {
+        let text = self.0.read().await?.unwrap_or_default();
+        Ok(StoredCredentials::parse(&text)?.get(host).cloned())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kintsugi_testkit::git_http::GitHttp;
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         pairs.iter().map(own).collect()
     }
 
-    const AWS: [(&str, &str); 4] = [
+    const AWS: [(&str, &str); 7] = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDSAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "sample"),
         ("KINTSUGI_TABLE", "kintsugi-prod"),
         ("KINTSUGI_BUCKET", "kintsugi-prod-blobs"),
         ("KINTSUGI_QUEUE_PREFIX", "kintsugi-prod-"),
         ("KINTSUGI_KEY_PREFIX", "prod"),
     ];
 
+    #[cfg(feature = "local")]
     #[tokio::test]
     async fn a_data_folder_is_a_local_home_whatever_else_is_set() {
         let folder = tempfile::tempdir().unwrap();
@@ -113,6 +182,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_local_home_takes_its_git_credentials_from_the_file_that_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let host = GitHttp::of(folder.path()).login("ada", "secret");
+        let host = host.serve().unwrap();
+        let line = format!("http://ada:secret@{}", host.host());
+        std::fs::write(path("credentials"), line).unwrap();
+        let (data, file) = (path("data"), path("credentials"));
+        let mut pairs = vec![("KINTSUGI_DATA", data.as_str())];
+        for (file, words) in [("", "none is stored"), (&file, "no such repository")] {
+            pairs.push(("KINTSUGI_GIT_CREDENTIALS", file));
+            let ports = open(&settings(&pairs)).await.unwrap();
+            let answer = ports.forge.head(&host.url("none.git"), "main").await;
+            let told = answer.unwrap_err().to_string();
+            assert!(told.contains(words), "{told}");
+        }
+    }
+
+    #[tokio::test]
     async fn each_missing_name_of_a_home_in_aws_is_told() {
         for left_out in 0..AWS.len() {
             let mut pairs = AWS.to_vec();
@@ -121,6 +209,23 @@ mod tests {
             assert!(error.to_string().contains(name), "{error}");
             assert_eq!(error.code(), "setting.missing");
         }
+    }
+
+    #[tokio::test]
+    async fn a_home_in_aws_is_opened_without_a_word_to_aws() {
+        // Nobody listens there; a call would fail.
+        let mut pairs = AWS.to_vec();
+        pairs.push(("AWS_ENDPOINT_URL", "http://127.0.0.1:1"));
+        let ports = open(&settings(&pairs)).await.unwrap();
+        let error = ports.store.projects().await.unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let access = access(&settings(&AWS)).unwrap();
+        assert!(!format!("{access:?}").contains("sample"));
+        assert_eq!(access.session, None);
     }
 
     #[test]

@@ -17,18 +17,35 @@
 //! | POST `projects/{p}/releases` `{ref, version, notes?}` | releaser | orders a release |
 //! | POST `projects/{p}/rollouts/{id}/{pause,resume,rollback}` `{reason}` | releaser | |
 //! | PUT `projects/{p}/flags/{key}` `{enabled, percent}` | releaser | |
+//! | GET `projects/{p}/requests`, `requests/{id}` | viewer | what waits for a second person |
+//! | POST `projects/{p}/requests/{id}/{confirm,refuse}` | the role of the action | `{}`, `{reason?}` |
 //! | GET `parked`, GET `audit` | viewer | of the whole home |
 //! | POST `redrive` `{queue, reason?}` | admin | puts parked messages back, for every project |
+//! | GET `me` | viewer | whom the token names |
+//! | POST `console` | viewer | a code that lets its holder into the console once |
+//! | GET `access` | viewer | keys of tokens, what was revoked, issuers |
+//! | POST `tokens` `{subject, role, hours, reason?}` | admin | makes a token |
+//! | POST `tokens/revoke` `{id or subject, reason?}` | admin | takes tokens back |
+//! | POST `keys/rotate` `{reason?}`, POST `keys/{kid}/retire` `{reason?}` | admin | keys of tokens |
+//! | PUT `issuers` `{url, audience, keys, claim?, roles}`, POST `issuers/remove` `{url}` | admin | foreign issuers |
+//! | POST `runner/lease` `{seconds?}` | runner | a job to do, or `null` |
+//! | POST `runner/heartbeat` `{lease}` | runner | keeps the job |
+//! | POST `runner/report` `{lease, report}` | runner | answers the job |
+//! | POST `runner/give-back` `{lease, reason, may_pass}` | runner | gives the job back |
+//! | POST `runner/uploads` `{lease, key, length}` | runner | a link to store an artifact with, or `null` |
+//! | GET, PUT `runner/blobs/{key}`, header `kintsugi-lease` | runner | content that the job reads, artifacts that it makes |
 //!
-//! An action that another stage finishes answers 202.
+//! An action that another stage finishes answers 202, and so does one that waits for a second person (`asked`).
 //!
 //! **Invariants: no answer without a token; no body is read beyond its bound; what goes wrong inside is
 //! in the log and not in the answer.** Not here: what is decided (`kintsugi_app::admin`), and pages
 //! ([`mod@crate::console`]).
 
 mod changes;
+mod identity;
 mod problem;
 mod reads;
+mod runner;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -79,6 +96,10 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/alerts", get(reads::alerts))
         .route("/flags", get(reads::flags))
         .route("/flags/{key}", put(changes::put_flag))
+        .route("/requests", get(reads::requests))
+        .route("/requests/{id}", get(reads::request))
+        .route("/requests/{id}/confirm", post(changes::confirm))
+        .route("/requests/{id}/refuse", post(changes::refuse))
         .route("/audit", get(reads::audit))
         .route("/parked", get(reads::parked))
         .route("/counters", get(reads::counters));
@@ -90,7 +111,17 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/admin/v1/parked", get(reads::all_parked))
         .route("/admin/v1/audit", get(reads::home_audit))
         .route("/admin/v1/redrive", post(changes::redrive))
+        .route("/admin/v1/me", get(identity::me))
+        .route("/admin/v1/console", post(identity::console))
+        .route("/admin/v1/access", get(identity::access))
+        .route("/admin/v1/tokens", post(identity::issue))
+        .route("/admin/v1/tokens/revoke", post(identity::revoke))
+        .route("/admin/v1/keys/rotate", post(identity::rotate))
+        .route("/admin/v1/keys/{kid}/retire", post(identity::retire))
+        .route("/admin/v1/issuers", put(identity::put_issuer))
+        .route("/admin/v1/issuers/remove", post(identity::remove_issuer))
         .nest("/admin/v1/projects/{project}", project)
+        .nest("/admin/v1/runner", runner::routes())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(private))
         .with_state(Admin::new(ports.clone()));
@@ -190,11 +221,15 @@ async fn take(State(admin): State<Admin>, actor: Token, action: Action) -> Answe
         Done::Refused(refusal) => Err(refusal.into()),
         Done::Answer(answer) => {
             let status = match answer {
-                Answer::Bundle { .. } | Answer::Ordered { .. } => StatusCode::ACCEPTED,
+                Answer::Bundle { .. } | Answer::Ordered { .. } | Answer::Asked { .. } => {
+                    StatusCode::ACCEPTED
+                }
                 Answer::Project { .. }
                 | Answer::Key { .. }
                 | Answer::Changed { .. }
-                | Answer::Redriven { .. } => StatusCode::OK,
+                | Answer::Redriven { .. }
+                | Answer::Token { .. }
+                | Answer::TokenKey { .. } => StatusCode::OK,
             };
             Ok((status, Json(answer)).into_response())
         }

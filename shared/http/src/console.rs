@@ -1,7 +1,7 @@
 //! The console, `/console/`: pages for people, made on the server. They need no script.
 //!
-//! People enter by an address with a token (`kintsugi up` prints one): the token moves into a cookie and
-//! out of the address. Every page checks it as the admin API does, every form carries a value that only
+//! People enter by an address with a code that is good once (`kintsugi up` and `kintsugi console` print one): a token for
+//! the visit goes into a cookie. Every page checks it as the admin API does, every form carries a value that only
 //! our own pages know.
 //!
 //! **Invariants: whatever came from outside is shown as text, never as markup (the templates escape
@@ -17,6 +17,7 @@ mod issues;
 mod lists;
 mod overview;
 mod releases;
+mod requests;
 mod rollouts;
 mod session;
 #[cfg(test)]
@@ -68,6 +69,10 @@ pub(crate) fn routes(ports: &Ports, transport: Transport) -> Router {
         .route("/rollouts/{id}/pause", post(actions::pause))
         .route("/rollouts/{id}/resume", post(actions::resume))
         .route("/rollouts/{id}/rollback", post(actions::roll_back))
+        .route("/requests", get(requests::list))
+        .route("/requests/{id}", get(requests::one))
+        .route("/requests/{id}/confirm", post(actions::confirm))
+        .route("/requests/{id}/refuse", post(actions::refuse))
         .route("/alerts", get(lists::alerts))
         .route("/audit", get(lists::audit));
     let routes = Router::new()

@@ -4,15 +4,19 @@
 use crate::problem::Problem;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use kintsugi_domain::ports::Ids;
+use kintsugi_domain::trace::{TraceId, in_trace};
 use std::sync::Arc;
 use tracing::Instrument as _;
 
 /// Names a request in the log and in the answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The trace that a caller began, by the W3C's name and by Amazon's.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const AMAZON_TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 /// Digits of a request's name.
 const REQUEST_ID_DIGITS: usize = 16;
 
@@ -41,8 +45,10 @@ pub(crate) fn staged(router: Router, stage: &'static str, ids: &Arc<dyn Ids>) ->
     router
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn(move |request: Request, next: Next| {
-            let id = ids.fresh().short(REQUEST_ID_DIGITS);
-            in_span(stage, id, request, next)
+            let fresh = ids.fresh();
+            let trace = trace(request.headers()).unwrap_or_else(|| TraceId::from_digest(fresh));
+            let id = fresh.short(REQUEST_ID_DIGITS);
+            in_span(stage, id, trace, request, next)
         }))
 }
 
@@ -56,15 +62,31 @@ async fn no_route() -> Problem {
     Problem::not_found("route.unknown", "there is nothing at this address")
 }
 
-async fn in_span(stage: &'static str, id: String, request: Request, next: Next) -> Response {
+/// The trace that the caller, or the gateway before us, has begun. It groups lines of a log and nothing else, so it is
+/// taken from strangers too.
+fn trace(headers: &HeaderMap) -> Option<TraceId> {
+    let text = |name: &HeaderName| headers.get(name)?.to_str().ok();
+    text(&TRACEPARENT)
+        .and_then(TraceId::from_traceparent)
+        .or_else(|| text(&AMAZON_TRACE).and_then(TraceId::from_amazon))
+}
+
+async fn in_span(
+    stage: &'static str,
+    id: String,
+    trace: TraceId,
+    request: Request,
+    next: Next,
+) -> Response {
     let span = tracing::info_span!(
         "request",
         stage,
         request.id = %id,
+        trace_id = %trace,
         method = %request.method(),
     );
     async move {
-        let mut response = next.run(request).await;
+        let mut response = in_trace(Some(trace), next.run(request)).await;
         tracing::debug!(status = response.status().as_u16(), "request answered");
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, id);

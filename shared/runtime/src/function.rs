@@ -2,17 +2,24 @@
 
 use crate::Tick;
 use crate::event::{BatchAnswer, Event};
+use crate::metrics::{Begun, Counts, Meter};
 use crate::queue::{self, Deadline};
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
+use axum::response::Response;
 use kintsugi_app::outbox;
 use kintsugi_app::stage::{Done, Stage, Wake, settle};
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::ports::{Clock, PortError, Ports};
+use kintsugi_domain::trace::{TraceId, in_trace};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Service as _};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use std::pin::Pin;
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -39,37 +46,76 @@ pub(crate) trait Relay: Send + Sync + 'static {
     async fn relay(&self) -> Result<(), PortError>;
 }
 
+/// What a function that answers HTTP requests does when it is invoked past the gateway, with an event that has the
+/// member `kintsugi`. Only who holds `lambda:InvokeFunction` can do that: the gateway puts whatever strangers send
+/// below members of its own.
+#[async_trait]
+pub trait Direct: Send + Sync + 'static {
+    /// Does what the event asks for and gives the answer. A refusal is the invocation's error.
+    async fn invoke(&self, event: Value) -> Result<Value, DirectError>;
+}
+
+/// Why a direct invocation was not taken.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{why}")]
+pub struct DirectError {
+    /// A stable name for programs.
+    pub code: String,
+    /// What is wrong and, where there is something, what to do.
+    pub why: String,
+}
+
+impl From<PortError> for DirectError {
+    fn from(error: PortError) -> Self {
+        let code = if error.is_transient() {
+            "home.unavailable"
+        } else {
+            "home.broken"
+        };
+        Self {
+            code: code.to_owned(),
+            why: error.to_string(),
+        }
+    }
+}
+
+/// The member of an event that is a direct invocation.
+const DIRECT_MEMBER: &str = "kintsugi";
+
 /// What a function does.
 pub struct Function {
     work: Work,
     relay: Arc<dyn Relay>,
+    clock: Arc<dyn Clock>,
 }
 
 enum Work {
-    Http(Router),
-    Queue {
-        handler: Arc<dyn Handler>,
-        clock: Arc<dyn Clock>,
+    Http {
+        router: Router,
+        direct: Option<Arc<dyn Direct>>,
     },
+    Queue(Arc<dyn Handler>),
 }
 
 impl Function {
     /// A function that answers HTTP requests.
-    fn http(router: Router, relay: impl Relay) -> Self {
+    fn http(router: Router, clock: Arc<dyn Clock>, relay: impl Relay) -> Self {
         Self {
-            work: Work::Http(router),
+            work: Work::Http {
+                router,
+                direct: None,
+            },
             relay: Arc::new(relay),
+            clock,
         }
     }
 
     /// A function that is woken by its queues and, where its handler says so, by the clock.
     fn queue(handler: impl Handler, clock: Arc<dyn Clock>, relay: impl Relay) -> Self {
         Self {
-            work: Work::Queue {
-                handler: Arc::new(handler),
-                clock,
-            },
+            work: Work::Queue(Arc::new(handler)),
             relay: Arc::new(relay),
+            clock,
         }
     }
 
@@ -84,36 +130,114 @@ impl Function {
 
     /// A function of the routes of a stage.
     pub fn routes(router: Router, ports: Ports) -> Self {
-        Self::http(router, Outbox(ports))
+        let clock = Arc::clone(&ports.clock);
+        Self::http(router, clock, Outbox(ports))
     }
 
-    /// Serves invocations until Lambda ends the process.
-    pub(crate) async fn run(self, stage: &'static str) -> Result<(), lambda_runtime::Error> {
-        let relay = self.relay;
+    /// The same, and direct invocations.
+    #[must_use]
+    pub fn with_direct(mut self, handler: impl Direct) -> Self {
+        if let Work::Http { direct, .. } = &mut self.work {
+            *direct = Some(Arc::new(handler));
+        }
+        self
+    }
+
+    /// Serves invocations until Lambda ends the process. `home` is the home's name in metrics.
+    ///
+    /// A boxed future, so that the loop is compiled once and not in every function anew.
+    pub(crate) fn run<'a>(
+        self,
+        stage: &'static str,
+        home: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<(), lambda_runtime::Error>> + 'a>> {
+        Box::pin(self.serve(stage, home))
+    }
+
+    async fn serve(self, stage: &'static str, home: &str) -> Result<(), lambda_runtime::Error> {
+        let meter = Arc::new(Meter::new(home, stage, Arc::clone(&self.clock)));
         match self.work {
-            Work::Http(router) => {
+            Work::Http { router, direct } => {
+                let around = Arc::new(Around {
+                    stage,
+                    meter,
+                    relay: self.relay,
+                });
                 let router =
                     router.layer(middleware::from_fn(move |request: Request, next: Next| {
-                        let relay = Arc::clone(&relay);
-                        async move {
-                            let response = next.run(request).await;
-                            relay_and_log(&relay, stage).await;
-                            response
-                        }
+                        Arc::clone(&around).request(request, next)
                     }));
-                lambda_http::run(router).await
+                match direct {
+                    Some(direct) => run_with_direct(router, direct).await,
+                    None => lambda_http::run(router).await,
+                }
             }
-            Work::Queue { handler, clock } => {
+            Work::Queue(handler) => {
                 let queue = Arc::new(QueueFunction {
-                    stage,
                     handler,
-                    clock,
-                    relay,
+                    clock: self.clock,
+                    around: Around {
+                        stage,
+                        meter,
+                        relay: self.relay,
+                    },
                 });
                 lambda_runtime::run(service_fn(move |event| Arc::clone(&queue).invoke(event))).await
             }
         }
     }
+}
+
+/// What is around every invocation: the relay before the answer, and the line of its metrics.
+struct Around {
+    stage: &'static str,
+    meter: Arc<Meter>,
+    relay: Arc<dyn Relay>,
+}
+
+impl Around {
+    async fn request(self: Arc<Self>, request: Request, next: Next) -> Response {
+        let begun = self.meter.begin();
+        let response = next.run(request).await;
+        let is_handled = !response.status().is_server_error();
+        self.end(begun, Counts::one(is_handled)).await;
+        response
+    }
+
+    /// A relay that failed loses nothing: the messages stay in the outbox for the next invocation and for
+    /// the clock's sweep. So it is logged and does not spoil the answer.
+    async fn end(&self, begun: Begun, counts: Counts) {
+        if let Err(error) = self.relay.relay().await {
+            tracing::warn!(stage = self.stage, reason = %error, "the outbox was not relayed and waits for the next sweep");
+        }
+        self.meter.end(begun, counts);
+    }
+}
+
+/// Serves requests of the gateway and direct invocations until Lambda ends the process.
+async fn run_with_direct(
+    router: Router,
+    direct: Arc<dyn Direct>,
+) -> Result<(), lambda_runtime::Error> {
+    let adapter = Adapter::from(router);
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+        let (mut adapter, direct) = (adapter.clone(), Arc::clone(&direct));
+        async move {
+            let (payload, context) = event.into_parts();
+            if payload.get(DIRECT_MEMBER).is_some() {
+                let answer = direct.invoke(payload).await;
+                return answer.map_err(|error| refusal(&error.code, error.why));
+            }
+            let unknown = |error: serde_json::Error| {
+                refusal("Function.UnknownEvent", format!("not a request: {error}"))
+            };
+            let request: LambdaRequest = serde_json::from_value(payload).map_err(unknown)?;
+            // The router's error type has no value.
+            let Ok(answer) = adapter.call(LambdaEvent::new(request, context)).await;
+            serde_json::to_value(answer).map_err(unknown)
+        }
+    }))
+    .await
 }
 
 /// A stage behind its queues.
@@ -148,33 +272,48 @@ impl Relay for Outbox {
 }
 
 struct QueueFunction {
-    stage: &'static str,
     handler: Arc<dyn Handler>,
     clock: Arc<dyn Clock>,
-    relay: Arc<dyn Relay>,
+    around: Around,
 }
 
 impl QueueFunction {
     async fn invoke(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<BatchAnswer, Diagnostic> {
-        let stage = self.stage;
+        let begun = self.around.meter.begin();
         let deadline = Deadline::new(Arc::clone(&self.clock), event.context.deadline);
-        let event = Event::read(event.payload)
-            .map_err(|error| refusal("Function.UnknownEvent", error.to_string()))?;
-        let answer = match event {
-            Event::Batch(records) => {
-                Ok(queue::handle(&self.handler, stage, records, &deadline).await)
+        let (answer, counts) = match Event::read(event.payload) {
+            Ok(Event::Batch(records)) => {
+                let stage = self.around.stage;
+                let (answer, counts) =
+                    queue::handle(&self.handler, stage, records, &deadline).await;
+                (Ok(answer), counts)
             }
-            Event::Tick(tick) => self.tick(tick, &deadline).await,
+            Ok(Event::Tick(tick)) => {
+                let answer = self.tick(tick, &deadline).await;
+                let counts = Counts::one(answer.is_ok());
+                (answer, counts)
+            }
+            Err(error) => {
+                let unknown = refusal("Function.UnknownEvent", error.to_string());
+                (Err(unknown), Counts::one(false))
+            }
         };
         // Also after a failure: what was committed before it must leave.
-        relay_and_log(&self.relay, stage).await;
+        self.around.end(begun, counts).await;
         answer
     }
 
     /// A tick has no others beside it: its failure is the invocation's, and the clock tries again.
     async fn tick(&self, tick: Tick, deadline: &Deadline) -> Result<BatchAnswer, Diagnostic> {
-        let span = tracing::info_span!("command", stage = self.stage, command.id = %tick.id);
-        let work = self.handler.tick(tick).instrument(span);
+        // Named by the tick: every delivery of it is the same trace.
+        let trace = TraceId::from_digest(Digest::of(tick.id.as_bytes()));
+        let span = tracing::info_span!(
+            "command",
+            stage = self.around.stage,
+            command.id = %tick.id,
+            trace_id = %trace,
+        );
+        let work = in_trace(Some(trace), self.handler.tick(tick)).instrument(span);
         match tokio::time::timeout(deadline.left(), work).await {
             Ok(Ok(())) => Ok(BatchAnswer::default()),
             Ok(Err(error)) => Err(refusal("Function.StageFailed", error.to_string())),
@@ -190,13 +329,5 @@ fn refusal(error_type: &str, error_message: String) -> Diagnostic {
     Diagnostic {
         error_type: error_type.into(),
         error_message,
-    }
-}
-
-/// A relay that failed loses nothing: the messages stay in the outbox for the next invocation and for
-/// the clock's sweep. So it is logged and does not spoil the answer.
-async fn relay_and_log(relay: &Arc<dyn Relay>, stage: &'static str) {
-    if let Err(error) = relay.relay().await {
-        tracing::warn!(stage, reason = %error, "the outbox was not relayed and waits for the next sweep");
     }
 }

@@ -14,12 +14,13 @@
 
 mod event;
 mod function;
+mod metrics;
 mod queue;
 mod settings;
 mod start;
 mod telemetry;
 
 pub use event::Tick;
-pub use function::Function;
+pub use function::{Direct, DirectError, Function};
 pub use settings::{SettingError, Settings};
 pub use start::start;

@@ -2,13 +2,16 @@
 
 use crate::event::{BatchAnswer, ItemFailure, Record};
 use crate::function::Handler;
+use crate::metrics::Counts;
 use futures::stream::{self, StreamExt};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope};
 use kintsugi_domain::ports::Clock;
+use kintsugi_domain::trace::in_trace;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
+use tracing::field::{Empty, display};
 
 /// Most messages of one batch in work at once. More would only wait for each other's locks.
 const IN_WORK_MAX: usize = 8;
@@ -41,23 +44,31 @@ impl Deadline {
     }
 }
 
-/// Handles a batch, at most [`IN_WORK_MAX`] messages at once.
+/// Handles a batch, at most [`IN_WORK_MAX`] messages at once; what failed, and how many ended how.
 pub(crate) async fn handle(
     handler: &Arc<dyn Handler>,
     stage: &'static str,
     records: Vec<Record>,
     deadline: &Deadline,
-) -> BatchAnswer {
-    let mut failures: Vec<ItemFailure> = stream::iter(records)
+) -> (BatchAnswer, Counts) {
+    let mut ended = stream::iter(records)
         .map(|record| one(Arc::clone(handler), stage, record, deadline.clone()))
-        .buffer_unordered(IN_WORK_MAX)
-        .filter_map(|failure| async { failure })
-        .collect()
-        .await;
-    failures.sort();
-    BatchAnswer {
-        batch_item_failures: failures,
+        .buffer_unordered(IN_WORK_MAX);
+    let mut counts = Counts::default();
+    let mut answer = BatchAnswer::default();
+    while let Some(one) = ended.next().await {
+        let Err((item, kind)) = one else {
+            counts.handled += 1;
+            continue;
+        };
+        match kind {
+            Kind::Later => counts.retried += 1,
+            Kind::Never => counts.failed += 1,
+        }
+        answer.batch_item_failures.push(item);
     }
+    answer.batch_item_failures.sort();
+    (answer, counts)
 }
 
 async fn one(
@@ -65,13 +76,21 @@ async fn one(
     stage: &'static str,
     record: Record,
     deadline: Deadline,
-) -> Option<ItemFailure> {
+) -> Result<(), (ItemFailure, Kind)> {
     let attempt = record.attempt();
-    let span = tracing::info_span!("command", stage, command.id = %record.message_id, attempt);
-    let failure = attempt_one(handler, &record.body, &deadline)
+    let span = tracing::info_span!(
+        "command",
+        stage,
+        command.id = %record.message_id,
+        attempt,
+        trace_id = Empty,
+    );
+    let Err(failure) = attempt_one(handler, &record.body, &deadline)
         .instrument(span.clone())
         .await
-        .err()?;
+    else {
+        return Ok(());
+    };
     span.in_scope(|| match failure.kind {
         Kind::Later => {
             tracing::warn!(reason = %failure.reason, "the message goes back to its queue");
@@ -81,9 +100,8 @@ async fn one(
             "the message cannot be handled and will be set aside"
         ),
     });
-    Some(ItemFailure {
-        item_identifier: record.message_id,
-    })
+    let item_identifier = record.message_id;
+    Err((ItemFailure { item_identifier }, failure.kind))
 }
 
 /// Why a message was not handled. Both kinds go back: SQS counts the deliveries and sets aside.
@@ -120,12 +138,16 @@ async fn attempt_one(
             envelope.format
         )));
     }
+    let trace = envelope.trace;
+    if let Some(trace) = trace {
+        tracing::Span::current().record("trace_id", display(trace));
+    }
     let left = deadline.left();
     if left.is_zero() {
         return Err(later("no time is left in this invocation".into()));
     }
     // A task of its own: a panic ends this message and no other.
-    let work = async move { handler.message(envelope).await };
+    let work = in_trace(trace, async move { handler.message(envelope).await });
     let mut task = tokio::spawn(work.in_current_span());
     match tokio::time::timeout(left, &mut task).await {
         Ok(Ok(Ok(()))) => Ok(()),
@@ -147,6 +169,7 @@ mod tests {
     use kintsugi_domain::envelope::Message;
     use kintsugi_domain::id::ProjectId;
     use kintsugi_domain::ports::PortError;
+    use kintsugi_domain::trace::TraceId;
     use std::sync::Mutex;
 
     struct At(i64);
@@ -188,11 +211,11 @@ mod tests {
     }
 
     /// Handles the records `left_ms` before the end of the invocation.
-    fn run(records: Vec<Record>, left_ms: u64) -> (Vec<String>, Vec<String>) {
+    fn run(records: Vec<Record>, left_ms: u64) -> (Vec<String>, Vec<String>, Counts) {
         let scripted = Arc::new(Scripted::default());
         let handler: Arc<dyn Handler> = scripted.clone();
         let deadline = Deadline::new(Arc::new(At(1_000)), 1_000_000 + left_ms);
-        let answer = tokio::runtime::Builder::new_current_thread()
+        let (answer, counts) = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap()
@@ -204,7 +227,7 @@ mod tests {
             .collect();
         let mut seen = scripted.0.lock().unwrap().clone();
         seen.sort();
-        (failed, seen)
+        (failed, seen, counts)
     }
 
     #[test]
@@ -225,22 +248,69 @@ mod tests {
             publish("busy", "busy"),
             publish("good-2", "beta"),
         ];
-        let (failed, seen) = run(records, 30_000);
+        let (failed, seen, counts) = run(records, 30_000);
+        let wanted = Counts {
+            handled: 2,
+            retried: 1,
+            failed: 3,
+        };
+        assert_eq!(counts, wanted);
         assert_eq!(failed, ["busy", "format", "garbage", "panic"]);
         assert_eq!(seen, ["beta", "busy", "panics", "stable"]);
     }
 
     #[test]
+    fn each_message_is_handled_in_its_own_trace() {
+        struct Traces(Mutex<Vec<(String, Option<TraceId>)>>);
+
+        #[async_trait]
+        impl Handler for Traces {
+            async fn message(&self, envelope: Envelope) -> Result<(), PortError> {
+                // Lets the others have their turn before it looks.
+                tokio::task::yield_now().await;
+                let mut seen = self.0.lock().unwrap();
+                seen.push((envelope.cause, TraceId::current()));
+                Ok(())
+            }
+        }
+
+        let trace = |digit: u8| format!("{digit:032x}").parse::<TraceId>().ok();
+        let records = (0..20)
+            .map(|n| {
+                let channel = "stable".into();
+                let message = Message::Publish { channel };
+                let mut envelope = Envelope::new(n.to_string(), ProjectId(1), message);
+                envelope.trace = trace(n);
+                record("m", &serde_json::to_string(&envelope).unwrap())
+            })
+            .collect();
+        let traces = Arc::new(Traces(Mutex::default()));
+        let handler: Arc<dyn Handler> = traces.clone();
+        let deadline = Deadline::new(Arc::new(At(0)), 1_000_000);
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(handle(&handler, "test", records, &deadline));
+        let seen = traces.0.lock().unwrap();
+        assert_eq!(seen.len(), 20);
+        for (cause, current) in seen.iter() {
+            // The first is a message from before there were traces.
+            assert_eq!(*current, trace(cause.parse().unwrap()), "{cause}");
+        }
+    }
+
+    #[test]
     fn a_message_that_outlasts_the_invocation_goes_back_and_the_rest_is_done() {
         let batch = vec![publish("slow", "hangs"), publish("good", "stable")];
-        let (failed, seen) = run(batch, RESERVE_MS + 1_000);
+        let (failed, seen, _) = run(batch, RESERVE_MS + 1_000);
         assert_eq!(failed, ["slow"]);
         assert_eq!(seen, ["hangs", "stable"]);
     }
 
     #[test]
     fn near_the_deadline_nothing_is_begun_and_everything_goes_back() {
-        let (failed, seen) = run(
+        let (failed, seen, _) = run(
             vec![publish("a", "stable"), publish("b", "beta")],
             RESERVE_MS,
         );
@@ -253,7 +323,7 @@ mod tests {
         let records = (0..50)
             .map(|n| publish(&format!("m{n}"), "stable"))
             .collect();
-        let (failed, seen) = run(records, 30_000);
+        let (failed, seen, _) = run(records, 30_000);
         assert!(failed.is_empty());
         assert_eq!(seen.len(), 50);
     }

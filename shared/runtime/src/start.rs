@@ -40,8 +40,12 @@ where
         let api = settings
             .optional("AWS_LAMBDA_RUNTIME_API")
             .map(str::to_owned);
+        let home = settings
+            .optional("KINTSUGI_KEY_PREFIX")
+            .unwrap_or("local")
+            .to_owned();
         match open(settings).await {
-            Ok(context) => match serve(context).run(stage).await {
+            Ok(context) => match serve(context).run(stage, &home).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     tracing::error!(stage, reason = %error, "the function stopped");

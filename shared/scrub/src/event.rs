@@ -1,14 +1,14 @@
 //! Which parts of an event are scrubbed: every text that a client chose.
 
-use crate::rewrite::clean;
+use crate::rules::Rules;
 use crate::text::Reading;
 use crate::value::Walk;
 use kintsugi_domain::event::{Event, Exception, Frame};
 use std::collections::BTreeMap;
 
 /// Scrubs an event and appends the remarks.
-pub(crate) fn scrub(event: &mut Event) {
-    let mut walk = Walk::after("", event.remarks.len());
+pub(crate) fn scrub(event: &mut Event, rules: &Rules) {
+    let mut walk = Walk::after(rules, "", event.remarks.len());
     let mut optional = |name: &str, text: &mut Option<String>, reading| {
         if let Some(text) = text {
             walk.within(name, |walk| walk.text(text, reading));
@@ -49,7 +49,7 @@ pub(crate) fn scrub(event: &mut Event) {
     event.remarks.append(&mut walk.into_remarks());
 }
 
-fn scrub_exception(walk: &mut Walk, exception: &mut Exception) {
+fn scrub_exception(walk: &mut Walk<'_>, exception: &mut Exception) {
     walk.within("kind", |walk| {
         walk.text(&mut exception.kind, Reading::Prose);
     });
@@ -66,7 +66,7 @@ fn scrub_exception(walk: &mut Walk, exception: &mut Exception) {
     });
 }
 
-fn scrub_frame(walk: &mut Walk, frame: &mut Frame) {
+fn scrub_frame(walk: &mut Walk<'_>, frame: &mut Frame) {
     walk.within("file", |walk| walk.text(&mut frame.file, Reading::Prose));
     walk.within("function", |walk| {
         walk.text(&mut frame.function, Reading::Prose);
@@ -83,13 +83,13 @@ fn scrub_frame(walk: &mut Walk, frame: &mut Frame) {
     walk.within("vars", |walk| {
         scrub_names(walk, &mut frame.vars);
         for (name, value) in &mut frame.vars {
-            walk.within(name, |walk| walk.named(name, value));
+            walk.within(name, |walk| walk.named(name, value, Reading::Prose));
         }
     });
 }
 
 /// Scrubs labels and their names.
-fn scrub_labels(walk: &mut Walk, labels: &mut BTreeMap<String, String>) {
+fn scrub_labels(walk: &mut Walk<'_>, labels: &mut BTreeMap<String, String>) {
     scrub_names(walk, labels);
     for (name, value) in labels.iter_mut() {
         walk.within(name, |walk| walk.named_text(name, value));
@@ -97,10 +97,10 @@ fn scrub_labels(walk: &mut Walk, labels: &mut BTreeMap<String, String>) {
 }
 
 /// Scrubs the names of a map. Two that become the same are told apart by a number.
-fn scrub_names<V>(walk: &mut Walk, map: &mut BTreeMap<String, V>) {
+fn scrub_names<V>(walk: &mut Walk<'_>, map: &mut BTreeMap<String, V>) {
     let found: Vec<String> = map
         .keys()
-        .filter(|name| clean(name, Reading::Prose).is_some())
+        .filter(|name| walk.must_rename(name))
         .cloned()
         .collect();
     let mut same = 1_usize;

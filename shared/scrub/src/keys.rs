@@ -3,7 +3,9 @@
 //! Names are split into words (at marks, and at humps of camel case), so `author`, `tokenizer` and
 //! `keyboard` are none. A name about a secret, like `token_type` or `password_length`, is none either.
 
+use crate::rules::Rules;
 use crate::text::Rule;
+use crate::vocabulary::{ABOUT, ASKING, PARSING, is_everyday, pair_rule, word_rule};
 
 /// What a name promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +22,11 @@ impl Promise {
     /// Whether the value is a number of something, and a text without digits is none.
     pub(crate) fn numeric(self) -> bool {
         match self.rule {
-            Rule::NamedSsn | Rule::NamedCard | Rule::NamedBank | Rule::NamedTax => true,
+            Rule::NamedSsn
+            | Rule::NamedCard
+            | Rule::NamedBank
+            | Rule::NamedTax
+            | Rule::NamedPhone => true,
             Rule::Email
             | Rule::Card
             | Rule::Iban
@@ -34,145 +40,50 @@ impl Promise {
             | Rule::Jwt
             | Rule::Pem
             | Rule::VendorKey
-            | Rule::NamedSecret => false,
+            | Rule::NamedSecret
+            | Rule::Own(_)
+            | Rule::Length
+            | Rule::Unsettled => false,
+        }
+    }
+
+    /// Fewest digits of a number that is one.
+    pub(crate) fn digits_min(self) -> usize {
+        if self.rule == Rule::NamedPhone {
+            PHONE_DIGITS_MIN
+        } else {
+            usize::from(self.numeric())
         }
     }
 }
 
-/// Last words of names that are about a secret and do not hold one.
-const ABOUT: [&str; 88] = [
-    "count",
-    "counts",
-    "len",
-    "length",
-    "size",
-    "type",
-    "types",
-    "kind",
-    "limit",
-    "limits",
-    "index",
-    "idx",
-    "max",
-    "min",
-    "total",
-    "used",
-    "usage",
-    "budget",
-    "position",
-    "pos",
-    "offset",
-    "line",
-    "column",
-    "name",
-    "names",
-    "class",
-    "status",
-    "state",
-    "enabled",
-    "disabled",
-    "required",
-    "valid",
-    "expired",
-    "expires",
-    "expiry",
-    "expiration",
-    "ttl",
-    "age",
-    "timeout",
-    "at",
-    "time",
-    "timestamp",
-    "start",
-    "started",
-    "end",
-    "duration",
-    "date",
-    "version",
-    "algorithm",
-    "alg",
-    "method",
-    "mode",
-    "scheme",
-    "provider",
-    "backend",
-    "policy",
-    "strategy",
-    "strength",
-    "field",
-    "label",
-    "prompt",
-    "error",
-    "errors",
-    "attempts",
-    "retries",
-    "failures",
-    "factory",
-    "manager",
-    "handler",
-    "service",
-    "module",
-    "middleware",
-    "file",
-    "dir",
-    "flow",
-    "rate",
-    "scope",
-    "scopes",
-    "role",
-    "level",
-    "format",
-    "parser",
-    "stream",
-    "set",
-    "requests",
-    "seconds",
-    "bits",
-    "exists",
-];
-
-/// First words of names of yes, no and how many.
-const ASKING: [&str; 18] = [
-    "is", "has", "use", "num", "max", "min", "total", "count", "n", "needs", "requires", "allow",
-    "enable", "disable", "supports", "require", "should", "can",
-];
-
-/// Words before `token` that make it a parser's.
-const PARSING: [&str; 20] = [
-    "unexpected",
-    "expected",
-    "invalid",
-    "unknown",
-    "illegal",
-    "next",
-    "current",
-    "cur",
-    "prev",
-    "previous",
-    "last",
-    "lookahead",
-    "peek",
-    "eof",
-    "parse",
-    "syntax",
-    "bad",
-    "found",
-    "got",
-    "lex",
-];
+/// Fewest digits of a phone number under a name that promises one: shorter ones are extensions,
+/// versions and models.
+const PHONE_DIGITS_MIN: usize = 6;
 
 /// What a name promises, if anything.
-pub(crate) fn promise(name: &str) -> Option<Promise> {
-    // A long name's last words decide.
-    let skip = name.chars().count().saturating_sub(64);
-    let spaced = spaced(name.chars().skip(skip));
+pub(crate) fn promise(rules: &Rules, name: &str) -> Option<Promise> {
+    match rules.says_of(name) {
+        Some(true) => Some(Promise {
+            rule: Rule::NamedSecret,
+            weak: false,
+            plain: false,
+        }),
+        Some(false) => None,
+        None if !may_promise(name) => None,
+        None => built_in(name),
+    }
+    .filter(|promise| rules.is_on(promise.rule))
+}
+
+fn built_in(name: &str) -> Option<Promise> {
+    let spaced = words(name);
     let words: Vec<&str> = spaced
         .split(' ')
         .map(|word| {
             let letters = word.trim_end_matches(|character: char| character.is_ascii_digit());
             if letters.is_empty() { word } else { letters }
         })
-        .filter(|word| !word.is_empty())
         .collect();
     let (first, last) = (words.first()?, words.last()?);
     let rule = rule_of(&words)?;
@@ -188,6 +99,67 @@ pub(crate) fn promise(name: &str) -> Option<Promise> {
     })
 }
 
+/// Longest name that is looked at, characters: a long name's last words decide.
+const NAME_CHARS_MAX: usize = 64;
+
+/// The words of a name in lowercase, with one space between: `apiKey` and `API-Key` are `api key`.
+pub(crate) fn words(name: &str) -> String {
+    let skip = if name.len() > NAME_CHARS_MAX {
+        name.chars().count().saturating_sub(NAME_CHARS_MAX)
+    } else {
+        0
+    };
+    let spaced = spaced(name.chars().skip(skip));
+    let words: Vec<&str> = spaced.split(' ').filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// Three letters in a row of which each promising name has at least one group, marks left out. This
+/// only saves time: most names have none, and need no second look.
+const TELLING: [&[u8; 3]; 37] = [
+    b"pas", b"pwd", b"cre", b"key", b"oke", b"uth", b"ook", b"ses", b"bea", b"jwt", b"otp", b"cvv",
+    b"cvc", b"rtc", b"nco", b"yco", b"swe", b"nne", b"srf", b"ssn", b"oci", b"nsu", b"ard", b"ccn",
+    b"cco", b"cct", b"rou", b"iba", b"tax", b"iti", b"vat", b"riv", b"hon", b"mob", b"tel", b"fax",
+    b"cel",
+];
+
+/// A bit for each group of three letters.
+static GROUPS: [u64; 512] = groups();
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the index of a group is below 32,768; evaluated at compile time"
+)]
+const fn groups() -> [u64; 512] {
+    let mut groups = [0; 512];
+    let mut at = 0;
+    while at < TELLING.len() {
+        let [a, b, c] = *TELLING[at];
+        let group = ((a & 31) as usize) << 10 | ((b & 31) as usize) << 5 | (c & 31) as usize;
+        groups[group >> 6] |= 1 << (group & 63);
+        at += 1;
+    }
+    groups
+}
+
+/// Whether a name has to be looked at closely.
+#[inline]
+fn may_promise(name: &str) -> bool {
+    let mut group = 0_usize;
+    name.bytes().any(|byte| {
+        if byte >= 0x80 {
+            // Lowercase forms of other alphabets may be ASCII.
+            return true;
+        }
+        if byte.is_ascii_alphabetic() {
+            group = (group << 5 | usize::from(byte & 31)) & 0x7fff;
+        }
+        GROUPS
+            .get(group >> 6)
+            .is_some_and(|bits| bits >> (group & 63) & 1 == 1)
+    })
+}
+
 /// Whether the word before a plain `token` makes it a parser's.
 pub(crate) fn is_parsing(word: &str) -> bool {
     PARSING.contains(&word.to_ascii_lowercase().as_str())
@@ -195,23 +167,17 @@ pub(crate) fn is_parsing(word: &str) -> bool {
 
 /// Whether a word may end a name of several words that stand apart: `credit card number`.
 pub(crate) fn may_end_name(word: &str) -> bool {
-    matches!(
-        word.to_ascii_lowercase().as_str(),
-        "key"
-            | "card"
-            | "number"
-            | "no"
-            | "account"
-            | "id"
-            | "code"
-            | "answer"
-            | "security"
-            | "insurance"
-            | "license"
-            | "licence"
-            | "word"
-            | "phrase"
-    )
+    let ends: &[&str] = match word.len() {
+        2 => &["no", "id"],
+        3 => &["key"],
+        4 => &["card", "code", "word"],
+        6 => &["number", "answer", "phrase"],
+        7 => &["account", "license", "licence"],
+        8 => &["security"],
+        9 => &["insurance"],
+        _ => &[],
+    };
+    ends.iter().any(|end| word.eq_ignore_ascii_case(end))
 }
 
 /// What a name of several words that stand apart promises: only pairs count, and the last word
@@ -272,118 +238,6 @@ fn rule_of(words: &[&str]) -> Option<Rule> {
         .or_else(|| words.iter().find_map(|word| word_rule(word)))
 }
 
-fn is_everyday(word: &str) -> bool {
-    matches!(
-        word,
-        "auth"
-            | "oauth"
-            | "authorization"
-            | "authorisation"
-            | "token"
-            | "cookie"
-            | "cookies"
-            | "session"
-            | "credential"
-            | "credentials"
-            | "creds"
-            | "bearer"
-            | "jwt"
-    )
-}
-
-fn word_rule(word: &str) -> Option<Rule> {
-    if is_everyday(word)
-        || ["password", "passwd", "passwort", "passphrase"]
-            .iter()
-            .any(|stem| word.contains(stem))
-    {
-        return Some(Rule::NamedSecret);
-    }
-    match word {
-        "pwd"
-        | "passcode"
-        | "secret"
-        | "secrets"
-        | "mysqlpwd"
-        | "apikey"
-        | "privatekey"
-        | "secretkey"
-        | "accesskey"
-        | "accountkey"
-        | "authkey"
-        | "encryptionkey"
-        | "signingkey"
-        | "sharedkey"
-        | "otp"
-        | "totp"
-        | "cvv"
-        | "cvc"
-        | "pincode"
-        | "connectionstring"
-        | "clientsecret"
-        | "sessionid"
-        | "sessid"
-        | "sessionkey"
-        | "sessiontoken"
-        | "phpsessid"
-        | "jsessionid"
-        | "csrf"
-        | "xsrf"
-        | "csrftoken"
-        | "xsrftoken"
-        | "csrfmiddlewaretoken"
-        | "authtoken"
-        | "accesstoken"
-        | "refreshtoken"
-        | "idtoken"
-        | "apitoken"
-        | "usertoken"
-        | "devicetoken"
-        | "setcookie" => Some(Rule::NamedSecret),
-        "ssn" | "ssns" | "socialsecurity" => Some(Rule::NamedSsn),
-        "creditcard" | "cardnumber" | "ccnumber" | "ccnum" | "debitcard" => Some(Rule::NamedCard),
-        "bankaccount" | "accountnumber" | "acctnumber" | "routingnumber" | "sortcode" | "iban" => {
-            Some(Rule::NamedBank)
-        }
-        "taxid" | "taxnumber" | "itin" | "taxpayerid" => Some(Rule::NamedTax),
-        _ => None,
-    }
-}
-
-fn pair_rule(first: &str, second: &str) -> Option<Rule> {
-    match (first, second) {
-        (
-            "api" | "private" | "secret" | "access" | "account" | "encryption" | "signing" | "ssh"
-            | "master" | "shared" | "service" | "storage" | "license" | "licence" | "auth"
-            | "session" | "sas" | "subscription" | "crypto" | "hmac" | "aes" | "rsa" | "gpg"
-            | "pgp",
-            "key" | "keys",
-        )
-        | ("pass", "word" | "phrase")
-        | ("pin", "code")
-        | ("security", "code" | "answer")
-        | ("session", "id")
-        | ("connection", "string")
-        | (
-            "auth" | "access" | "api" | "refresh" | "bearer" | "session" | "device" | "secret",
-            "tokens" | "token",
-        )
-        | ("passport", "number" | "no")
-        | ("driver" | "drivers" | "driving", "license" | "licence") => Some(Rule::NamedSecret),
-        ("social" | "national", "security" | "insurance") => Some(Rule::NamedSsn),
-        ("credit" | "debit", "card") | ("card" | "cc", "number" | "no" | "num" | "nr") => {
-            Some(Rule::NamedCard)
-        }
-        ("bank", "account" | "acct")
-        | ("account" | "acct" | "routing", "number" | "no" | "num")
-        | ("sort", "code") => Some(Rule::NamedBank),
-        ("tax", "id" | "number" | "no" | "identifier") | ("taxpayer" | "vat", "id" | "number") => {
-            Some(Rule::NamedTax)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -438,9 +292,56 @@ mod tests {
             "aws_secret_access_key",
             "oauth2",
             "MYSQL_PWD",
+            "pin_code",
+            "security-answer",
+            "sortCode",
+            "social_security_number",
+            "nationalInsurance",
+            "account_number",
+            "routing_no",
+            "vat_id",
+            "driversLicense",
+            "ccNum",
+            "itin",
+            "connectionString",
+            "phone",
+            "mobile_phone",
+            "faxNumber",
+            "tel",
         ] {
-            assert!(promise(name).is_some(), "{name}");
+            assert!(promise(&Rules::default(), name).is_some(), "{name}");
         }
+    }
+
+    #[test]
+    fn no_name_that_promises_is_passed_over() {
+        // Every word that any rule reads, alone and in pairs.
+        let words = "pass password passwd passwort passphrase pwd passcode secret secrets mysqlpwd \
+            apikey privatekey otp totp cvv cvc pin code pincode connection string connectionstring \
+            client session id sessid phpsessid jsessionid csrf xsrf token tokens csrfmiddlewaretoken \
+            auth oauth authorization authorisation cookie cookies setcookie credential credentials \
+            creds bearer jwt ssn ssns social security socialsecurity national insurance credit debit \
+            card creditcard debitcard cc ccnumber ccnum number no num nr bank account acct \
+            bankaccount accountnumber acctnumber routing routingnumber sort sortcode iban tax taxid \
+            taxnumber itin taxpayer taxpayerid identifier vat api private access encryption signing \
+            ssh master shared service storage license licence sas subscription crypto hmac aes rsa \
+            gpg pgp key keys word phrase answer refresh device passport driver drivers driving phone \
+            phones telephone mobile cell cellphone phonenumber tel fax msisdn numbers";
+        let words: Vec<&str> = words.split_whitespace().collect();
+        let mut promising = 0;
+        for first in &words {
+            for name in words
+                .iter()
+                .map(|second| format!("{first}_{second}"))
+                .chain([(*first).to_owned()])
+            {
+                if built_in(&name).is_some() {
+                    promising += 1;
+                    assert!(may_promise(&name), "{name}");
+                }
+            }
+        }
+        assert!(promising > 1_000, "{promising}");
     }
 
     #[test]
@@ -485,11 +386,13 @@ mod tests {
             "sid",
             "pin",
             "classification",
+            "phone_model",
+            "phonetic",
             "",
             "-",
             "_",
         ] {
-            assert_eq!(promise(name), None, "{name}");
+            assert_eq!(promise(&Rules::default(), name), None, "{name}");
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Removes personal data and secrets from reports, with a remark for each removal.
 //!
 //! Two kinds of evidence count. **What a value is**: card numbers (Luhn and brand), IBANs (mod 97 and
-//! country length), US social security numbers (ranges), e-mail, IP and MAC addresses, international
-//! phone numbers, user names in paths, URL credentials, bearer tokens, JWTs, PEM blocks and the keys of
-//! well-known vendors. **What a value is called**: `password=…`, `"api_key": …`, `Cookie: …`.
+//! country length), US social security numbers (ranges), e-mail, IP and MAC addresses, phone numbers
+//! (international, and those of North America as they are written there), user names in paths, URL
+//! credentials, bearer tokens, JWTs, PEM blocks and the keys of well-known vendors. **What a value is called**: `password=…`, `"api_key": …`, `Cookie: …`.
 //! Patterns alone over-scrub, so whatever has a check digit, a range or a decodable form is validated.
 //!
 //! A removed value leaves a typed placeholder (`[email]`, `[card]`, `[secret]` …), so that messages
 //! still group and say what was there, and a [`Remark`] with rule, path and range.
+//!
+//! A project can switch rules off, name further secrets, let values stay and add patterns of its own
+//! ([`ScrubRules`]).
 //!
 //! **Invariants: scrubbing what was scrubbed changes nothing. Time is linear in the length of the
 //! text: every look-around is bounded or consumes what it reads.**
@@ -18,26 +21,37 @@
 //! Deliberately kept: loopback and unspecified addresses, net masks, version numbers of four parts
 //! where the context says so, `git@host:` remotes, values that say nothing (`None`, `""`, `true`).
 
+mod encoded;
 mod event;
 mod keys;
 mod net;
 mod numbers;
+mod own;
 mod pairs;
 mod paths;
 mod rewrite;
+mod rules;
 mod scan;
 mod secrets;
+mod stream;
 mod text;
 mod value;
+mod vocabulary;
 
 #[cfg(test)]
 mod corpus;
 
 use hmac::{Hmac, Mac};
 use kintsugi_domain::event::{Event, Remark};
+use kintsugi_domain::scrub_rules::ScrubRules;
+use rules::Rules;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 use text::Reading;
+
+pub use rules::RulesError;
+pub use stream::NotJson;
 
 /// Most remarks kept of one event; the last one then has the rule `more`.
 pub const REMARKS_MAX: usize = 200;
@@ -52,6 +66,7 @@ const USER_HASH_DIGITS: usize = 32;
 #[derive(Clone)]
 pub struct Scrubber {
     users: Hmac<Sha256>,
+    rules: Arc<Rules>,
 }
 
 impl Scrubber {
@@ -70,27 +85,57 @@ impl Scrubber {
         }
         Self {
             users: Mac::new(&key.into()),
+            rules: Arc::default(),
         }
+    }
+
+    /// The same with the rules of a project.
+    ///
+    /// # Errors
+    /// The rules cannot be used; [`ScrubRules::check`] finds the same.
+    pub fn with_rules(user_salt: &[u8], rules: &ScrubRules) -> Result<Self, RulesError> {
+        Ok(Self {
+            rules: Arc::new(Rules::new(rules)?),
+            ..Self::new(user_salt)
+        })
     }
 
     /// Scrubs every text of an event and appends what was removed to its remarks.
     pub fn scrub_event(&self, event: &mut Event) {
-        event::scrub(event);
+        event::scrub(event, &self.rules);
     }
 
     /// Scrubs one text. `path` goes into the remarks. Over-long text is cut.
     pub fn scrub_text(&self, path: &str, text: &str) -> (String, Vec<Remark>) {
-        let mut walk = value::Walk::at(path);
+        let mut walk = value::Walk::at(&self.rules, path);
         let mut text = text.to_owned();
         walk.text(&mut text, Reading::Prose);
         (text, walk.into_remarks())
     }
 
+    /// Scrubs a text of any length, such as an attachment, and cuts nothing. How long it may be is
+    /// for the caller to say.
+    pub fn scrub_long_text(&self, path: &str, text: &str) -> (String, Vec<Remark>) {
+        let mut walk = value::Walk::at(&self.rules, path).uncut();
+        let mut text = text.to_owned();
+        walk.text(&mut text, Reading::Prose);
+        (text, walk.into_remarks())
+    }
+
+    /// Scrubs a JSON document without building it in memory: what can stay is copied as it is written.
+    /// It does what [`Self::scrub_value`] does, several times as fast.
+    ///
+    /// # Errors
+    /// The text is no JSON document, or one nested deeper than 127 levels.
+    pub fn scrub_json(&self, text: &str) -> Result<(String, Vec<Remark>), NotJson> {
+        stream::scrub(text, &self.rules)
+    }
+
     /// Scrubs a JSON value of any shape: texts, numbers that are cards, keys of maps, and whatever
     /// stands under a sensitive name. `path` starts the paths of the remarks.
     pub fn scrub_value(&self, path: &str, value: &mut Value) -> Vec<Remark> {
-        let mut walk = value::Walk::at(path);
-        walk.value(value);
+        let mut walk = value::Walk::at(&self.rules, path);
+        walk.value(value, Reading::Prose);
         walk.into_remarks()
     }
 

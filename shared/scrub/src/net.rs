@@ -1,6 +1,6 @@
 //! Addresses: e-mail, IP, MAC, and the credentials in front of a host.
 
-use crate::text::{Hit, Rule, Text, is_placeholder, is_word};
+use crate::text::{Hit, Rule, Text, is_hex, is_word};
 use std::net::Ipv6Addr;
 
 /// Longest local part of an e-mail address, bytes (RFC 5321 §4.5.3.1.1).
@@ -145,12 +145,13 @@ fn is_version_place(text: Text<'_>, start: usize, end: usize, floor: usize) -> b
             let product = text.run_back(slash, floor, 64, |byte| is_word(byte) || byte == b'.');
             let product = text.slice(product, slash);
             let is_host = product.contains('.') || matches!(product, "localhost" | "tcp" | "udp");
-            return !is_host && text.at(end) != b':';
+            let port = text.at(end) == b':' && text.at(end + 1).is_ascii_digit();
+            return !is_host && !port;
         }
         _ => {}
     }
     let gap = text.run_back(start, floor, 4, |byte| {
-        matches!(byte, b' ' | b':' | b'=' | b'"' | b'\'')
+        matches!(byte, b' ' | b'+' | b':' | b'=' | b'"' | b'\'')
     });
     let word = text.run_back(gap, floor, 24, |byte| byte.is_ascii_alphabetic());
     let word = text.slice(word, gap).to_ascii_lowercase();
@@ -251,6 +252,38 @@ pub(crate) fn mac(text: Text<'_>, start: usize) -> Option<Hit> {
     })
 }
 
+/// A MAC address as some routers print it: `001b.4411.3ab7`. One of digits alone is a number.
+pub(crate) fn dotted_mac(text: Text<'_>, start: usize) -> Option<Hit> {
+    if text.before(start) == b'.' {
+        return None;
+    }
+    let mut position = start;
+    let mut letters = false;
+    for group in 0..3 {
+        if group > 0 {
+            if text.at(position) != b'.' {
+                return None;
+            }
+            position += 1;
+        }
+        let end = text.run(position, |byte| {
+            letters |= byte.is_ascii_alphabetic();
+            is_hex(byte)
+        });
+        if end - position != 4 {
+            return None;
+        }
+        position = end;
+    }
+    let after = text.at(position);
+    let goes_on = is_word(after) || (after == b'.' && is_word(text.at(position + 1)));
+    (letters && !goes_on).then_some(Hit {
+        start,
+        end: position,
+        rule: Rule::Mac,
+    })
+}
+
 /// The user information of a URL (RFC 3986 §3.2.1) whose scheme ends at this colon.
 pub(crate) fn url_credentials(text: Text<'_>, colon: usize) -> Option<Hit> {
     if !text.before(colon).is_ascii_alphanumeric() {
@@ -269,7 +302,7 @@ pub(crate) fn url_credentials(text: Text<'_>, colon: usize) -> Option<Hit> {
     let (user, _) = authority.rsplit_once('@')?;
     if user.is_empty()
         || user == "git"
-        || is_placeholder(user)
+        || text.rules().is_placeholder(user)
         || (user.contains(',') && !user.contains(':'))
     {
         return None;

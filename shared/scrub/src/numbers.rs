@@ -16,12 +16,17 @@ pub(crate) fn card(text: Text<'_>, start: usize) -> Option<usize> {
     let first_end = text.run(start, |byte| byte.is_ascii_digit());
     match first_end - start {
         12..=19 => valid_card(text, start, first_end).then_some(first_end),
-        4 if matches!(text.at(first_end), b' ' | b'-') => CARD_LAYOUTS
+        4 if is_separator(text.at(first_end)) => CARD_LAYOUTS
             .into_iter()
             .filter_map(|layout| grouped(text, start, layout))
             .find(|end| valid_card(text, start, *end)),
         _ => None,
     }
+}
+
+/// What stands between groups; in forms a space is written `+`.
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'+')
 }
 
 /// Where groups of these sizes, separated alike, end.
@@ -31,7 +36,7 @@ fn grouped(text: Text<'_>, start: usize, layout: &[usize]) -> Option<usize> {
     for (index, size) in layout.iter().enumerate() {
         if index > 0 {
             let found = text.at(position);
-            if !matches!(found, b' ' | b'-') || *separator.get_or_insert(found) != found {
+            if !is_separator(found) || *separator.get_or_insert(found) != found {
                 return None;
             }
             position += 1;
@@ -138,7 +143,7 @@ fn luhn(digits: impl Iterator<Item = u32>) -> bool {
 
 /// Where a US social security number that begins here ends: `ddd-dd-dddd`, or with spaces when it is
 /// not one of a list of numbers. Never issued: areas 000, 666 and 9xx, group 00, serial 0000.
-pub(crate) fn ssn(text: Text<'_>, start: usize) -> Option<usize> {
+pub(crate) fn ssn(text: Text<'_>, start: usize, floor: usize) -> Option<usize> {
     let separator = text.at(start + 3);
     if !matches!(separator, b'-' | b' ') {
         return None;
@@ -156,7 +161,52 @@ pub(crate) fn ssn(text: Text<'_>, start: usize) -> Option<usize> {
     let in_list = separator == b' '
         && ((text.before(start) == b' ' && text.second_before(start).is_ascii_digit())
             || (text.at(end) == b' ' && text.at(end + 1).is_ascii_digit()));
-    (issued && !in_list && stands_alone(text, start, end)).then_some(end)
+    let stands = !in_list && stands_alone(text, start, end);
+    (issued && stands && !is_part_number(text, start, floor)).then_some(end)
+}
+
+/// Words after which a number of that form counts things.
+const THINGS: [&str; 20] = [
+    "part",
+    "parts",
+    "sku",
+    "order",
+    "item",
+    "model",
+    "serial",
+    "ticket",
+    "invoice",
+    "ref",
+    "reference",
+    "catalog",
+    "product",
+    "article",
+    "tracking",
+    "isbn",
+    "lot",
+    "batch",
+    "build",
+    "case",
+];
+
+/// Whether one of the two words before says that this is the number of a thing.
+fn is_part_number(text: Text<'_>, start: usize, floor: usize) -> bool {
+    let mut end = start;
+    for _ in 0..2 {
+        let gap = text.run_back(end, floor, 4, |byte| {
+            matches!(
+                byte,
+                b' ' | b'+' | b'.' | b':' | b'=' | b'#' | b'-' | b'_' | b'"'
+            )
+        });
+        let word = text.run_back(gap, floor, 24, |byte| byte.is_ascii_alphabetic());
+        let name = text.slice(word, gap).to_ascii_lowercase();
+        if THINGS.contains(&name.as_str()) {
+            return true;
+        }
+        end = word;
+    }
+    false
 }
 
 /// Lengths of the IBANs of each country (SWIFT IBAN registry).
@@ -188,7 +238,7 @@ pub(crate) fn iban(text: Text<'_>, start: usize) -> Option<Hit> {
     let mut taken = 4;
     let mut remainder = 0;
     while taken < length {
-        if taken % 4 == 0 && matches!(text.at(position), b' ' | b'-') {
+        if taken % 4 == 0 && is_separator(text.at(position)) {
             position += 1;
         }
         let byte = text.at(position);
@@ -225,7 +275,8 @@ const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 9..=15;
 
 /// A phone number in international form that begins with this `+`.
 pub(crate) fn phone(text: Text<'_>, plus: usize) -> Option<Hit> {
-    if is_word(text.before(plus)) || text.before(plus) == b'+' {
+    // In a form a `+` after a word's dot is a space.
+    if is_word(text.before(plus)) || matches!(text.before(plus), b'+' | b'.') {
         return None;
     }
     let mut digits: Vec<u8> = Vec::with_capacity(16);
@@ -256,8 +307,106 @@ pub(crate) fn phone(text: Text<'_>, plus: usize) -> Option<Hit> {
         dots += u32::from(byte == b'.');
         position += 1;
     }
-    best.map(|end| Hit {
-        start: plus,
+    let dense = |end: usize| text.run(plus + 1, |byte| byte.is_ascii_digit()) == end;
+    best.filter(|end| !(dense(*end) && is_count(text, *end)))
+        .map(|end| Hit {
+            start: plus,
+            end,
+            rule: Rule::Phone,
+        })
+}
+
+/// Whether the word after a number says that it counts something: `+469998434 bytes`.
+fn is_count(text: Text<'_>, end: usize) -> bool {
+    if !matches!(text.at(end), b' ' | b'+') {
+        return false;
+    }
+    let unit = text.run(end + 1, |byte| byte.is_ascii_alphabetic());
+    let unit = text.slice(end + 1, unit.min(end + 16)).to_ascii_lowercase();
+    matches!(
+        unit.as_str(),
+        "b" | "byte"
+            | "bytes"
+            | "kb"
+            | "mb"
+            | "gb"
+            | "kib"
+            | "mib"
+            | "gib"
+            | "ns"
+            | "us"
+            | "ms"
+            | "s"
+            | "sec"
+            | "seconds"
+            | "rows"
+            | "row"
+            | "items"
+            | "lines"
+            | "records"
+            | "entries"
+            | "times"
+            | "requests"
+            | "points"
+            | "units"
+            | "cycles"
+            | "ticks"
+            | "bits"
+            | "files"
+            | "tokens"
+    )
+}
+
+/// Where a number of the North American Numbering Plan that begins here, written as people there
+/// write it (`415-555-2671`, `1-415-555-2671`, `415.555.2671`), ends.
+pub(crate) fn domestic_phone(text: Text<'_>, start: usize) -> Option<usize> {
+    let from = if text.at(start) == b'1' && matches!(text.at(start + 1), b'-' | b'.') {
+        start + 2
+    } else {
+        start
+    };
+    let separator = text.at(from + 3);
+    if !matches!(separator, b'-' | b'.') || (from != start && text.at(start + 1) != separator) {
+        return None;
+    }
+    let end = from + 12;
+    let fits = (0..12).all(|place| match (place, text.at(from + place)) {
+        (3 | 7, byte) => byte == separator,
+        (0 | 4, byte) => matches!(byte, b'2'..=b'9'),
+        (_, byte) => byte.is_ascii_digit(),
+    });
+    let services = is_service_code(text, from) || is_service_code(text, from + 4);
+    (fits && !services && stands_alone(text, start, end)).then_some(end)
+}
+
+/// `N11` is a service of the network, no area and no exchange.
+fn is_service_code(text: Text<'_>, start: usize) -> bool {
+    text.has(start + 1, b"11")
+}
+
+/// A number of the North American Numbering Plan whose area stands in these brackets.
+pub(crate) fn bracketed_phone(text: Text<'_>, bracket: usize) -> Option<Hit> {
+    let area = bracket + 1;
+    if !matches!(text.at(area), b'2'..=b'9')
+        || text.at(area + 3) != b')'
+        || is_word(text.before(bracket))
+    {
+        return None;
+    }
+    let exchange = area + 4 + usize::from(matches!(text.at(area + 4), b' ' | b'+'));
+    let fits = (0..8).all(|place| match (place, text.at(exchange + place)) {
+        (0, byte) => matches!(byte, b'2'..=b'9'),
+        (3, byte) => matches!(byte, b'-' | b' ' | b'.'),
+        (_, byte) => byte.is_ascii_digit(),
+    });
+    let digits = text
+        .slice(area + 1, area + 3)
+        .bytes()
+        .all(|byte| byte.is_ascii_digit());
+    let end = exchange + 8;
+    let services = is_service_code(text, area) || is_service_code(text, exchange);
+    (fits && digits && !services && !is_word(text.at(end))).then_some(Hit {
+        start: bracket,
         end,
         rule: Rule::Phone,
     })

@@ -2,7 +2,8 @@
 //! `Cookie: …`, `--token …`, `("Authorization", "…")`.
 
 use crate::keys::{self, Promise};
-use crate::text::{Hit, Reading, Text, is_placeholder, is_quote, is_word};
+use crate::rules::Rules;
+use crate::text::{Hit, Reading, Text, is_quote, is_word};
 
 /// Longest name read before a separator, bytes.
 const NAME_MAX: usize = 64;
@@ -47,6 +48,11 @@ pub(crate) fn assigned(
         return None;
     }
     let compares = sign == b'=' && matches!(before, b'=' | b'!');
+    let quoted_only = compares || reading == Reading::Source;
+    // Of source text only quoted literals are values, and most of what is assigned is none.
+    if quoted_only && !begins_quoted(text, separator) {
+        return None;
+    }
     let operator = if matches!(before, b'=' | b'!' | b':' | b'+' | b'<' | b'>') {
         separator - 1
     } else {
@@ -58,7 +64,6 @@ pub(crate) fn assigned(
     if from > separator + 1 + arrow + 8 {
         return None;
     }
-    let quoted_only = compares || reading == Reading::Source;
     let value = if is_header(name.text) && !quoted_only {
         header_value(text, from, name.text)?
     } else {
@@ -69,6 +74,13 @@ pub(crate) fn assigned(
     }
     let prose = sign == b':' && !name.quoted && name.promise.plain;
     remove(text, value, name.promise, prose)
+}
+
+/// Whether a quoted value, perhaps with a prefix as in `b'…'`, begins behind a separator.
+fn begins_quoted(text: Text<'_>, separator: usize) -> bool {
+    let from = text.run(separator + 1, |byte| matches!(byte, b' ' | b'\t' | b'>'));
+    let from = text.run(from, |byte| byte.is_ascii_alphabetic() || byte == b'\\');
+    is_quote(text.at(from))
 }
 
 /// The value of a pair that is written as a tuple: `("cookie", "…")`, with the comma here.
@@ -83,7 +95,10 @@ pub(crate) fn tuple(text: Text<'_>, comma: usize, floor: usize) -> Option<Hit> {
     if text.at(opening + 1) != quote || !matches!(text.at(opening), b'(' | b'[') {
         return None;
     }
-    let promise = keys::promise(text.slice(name_start, name_end))?;
+    if !begins_quoted(text, comma) {
+        return None;
+    }
+    let promise = keys::promise(text.rules(), text.slice(name_start, name_end))?;
     let from = text.run(comma + 1, |byte| byte == b' ');
     let value = value_at(text, from, promise)?;
     let closes = value.written == Written::Quoted && matches!(text.at(value.end + 1), b')' | b']');
@@ -109,7 +124,11 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
         }
         _ => return None,
     };
-    let promise = keys::promise(text.slice(dashes + 2, name_end))?;
+    // A list of printed words goes on with a printed word.
+    if quote != b' ' && !begins_quoted(text, from - 1) {
+        return None;
+    }
+    let promise = keys::promise(text.rules(), text.slice(dashes + 2, name_end))?;
     let value = value_at(text, from, promise)?;
     if text.at(value.start) == b'-' || (quote != b' ') != (value.written == Written::Quoted) {
         return None;
@@ -117,25 +136,42 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
     remove(text, value, promise, false)
 }
 
+/// Texts that stand for no value.
+const LITERALS: [&str; 14] = [
+    "true",
+    "false",
+    "none",
+    "null",
+    "nil",
+    "undefined",
+    "''",
+    "\"\"",
+    "{}",
+    "[]",
+    "()",
+    "%s",
+    "nan",
+    "n/a",
+];
+
+/// Longest value that can say nothing, bytes.
+const NOTHING_MAX: usize = 512;
+
+/// Longest of them, bytes.
+const LITERAL_MAX: usize = 9;
+
 /// Whether a text says nothing worth hiding under a name that promises a secret.
-pub(crate) fn says_nothing(value: &str, promise: Promise) -> bool {
-    let lower = value.to_ascii_lowercase();
-    let literal = matches!(
-        lower.as_str(),
-        "" | "true"
-            | "false"
-            | "none"
-            | "null"
-            | "nil"
-            | "undefined"
-            | "''"
-            | "\"\""
-            | "{}"
-            | "[]"
-            | "()"
-            | "%s"
-            | "nan"
-    );
+pub(crate) fn says_nothing(rules: &Rules, value: &str, promise: Promise) -> bool {
+    let lower = if value.len() <= LITERAL_MAX {
+        value.to_ascii_lowercase()
+    } else {
+        String::new()
+    };
+    let literal = value.is_empty() || LITERALS.contains(&lower.as_str());
+    // A longer one is worth hiding whatever it looks like; so no long text is looked through twice.
+    if value.len() > NOTHING_MAX {
+        return rules.allows(value);
+    }
     // Objects print their class and address, not what they hold.
     let object = value.starts_with('<')
         && (value.contains(" object at 0x")
@@ -145,13 +181,15 @@ pub(crate) fn says_nothing(value: &str, promise: Promise) -> bool {
     let template = value.starts_with("${") || value.starts_with("{{");
     let hidden = value.len() >= 3 && value.bytes().all(|byte| matches!(byte, b'*' | b'x' | b'.'));
     let small = promise.weak && value.len() <= 3 && value.bytes().all(|byte| byte.is_ascii_digit());
-    let wordy = promise.numeric() && !value.bytes().any(|byte| byte.is_ascii_digit());
-    literal || object || template || hidden || small || wordy || is_placeholder(value)
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let wordy = digits < promise.digits_min();
+    let stays = rules.is_placeholder(value) || rules.allows(value);
+    literal || object || template || hidden || small || wordy || stays
 }
 
 fn remove(text: Text<'_>, value: Value, promise: Promise, prose: bool) -> Option<Hit> {
     let content = text.slice(value.start, value.end);
-    let nothing = says_nothing(content, promise)
+    let nothing = says_nothing(text.rules(), content, promise)
         || (prose && value.written == Written::Bare && is_prose(content, promise));
     (!nothing && value.end > value.start).then_some(Hit {
         start: value.start,
@@ -234,23 +272,27 @@ fn name_before(text: Text<'_>, operator: usize, floor: usize, spoken: bool) -> O
     });
     let quoted = closed < end;
     let start = text.run_back(closed, floor, NAME_MAX, is_name);
-    let full = text.slice(start, closed);
     // `settings.auth.timeout`: the last part names the value.
-    let name = full.rsplit('.').next().unwrap_or_default();
+    let last = text.run_back(closed, start, NAME_MAX, |byte| byte != b'.');
+    let name = text.slice(last, closed);
     if name.is_empty() {
         return None;
     }
-    let before = previous_word(text, start, floor);
-    let promise = keys::promise(name).filter(|promise| {
-        let parsing = spoken && !quoted && promise.weak && keys::is_parsing(before);
-        !parsing
+    let promise = keys::promise(text.rules(), name).filter(|promise| {
+        let spoken = spoken && !quoted && promise.weak;
+        !(spoken && keys::is_parsing(previous_word(text, start, floor)))
     });
     let promise = promise.or_else(|| {
-        if quoted || full.len() != name.len() || !keys::may_end_name(name) || before.is_empty() {
+        if quoted || last != start || !keys::may_end_name(name) {
+            return None;
+        }
+        let before = previous_word(text, start, floor);
+        if before.is_empty() {
             return None;
         }
         let first = previous_word(text, start - 1 - before.len(), floor);
         keys::spoken_promise(&[first, before, name])
+            .filter(|promise| text.rules().is_on(promise.rule))
     })?;
     Some(Name {
         text: name,
@@ -285,46 +327,52 @@ fn is_header(name: &str) -> bool {
 /// The scheme of `Authorization` stays.
 fn header_value(text: Text<'_>, from: usize, name: &str) -> Option<Value> {
     if is_quote(text.at(from)) || matches!(text.at(from), b'\\' | b'(' | b'[' | b'{' | b'<') {
-        return value_at(text, from, keys::promise(name)?);
+        return value_at(text, from, keys::promise(text.rules(), name)?);
     }
-    let end = text.run(from, |byte| {
-        !(is_quote(byte) || matches!(byte, b'\n' | b'\r' | b'\\'))
+    let is_value = |byte: u8| !(is_quote(byte) || matches!(byte, b'\n' | b'\r' | b'\\'));
+    // What is no header after all is a word of a sentence, or one bare token. Only the beginning is
+    // looked at for that, so that a row of such words is not looked through once for each.
+    let mut budget = HEADER_LOOK;
+    let look = text.run(from, |byte| {
+        budget = budget.saturating_sub(1);
+        budget > 0 && is_value(byte)
     });
-    let line = text.slice(from, end);
-    let skip = if name.to_ascii_lowercase().ends_with("cookie") {
-        0
+    let beginning = text.upto(from, look);
+    let start = if name.to_ascii_lowercase().ends_with("cookie") {
+        beginning.contains('=').then_some(from)
     } else {
-        let scheme = line.split(' ').next().unwrap_or_default();
-        let known = [
-            "basic",
-            "bearer",
-            "digest",
-            "negotiate",
-            "token",
-            "apikey",
-            "sentry",
-        ]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
+        let scheme = beginning.split(' ').next().unwrap_or_default();
+        let known = SCHEMES
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
             || scheme.starts_with("AWS4-HMAC");
-        if known && line.len() > scheme.len() {
-            scheme.len() + 1
-        } else {
-            // Not a header after all, but a word of a sentence, or one bare token.
-            return value_at(text, from, keys::promise(name)?);
-        }
+        (known && beginning.len() > scheme.len()).then_some(from + scheme.len() + 1)
     };
-    let content = text.slice(from + skip, end).trim_end();
-    // One word that a cookie header could not be ends a sentence.
-    if skip == 0 && !content.contains('=') {
-        return value_at(text, from, keys::promise(name)?);
-    }
+    let Some(start) = start else {
+        return value_at(text, from, keys::promise(text.rules(), name)?);
+    };
+    let end = text.run(start, is_value);
+    let content = text.slice(start, end).trim_end();
     Some(Value {
-        start: from + skip,
-        end: from + skip + content.len(),
+        start,
+        end: start + content.len(),
         written: Written::Quoted,
     })
 }
+
+/// Schemes of `Authorization`, and words that stand in their place.
+const SCHEMES: [&str; 7] = [
+    "basic",
+    "bearer",
+    "digest",
+    "negotiate",
+    "token",
+    "apikey",
+    "sentry",
+];
+
+/// How much of a header is looked at before it is believed to be one, bytes.
+const HEADER_LOOK: usize = 256;
 
 /// The value that begins here.
 fn value_at(text: Text<'_>, from: usize, promise: Promise) -> Option<Value> {

@@ -9,7 +9,11 @@ const NAME_MAX: usize = 64;
 const NOT_PEOPLE: [&str; 6] = ["Shared", "Public", "Default", "All Users", "All", "Guest"];
 
 /// The user's name in a path of which this slash may begin the home folder.
+#[inline]
 pub(crate) fn user(text: Text<'_>, slash: usize) -> Option<Hit> {
+    if !matches!(text.at(slash + 1), b'h' | b'U' | b'D' | b'\\') {
+        return None;
+    }
     if text.at(slash) == b'/' {
         unix(text, slash)
     } else {

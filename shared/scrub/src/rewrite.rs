@@ -1,47 +1,49 @@
 //! Applies finds to a text until it is at rest, and says where the placeholders stand afterwards.
 
+use crate::rules::Rules;
 use crate::scan::scan;
-use crate::text::{Hit, REMOVED, Reading};
-use kintsugi_domain::limits::TEXT_CHARS_MAX;
+use crate::text::{CUT_MARK, Hit, REMOVED, Reading, Rule};
 
 /// Passes over one text. What was removed can reveal a new boundary; a second pass finds nothing in
 /// any text that was not made for it, and a text that is not at rest after the last one is removed.
 const PASSES_MAX: usize = 5;
 
-/// The mark at the end of a text that was cut.
-const CUT_MARK: &str = "…[cut]";
-
 /// A placeholder in the text as it is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
-    pub(crate) rule: &'static str,
+    pub(crate) rule: Rule,
     pub(crate) range: (usize, usize),
 }
 
 /// The text without what must go, or nothing when it can stay as it is.
-pub(crate) fn clean(text: &str, reading: Reading) -> Option<(String, Vec<Mark>)> {
+pub(crate) fn clean(
+    text: &str,
+    reading: Reading,
+    rules: &Rules,
+    chars_max: usize,
+) -> Option<(String, Vec<Mark>)> {
     let mut now: Option<String> = None;
     let mut marks = Vec::new();
     for _ in 0..PASSES_MAX {
         let current = now.as_deref().unwrap_or(text);
-        let hits = scan(current, reading);
-        let long = current.len() > TEXT_CHARS_MAX && current.chars().count() > TEXT_CHARS_MAX;
+        let hits = scan(current, reading, rules);
+        let long = is_long(current, chars_max);
         if hits.is_empty() && !long {
             return now.map(|now| (now, marks));
         }
-        let mut next = apply(current, &hits, &mut marks);
-        cut(&mut next, &mut marks);
+        let mut next = apply(current, &hits, rules, &mut marks);
+        cut(&mut next, &mut marks, chars_max);
         now = Some(next);
     }
     let mark = Mark {
-        rule: "unsettled",
+        rule: Rule::Unsettled,
         range: (0, REMOVED.len()),
     };
     Some((REMOVED.to_owned(), vec![mark]))
 }
 
 /// Replaces the finds and moves the marks with the text; marks inside a find are gone with it.
-fn apply(text: &str, hits: &[Hit], marks: &mut Vec<Mark>) -> String {
+fn apply(text: &str, hits: &[Hit], rules: &Rules, marks: &mut Vec<Mark>) -> String {
     let mut next = String::with_capacity(text.len());
     let mut moved = Vec::with_capacity(hits.len() + marks.len());
     let mut old = std::mem::take(marks).into_iter().peekable();
@@ -53,9 +55,9 @@ fn apply(text: &str, hits: &[Hit], marks: &mut Vec<Mark>) -> String {
         while old.next_if(|mark| mark.range.0 < hit.end).is_some() {}
         next.push_str(text.get(copied..hit.start).unwrap_or_default());
         let start = next.len();
-        next.push_str(hit.rule.placeholder());
+        next.push_str(rules.placeholder(hit.rule));
         moved.push(Mark {
-            rule: hit.rule.name(),
+            rule: hit.rule,
             range: (start, next.len()),
         });
         copied = hit.end;
@@ -78,12 +80,17 @@ fn shifted(mark: Mark, from: usize, to: usize) -> Mark {
     }
 }
 
+/// Whether a text has more characters than it may.
+pub(crate) fn is_long(text: &str, chars_max: usize) -> bool {
+    text.len() > chars_max && text.chars().count() > chars_max
+}
+
 /// Cuts an over-long text, before a placeholder rather than inside it.
-fn cut(text: &mut String, marks: &mut Vec<Mark>) {
-    if text.len() <= TEXT_CHARS_MAX || text.chars().count() <= TEXT_CHARS_MAX {
+fn cut(text: &mut String, marks: &mut Vec<Mark>, chars_max: usize) {
+    if !is_long(text, chars_max) {
         return;
     }
-    let kept = TEXT_CHARS_MAX - CUT_MARK.chars().count();
+    let kept = chars_max - CUT_MARK.chars().count();
     let mut end = text
         .char_indices()
         .nth(kept)
@@ -98,7 +105,7 @@ fn cut(text: &mut String, marks: &mut Vec<Mark>) {
     text.truncate(end);
     text.push_str(CUT_MARK);
     marks.push(Mark {
-        rule: "length",
+        rule: Rule::Length,
         range: (end, text.len()),
     });
 }

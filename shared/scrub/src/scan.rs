@@ -1,30 +1,55 @@
-//! One pass over a text, left to right: each position that can start something is shown to the few
-//! finders that could know it, and what is found is skipped.
+//! One pass over a text, left to right: each word and each sign that can start something is shown to
+//! the few finders that could know it, and what is found is skipped.
 //!
 //! **The finds do not overlap and are in order.**
 
-use crate::text::{Hit, Reading, Rule, Text, is_base64url, is_word};
-use crate::{net, numbers, pairs, paths, secrets};
+use crate::encoded;
+use crate::rules::Rules;
+use crate::text::{Hit, Reading, Rule, Text, is_base64url, is_hex, is_sign, is_word};
+use crate::{net, numbers, own, pairs, paths, secrets};
 
 /// Everything to remove from a text.
-pub(crate) fn scan(text: &str, reading: Reading) -> Vec<Hit> {
+pub(crate) fn scan(text: &str, reading: Reading, rules: &Rules) -> Vec<Hit> {
+    let mut hits = built_in(Text::new(text, rules), reading, true);
+    if rules.has_own() {
+        hits = own::merged(hits, own::find(text, rules));
+    }
+    hits
+}
+
+/// What the built-in rules find. `decode`: whether percent-encoded parts are read decoded as well.
+pub(crate) fn built_in(text: Text<'_>, reading: Reading, decode: bool) -> Vec<Hit> {
     let mut scanner = Scanner {
-        text: Text::new(text),
+        text,
         reading,
+        decode,
         floor: 0,
         token_end: 0,
+        decoded_end: 0,
     };
     let mut hits: Vec<Hit> = Vec::new();
     let mut position = 0;
-    while position < scanner.text.len() {
-        match scanner.find(position) {
-            Ok(hit) => {
+    while let Some(byte) = text.get(position) {
+        let (found, next) = if is_word(byte) {
+            let end = text.run(position, is_word);
+            (scanner.word(position, end, byte), end)
+        } else if is_sign(byte) {
+            if byte == b'%' && scanner.encoded(position, &mut hits) {
+                position = scanner.decoded_end;
+                continue;
+            }
+            (scanner.sign(position, byte), position + 1)
+        } else {
+            (None, position + 1)
+        };
+        match found.filter(|hit| text.rules().removes(*hit, text)) {
+            Some(hit) => {
                 // Every finder removes at least one byte at or after the position.
                 position = hit.end.max(position + 1);
                 scanner.floor = hit.end;
                 hits.push(hit);
             }
-            Err(next) => position = next,
+            None => position = next,
         }
     }
     hits
@@ -33,37 +58,53 @@ pub(crate) fn scan(text: &str, reading: Reading) -> Vec<Hit> {
 struct Scanner<'t> {
     text: Text<'t>,
     reading: Reading,
+    decode: bool,
     /// Where the last find ended: looking back stops here.
     floor: usize,
     /// Where the last measured run of base64url bytes ends, so that none is measured twice.
     token_end: usize,
+    /// Where the last part that was read decoded ends, so that none is read twice.
+    decoded_end: usize,
 }
 
 impl Scanner<'_> {
-    /// What is at a position, or where to look next.
+    /// Reads a percent-encoded part decoded. Whether that was possible: then it is done with.
+    fn encoded(&mut self, position: usize, hits: &mut Vec<Hit>) -> bool {
+        if !self.decode || position < self.decoded_end {
+            return false;
+        }
+        let Some(part) = encoded::part(self.text, position, self.floor) else {
+            return false;
+        };
+        self.decoded_end = part.end;
+        let Some(found) = part.scan(self.reading, self.text.rules()) else {
+            return false;
+        };
+        if let Some(last) = found.last() {
+            self.floor = last.end;
+        }
+        hits.extend(found);
+        true
+    }
+
+    /// What a sign begins, or stands in the middle of.
     #[inline]
-    fn find(&mut self, position: usize) -> Result<Hit, usize> {
+    fn sign(&mut self, position: usize, byte: u8) -> Option<Hit> {
         let text = self.text;
-        let next = position + 1;
-        let found = match text.at(position) {
-            byte if is_word(byte) => {
-                return self
-                    .word(position, byte)
-                    .ok_or_else(|| text.run(position, is_word));
-            }
+        match byte {
             b'@' => net::email(text, position, 1, self.floor),
-            b'%' if text.has(next, b"40") => net::email(text, position, 3, self.floor),
+            b'%' if text.has(position + 1, b"40") => net::email(text, position, 3, self.floor),
             b':' => self.colon(position),
             b'=' => pairs::assigned(text, position, self.floor, self.reading),
             b',' => pairs::tuple(text, position, self.floor),
             b'+' => numbers::phone(text, position),
-            b'-' if text.at(next) == b'-' => {
+            b'(' => numbers::bracketed_phone(text, position),
+            b'-' if text.at(position + 1) == b'-' => {
                 secrets::pem(text, position).or_else(|| pairs::flag(text, position))
             }
             b'/' | b'\\' => paths::user(text, position),
             _ => None,
-        };
-        found.ok_or(next)
+        }
     }
 
     fn colon(&self, position: usize) -> Option<Hit> {
@@ -84,51 +125,81 @@ impl Scanner<'_> {
         net::ipv6(self.text, position)
     }
 
-    /// What a word that begins at a position is.
+    /// What a word is, or begins.
     #[inline]
-    fn word(&mut self, position: usize, first: u8) -> Option<Hit> {
+    fn word(&mut self, start: usize, end: usize, first: u8) -> Option<Hit> {
         let text = self.text;
-        if first.is_ascii_hexdigit()
-            && let Some(hit) = net::mac(text, position).or_else(|| self.ipv6(position))
+        let length = end - start;
+        if length <= 4
+            && is_hex(first)
+            && let Some(hit) = self.address(start, length, text.at(end))
         {
             return Some(hit);
         }
         if first.is_ascii_digit() {
-            return self.number(position);
+            return self.number(start, end);
         }
-        if text.at(position + 2).is_ascii_digit()
-            && let Some(hit) = numbers::iban(text, position)
-        {
-            return Some(hit);
+        // Few words are long, or a part of something that is: the others need no second look.
+        let part = length >= LONG || matches!(text.at(end), b'-' | b'.' | b':');
+        if part {
+            return self.long_word(start, end);
         }
-        match first {
-            b'e' if text.has(position, b"eyJ") => {
-                if self.token_end <= position {
-                    self.token_end = text.run(position, is_base64url);
-                }
-                secrets::jwt(text, position, self.token_end)
-            }
-            b'b' | b'B' => secrets::scheme(text, position),
+        match (length, first) {
+            (4, _) => numbers::iban(text, start),
+            (5 | 6, b'b' | b'B') => secrets::scheme(text, start, end),
             _ => None,
         }
-        .or_else(|| secrets::vendor_key(text, position))
     }
 
-    fn number(&self, position: usize) -> Option<Hit> {
+    /// What a word is that is long, or goes on behind its end.
+    fn long_word(&mut self, start: usize, end: usize) -> Option<Hit> {
+        let text = self.text;
+        match text.four(start)? {
+            [_, _, b'0'..=b'9', b'0'..=b'9'] => numbers::iban(text, start),
+            [b'e', b'y', b'J', _] => {
+                if self.token_end <= start {
+                    self.token_end = text.run(start, is_base64url);
+                }
+                secrets::jwt(text, start, self.token_end)
+            }
+            _ => None,
+        }
+        .or_else(|| secrets::vendor_key(text, start, end))
+    }
+
+    /// What a short word of hexadecimal digits begins.
+    #[inline]
+    fn address(&self, start: usize, length: usize, next: u8) -> Option<Hit> {
+        match (length, next) {
+            (2, b':' | b'-') => net::mac(self.text, start).or_else(|| self.ipv6(start)),
+            (_, b':') => self.ipv6(start),
+            (4, b'.') if self.reading != Reading::Release => net::dotted_mac(self.text, start),
+            _ => None,
+        }
+    }
+
+    fn number(&self, start: usize, end: usize) -> Option<Hit> {
         let text = self.text;
         if self.reading != Reading::Release
-            && let Some(hit) = net::ipv4(text, position, self.floor)
+            && text.at(end) == b'.'
+            && let Some(hit) = net::ipv4(text, start, self.floor)
         {
             return Some(hit);
         }
-        numbers::card(text, position)
-            .map(|end| (end, Rule::Card))
-            .or_else(|| numbers::ssn(text, position).map(|end| (end, Rule::Ssn)))
-            .map(|(end, rule)| Hit {
-                start: position,
-                end,
-                rule,
-            })
-            .or_else(|| secrets::vendor_key(text, position))
+        let found = match (end - start, text.at(end)) {
+            (12..=19, _) | (4, b' ' | b'-' | b'+') => {
+                numbers::card(text, start).map(|end| (end, Rule::Card))
+            }
+            (1 | 3, b' ' | b'-' | b'.') => numbers::ssn(text, start, self.floor)
+                .map(|end| (end, Rule::Ssn))
+                .or_else(|| numbers::domestic_phone(text, start).map(|end| (end, Rule::Phone))),
+            _ => None,
+        };
+        found
+            .map(|(end, rule)| Hit { start, end, rule })
+            .or_else(|| secrets::vendor_key(text, start, end))
     }
 }
+
+/// The fewest bytes of a key that is one word, or of an IBAN without spaces.
+const LONG: usize = 15;

@@ -17,6 +17,7 @@ enum Made {
     Word,
     Token,
     Dotted,
+    Padded,
     Path,
 }
 
@@ -29,6 +30,7 @@ impl Made {
             Self::Word => is_word(byte),
             Self::Token => is_base64url(byte),
             Self::Dotted => is_base64url(byte) || byte == b'.',
+            Self::Padded => is_base64url(byte) || matches!(byte, b'=' | b'+' | b'/'),
             Self::Path => is_base64url(byte) || byte == b'/',
         }
     }
@@ -37,7 +39,7 @@ impl Made {
 /// A vendor's form: the prefix, what follows, how many bytes of it.
 struct Form(&'static str, Made, usize, usize);
 
-/// Forms as the vendors document them.
+/// Forms as the vendors document them, but the few that [`other_key`] knows.
 const FORMS: &[Form] = &[
     // Amazon Web Services: ids of access keys, roles and users.
     Form("AKIA", Made::Upper, 16, 16),
@@ -50,7 +52,7 @@ const FORMS: &[Form] = &[
     Form("AIza", Made::Token, 35, 35),
     Form("GOCSPX-", Made::Token, 20, KEY_MAX),
     Form("ya29.", Made::Token, 20, KEY_MAX),
-    // GitHub and GitLab.
+    // GitHub, GitLab, Atlassian.
     Form("ghp_", Made::Alnum, 20, KEY_MAX),
     Form("gho_", Made::Alnum, 20, KEY_MAX),
     Form("ghu_", Made::Alnum, 20, KEY_MAX),
@@ -58,57 +60,138 @@ const FORMS: &[Form] = &[
     Form("ghr_", Made::Alnum, 20, KEY_MAX),
     Form("github_pat_", Made::Word, 22, KEY_MAX),
     Form("glpat-", Made::Token, 20, KEY_MAX),
-    // Slack.
+    Form("glptt-", Made::Token, 20, KEY_MAX),
+    Form("glrt-", Made::Token, 20, KEY_MAX),
+    Form("gldt-", Made::Token, 20, KEY_MAX),
+    Form("glcbt-", Made::Token, 20, KEY_MAX),
+    Form("ATATT3xFfGF0", Made::Padded, 100, KEY_MAX),
+    Form("ATCTT3xFfGN0", Made::Padded, 100, KEY_MAX),
+    Form("ATBB", Made::Padded, 32, 32),
+    // Slack, Discord.
     Form("xoxa-", Made::Token, 10, KEY_MAX),
     Form("xoxb-", Made::Token, 10, KEY_MAX),
+    Form("xoxc-", Made::Token, 10, KEY_MAX),
+    Form("xoxd-", Made::Token, 10, KEY_MAX),
     Form("xoxe-", Made::Token, 10, KEY_MAX),
+    Form("xoxe.", Made::Dotted, 20, KEY_MAX),
     Form("xoxo-", Made::Token, 10, KEY_MAX),
     Form("xoxp-", Made::Token, 10, KEY_MAX),
     Form("xoxr-", Made::Token, 10, KEY_MAX),
     Form("xoxs-", Made::Token, 10, KEY_MAX),
     Form("xapp-", Made::Token, 10, KEY_MAX),
     Form("hooks.slack.com/services/", Made::Path, 20, KEY_MAX),
+    Form("hooks.slack.com/workflows/", Made::Path, 20, KEY_MAX),
     Form("discord.com/api/webhooks/", Made::Path, 20, KEY_MAX),
-    // Stripe.
+    Form("discordapp.com/api/webhooks/", Made::Path, 20, KEY_MAX),
+    // Stripe, Square, Shopify.
     Form("sk_live_", Made::Alnum, 10, KEY_MAX),
     Form("sk_test_", Made::Alnum, 10, KEY_MAX),
     Form("rk_live_", Made::Alnum, 10, KEY_MAX),
     Form("rk_test_", Made::Alnum, 10, KEY_MAX),
     Form("whsec_", Made::Alnum, 20, KEY_MAX),
-    // Package registries.
+    Form("sq0atp-", Made::Token, 22, 22),
+    Form("sq0csp-", Made::Token, 43, 43),
+    Form("shpat_", Made::Hex, 32, 32),
+    Form("shpca_", Made::Hex, 32, 32),
+    Form("shppa_", Made::Hex, 32, 32),
+    Form("shpss_", Made::Hex, 32, 32),
+    // Package and image registries.
     Form("npm_", Made::Alnum, 36, 36),
     Form("pypi-AgE", Made::Token, 30, KEY_MAX),
+    Form("rubygems_", Made::Hex, 48, 48),
+    Form("dckr_pat_", Made::Token, 27, KEY_MAX),
+    Form("dckr_oat_", Made::Token, 27, KEY_MAX),
     // Models.
     Form("sk-ant-", Made::Token, 20, KEY_MAX),
     Form("sk-proj-", Made::Token, 20, KEY_MAX),
+    Form("sk-svcacct-", Made::Token, 20, KEY_MAX),
     Form("sk-", Made::Alnum, 32, KEY_MAX),
     Form("hf_", Made::Alnum, 30, KEY_MAX),
-    // Others.
-    Form("SG.", Made::Dotted, 40, KEY_MAX),
-    Form("SK", Made::Hex, 32, 32),
-    Form("key-", Made::Hex, 32, 32),
+    Form("r8_", Made::Alnum, 37, 37),
+    Form("gsk_", Made::Alnum, 40, KEY_MAX),
+    // Clouds, infrastructure, observability.
     Form("dop_v1_", Made::Hex, 64, 64),
-    Form("shpat_", Made::Hex, 32, 32),
-    Form("shpss_", Made::Hex, 32, 32),
+    Form("doo_v1_", Made::Hex, 64, 64),
+    Form("dor_v1_", Made::Hex, 64, 64),
+    Form("hvs.", Made::Token, 24, KEY_MAX),
+    Form("hvb.", Made::Token, 24, KEY_MAX),
+    Form("dapi", Made::Hex, 32, 32),
+    Form("pul-", Made::Hex, 40, 40),
+    Form("glsa_", Made::Word, 32, KEY_MAX),
+    Form("glc_", Made::Padded, 32, KEY_MAX),
+    Form("sntrys_", Made::Padded, 32, KEY_MAX),
+    Form("sntryu_", Made::Hex, 64, 64),
+    Form("NRAK-", Made::Upper, 27, 27),
+    Form("HRKU-", Made::Token, 36, KEY_MAX),
+    Form("dp.pt.", Made::Alnum, 40, 44),
+    Form("pscale_tkn_", Made::Token, 32, KEY_MAX),
+    Form("sbp_", Made::Hex, 40, 40),
+    // Work and mail.
+    Form("SG.", Made::Dotted, 40, KEY_MAX),
+    Form("key-", Made::Hex, 32, 32),
+    Form("xkeysib-", Made::Token, 64, KEY_MAX),
+    Form("lin_api_", Made::Alnum, 40, KEY_MAX),
+    Form("figd_", Made::Token, 40, KEY_MAX),
+    Form("PMAK-", Made::Token, 59, 59),
+    Form("ntn_", Made::Alnum, 40, KEY_MAX),
+    // Keys of age.
     Form("AGE-SECRET-KEY-1", Made::Upper, 58, 58),
 ];
 
-/// A vendor's key that begins here.
-pub(crate) fn vendor_key(text: Text<'_>, start: usize) -> Option<Hit> {
-    let first = text.at(start);
-    if !matches!(first, b'A' | b'G' | b'S' | b'a'..=b'z') {
+/// A bit for the first three bytes of each prefix, so that most words cost one look.
+static FIRSTS: [u64; 512] = firsts();
+
+const fn place(first: u8, second: u8, third: u8) -> usize {
+    let bytes = u32::from_le_bytes([first, second, third, 0]);
+    // Multiplying spreads them; the upper fifteen bits are the place.
+    (bytes.wrapping_mul(0x9e37_79b1) >> 17) as usize
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "prefixes have three bytes and places are below 32,768; evaluated at compile time"
+)]
+const fn firsts() -> [u64; 512] {
+    let mut firsts = [0; 512];
+    let mut at = 0;
+    while at < FORMS.len() {
+        let Form(prefix, ..) = FORMS[at];
+        let prefix = prefix.as_bytes();
+        let place = place(prefix[0], prefix[1], prefix[2]);
+        firsts[place >> 6] |= 1 << (place & 63);
+        at += 1;
+    }
+    firsts
+}
+
+/// The fewest bytes of a key that is one word.
+const KEY_WORD_MIN: usize = 18;
+
+/// A vendor's key that begins with this word.
+#[inline]
+pub(crate) fn vendor_key(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
+    if word_end - start < KEY_WORD_MIN && !matches!(text.at(word_end), b'-' | b'.' | b':') {
         return None;
     }
+    let [first, second, third, _] = text.four(start)?;
+    let place = place(first, second, third);
+    let known = FIRSTS
+        .get(place >> 6)
+        .is_some_and(|bits| bits >> (place & 63) & 1 == 1);
+    if known && let Some(hit) = form(text, start, [first, second, third]) {
+        return Some(hit);
+    }
+    other_key(text, start, word_end)
+}
+
+fn form(text: Text<'_>, start: usize, firsts: [u8; 3]) -> Option<Hit> {
     FORMS
         .iter()
+        .filter(|Form(prefix, ..)| prefix.as_bytes().first_chunk() == Some(&firsts))
         .filter(|Form(prefix, ..)| text.has(start, prefix.as_bytes()))
         .find_map(|Form(prefix, made, min, max)| {
             let from = start + prefix.len();
-            let mut budget = KEY_MAX + 1;
-            let end = text.run(from, |byte| {
-                budget = budget.saturating_sub(1);
-                budget > 0 && made.of(byte)
-            });
+            let end = key_end(text, from, *made);
             let fits = (*min..=*max).contains(&(end - from)) && !is_word(text.at(end));
             // The address of a webhook stays, its secret path goes.
             let start = if prefix.contains('/') { from } else { start };
@@ -118,6 +201,45 @@ pub(crate) fn vendor_key(text: Text<'_>, start: usize) -> Option<Hit> {
                 rule: Rule::VendorKey,
             })
         })
+}
+
+fn key_end(text: Text<'_>, from: usize, made: Made) -> usize {
+    let mut budget = KEY_MAX + 1;
+    text.run(from, |byte| {
+        budget = budget.saturating_sub(1);
+        budget > 0 && made.of(byte)
+    })
+}
+
+/// Keys without a prefix of three bytes: Twilio's `SK…`, Mailchimp's `…-us1`, Telegram's `123…:AA…`.
+#[inline]
+fn other_key(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
+    let hit = |start, end| {
+        Some(Hit {
+            start,
+            end,
+            rule: Rule::VendorKey,
+        })
+    };
+    match (word_end - start, text.at(word_end)) {
+        (34, _) if text.has(start, b"SK") && key_end(text, start + 2, Made::Hex) == word_end => {
+            hit(start, word_end)
+        }
+        (32, b'-') if text.has(word_end, b"-us") => {
+            let hex = key_end(text, start, Made::Hex) == word_end;
+            let end = text.run(word_end + 3, |byte| byte.is_ascii_digit());
+            let fits = hex && (1..=2).contains(&(end - word_end - 3)) && !is_word(text.at(end));
+            fits.then(|| hit(start, end)).flatten()
+        }
+        (_, b':') if text.has(word_end + 1, b"AA") => {
+            let digits = text.run_back(word_end, start, 12, |byte| byte.is_ascii_digit());
+            let end = key_end(text, word_end + 1, Made::Token);
+            let fits = (8..=10).contains(&(word_end - digits)) && end - word_end - 1 == 35;
+            let alone = digits == start || text.slice(start, digits) == "bot";
+            (fits && alone).then(|| hit(digits, end)).flatten()
+        }
+        _ => None,
+    }
 }
 
 /// Longest JWT header looked into, bytes.
@@ -155,14 +277,18 @@ pub(crate) fn jwt(text: Text<'_>, start: usize, header_end: usize) -> Option<Hit
 }
 
 /// The token after `Bearer` or the credentials after `Basic` (RFC 6750 §2.1, RFC 7617 §2).
-pub(crate) fn scheme(text: Text<'_>, start: usize) -> Option<Hit> {
-    let word_end = text.run(start, is_word);
+pub(crate) fn scheme(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
     let word = text.slice(start, word_end);
     let bearer = word.eq_ignore_ascii_case("bearer");
     if !bearer && !word.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let from = text.run(word_end, |byte| byte == b' ');
+    // In forms a space is written `+`.
+    let from = if text.at(word_end) == b'+' {
+        word_end + 1
+    } else {
+        text.run(word_end, |byte| byte == b' ')
+    };
     if from == word_end {
         return None;
     }
@@ -216,7 +342,8 @@ const PEM_LABEL_MAX: usize = 64;
 /// A PEM block (RFC 7468) that begins here. One whose end was cut off goes to the end of the text.
 pub(crate) fn pem(text: Text<'_>, start: usize) -> Option<Hit> {
     const BEGIN: &[u8] = b"-----BEGIN ";
-    if !text.has(start, BEGIN) {
+    // Looking for the end of one costs the rest of the text: not where it would be in vain.
+    if !text.has(start, BEGIN) || !text.rules().is_on(Rule::Pem) {
         return None;
     }
     let label = start + BEGIN.len();

@@ -1,5 +1,7 @@
 //! A text with bounded, panic-free access by byte position, and what a find in it is.
 
+use crate::rules::Rules;
+
 /// What kind of text is read: the same bytes mean different things in prose and in source code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
@@ -40,54 +42,71 @@ pub(crate) enum Rule {
     NamedCard,
     NamedBank,
     NamedTax,
+    NamedPhone,
+    /// A pattern of the project's own, by its place among them.
+    Own(u8),
+    /// The text was too long and was cut.
+    Length,
+    /// The text could not be brought to rest and was removed.
+    Unsettled,
 }
 
 impl Rule {
-    /// The name in remarks.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Card => "card",
-            Self::Iban => "iban",
-            Self::Ssn => "ssn",
-            Self::Ip => "ip",
-            Self::Mac => "mac",
-            Self::Phone => "phone",
-            Self::UserPath => "user_path",
-            Self::UrlCredentials => "url_credentials",
-            Self::Bearer => "bearer",
-            Self::Jwt => "jwt",
-            Self::Pem => "pem",
-            Self::VendorKey => "vendor_key",
-            Self::NamedSecret => "named_secret",
-            Self::NamedSsn => "named_ssn",
-            Self::NamedCard => "named_card",
-            Self::NamedBank => "named_bank_account",
-            Self::NamedTax => "named_tax_id",
-        }
-    }
+    /// Every rule that a project may switch off, in the order of the list of names in the domain.
+    pub(crate) const OPTIONAL: [Self; 19] = [
+        Self::Email,
+        Self::Card,
+        Self::Iban,
+        Self::Ssn,
+        Self::Ip,
+        Self::Mac,
+        Self::Phone,
+        Self::UserPath,
+        Self::UrlCredentials,
+        Self::Bearer,
+        Self::Jwt,
+        Self::Pem,
+        Self::VendorKey,
+        Self::NamedSecret,
+        Self::NamedSsn,
+        Self::NamedCard,
+        Self::NamedBank,
+        Self::NamedTax,
+        Self::NamedPhone,
+    ];
 
-    /// What stands in the text afterwards.
-    pub(crate) fn placeholder(self) -> &'static str {
+    /// The name in remarks, and the placeholder that stands in the text afterwards. A project's own
+    /// rules have theirs in [`Rules`].
+    pub(crate) fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Email => "[email]",
-            Self::Card | Self::NamedCard => "[card]",
-            Self::Iban => "[iban]",
-            Self::Ssn | Self::NamedSsn => "[ssn]",
-            Self::Ip => "[ip]",
-            Self::Mac => "[mac]",
-            Self::Phone => "[phone]",
-            Self::UserPath => "[user]",
-            Self::UrlCredentials => "[credentials]",
-            Self::Bearer => "[token]",
-            Self::Jwt => "[jwt]",
-            Self::Pem => "[pem]",
-            Self::VendorKey | Self::NamedSecret => "[secret]",
-            Self::NamedBank => "[bank-account]",
-            Self::NamedTax => "[tax-id]",
+            Self::Email => ("email", "[email]"),
+            Self::Card => ("card", "[card]"),
+            Self::Iban => ("iban", "[iban]"),
+            Self::Ssn => ("ssn", "[ssn]"),
+            Self::Ip => ("ip", "[ip]"),
+            Self::Mac => ("mac", "[mac]"),
+            Self::Phone => ("phone", "[phone]"),
+            Self::UserPath => ("user_path", "[user]"),
+            Self::UrlCredentials => ("url_credentials", "[credentials]"),
+            Self::Bearer => ("bearer", "[token]"),
+            Self::Jwt => ("jwt", "[jwt]"),
+            Self::Pem => ("pem", "[pem]"),
+            Self::VendorKey => ("vendor_key", "[secret]"),
+            Self::NamedSecret => ("named_secret", "[secret]"),
+            Self::NamedSsn => ("named_ssn", "[ssn]"),
+            Self::NamedCard => ("named_card", "[card]"),
+            Self::NamedBank => ("named_bank_account", "[bank-account]"),
+            Self::NamedTax => ("named_tax_id", "[tax-id]"),
+            Self::NamedPhone => ("named_phone", "[phone]"),
+            Self::Own(_) => ("own", "[own]"),
+            Self::Length => ("length", CUT_MARK),
+            Self::Unsettled => ("unsettled", REMOVED),
         }
     }
 }
+
+/// The mark at the end of a text that was cut.
+pub(crate) const CUT_MARK: &str = "…[cut]";
 
 /// Stands for a whole text that could not be brought to rest.
 pub(crate) const REMOVED: &str = "[removed]";
@@ -117,8 +136,8 @@ const PLACEHOLDERS: [&str; 21] = [
     "<redacted>",
 ];
 
-/// Whether a text is a placeholder and nothing else.
-pub(crate) fn is_placeholder(text: &str) -> bool {
+/// Whether a text is a placeholder of ours, or of an SDK, and nothing else.
+pub(crate) fn is_known_placeholder(text: &str) -> bool {
     PLACEHOLDERS.contains(&text)
 }
 
@@ -126,25 +145,46 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'t> {
     text: &'t str,
-    bytes: &'t [u8],
+    rules: &'t Rules,
 }
 
 impl<'t> Text<'t> {
-    pub(crate) fn new(text: &'t str) -> Self {
-        Self {
-            text,
-            bytes: text.as_bytes(),
-        }
+    /// A text, and the rules by which it is read.
+    pub(crate) fn new(text: &'t str, rules: &'t Rules) -> Self {
+        Self { text, rules }
     }
 
+    #[inline]
+    pub(crate) fn rules(self) -> &'t Rules {
+        self.rules
+    }
+
+    #[inline]
+    fn bytes(self) -> &'t [u8] {
+        self.text.as_bytes()
+    }
+
+    /// The byte at a position before the end.
+    #[inline]
+    pub(crate) fn get(self, position: usize) -> Option<u8> {
+        self.bytes().get(position).copied()
+    }
+
+    #[inline]
     pub(crate) fn len(self) -> usize {
-        self.bytes.len()
+        self.bytes().len()
     }
 
     /// The byte at a position.
     #[inline]
     pub(crate) fn at(self, position: usize) -> u8 {
-        self.bytes.get(position).copied().unwrap_or(0)
+        self.bytes().get(position).copied().unwrap_or(0)
+    }
+
+    /// The four bytes from a position on, if there are as many.
+    #[inline]
+    pub(crate) fn four(self, position: usize) -> Option<[u8; 4]> {
+        self.bytes().get(position..)?.first_chunk().copied()
     }
 
     /// The byte before a position.
@@ -164,16 +204,23 @@ impl<'t> Text<'t> {
         self.text.get(start..end).unwrap_or_default()
     }
 
+    /// The text between two positions, without the character that the end is inside of.
+    pub(crate) fn upto(self, start: usize, end: usize) -> &'t str {
+        let end = self.text.floor_char_boundary(end);
+        self.text.get(start..end).unwrap_or_default()
+    }
+
     /// Whether these bytes stand at a position.
+    #[inline]
     pub(crate) fn has(self, position: usize, what: &[u8]) -> bool {
-        self.bytes
+        self.bytes()
             .get(position..)
             .is_some_and(|rest| rest.starts_with(what))
     }
 
     /// Whether these bytes stand right before a position.
     pub(crate) fn has_before(self, position: usize, what: &[u8]) -> bool {
-        self.bytes
+        self.bytes()
             .get(..position)
             .is_some_and(|head| head.ends_with(what))
     }
@@ -181,7 +228,7 @@ impl<'t> Text<'t> {
     /// Where a run of such bytes ends.
     #[inline]
     pub(crate) fn run(self, start: usize, mut fits: impl FnMut(u8) -> bool) -> usize {
-        let rest = self.bytes.get(start..).unwrap_or_default();
+        let rest = self.bytes().get(start..).unwrap_or_default();
         start + rest.iter().take_while(|byte| fits(**byte)).count()
     }
 
@@ -195,7 +242,7 @@ impl<'t> Text<'t> {
         mut fits: impl FnMut(u8) -> bool,
     ) -> usize {
         let low = floor.max(end.saturating_sub(max)).min(end);
-        let head = self.bytes.get(low..end).unwrap_or_default();
+        let head = self.bytes().get(low..end).unwrap_or_default();
         end - head.iter().rev().take_while(|byte| fits(**byte)).count()
     }
 
@@ -206,9 +253,57 @@ impl<'t> Text<'t> {
     }
 }
 
+const WORD: u8 = 1;
+const HEX: u8 = 2;
+const SIGN: u8 = 4;
+
+/// What each byte can be.
+const CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        let word = byte.is_ascii_alphanumeric() || byte == b'_';
+        let sign = matches!(
+            byte,
+            b'@' | b'%' | b':' | b'=' | b',' | b'+' | b'(' | b'-' | b'/' | b'\\'
+        );
+        let class = if word { WORD } else { 0 }
+            | if byte.is_ascii_hexdigit() { HEX } else { 0 }
+            | if sign { SIGN } else { 0 };
+        #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+        {
+            classes[byte as usize] = class;
+        }
+        if byte == u8::MAX {
+            return classes;
+        }
+        byte += 1;
+    }
+}
+
+#[inline]
+fn class(byte: u8) -> u8 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
 /// Bytes of words: a value that begins or ends between two of these is part of something longer.
+#[inline]
 pub(crate) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    class(byte) & WORD != 0
+}
+
+/// Hexadecimal digits.
+#[inline]
+pub(crate) fn is_hex(byte: u8) -> bool {
+    class(byte) & HEX != 0
+}
+
+/// Bytes that can begin something, or stand in the middle of it, and are no part of a word.
+#[inline]
+pub(crate) fn is_sign(byte: u8) -> bool {
+    class(byte) & SIGN != 0
 }
 
 /// Bytes of base64url.

@@ -3,9 +3,12 @@
 use crate::REMARKS_MAX;
 use crate::keys::{self, Promise};
 use crate::pairs::says_nothing;
-use crate::rewrite::clean;
-use crate::text::{Reading, is_placeholder};
+use crate::rewrite::{clean, is_long};
+use crate::rules::Rules;
+use crate::scan::scan;
+use crate::text::Reading;
 use kintsugi_domain::event::Remark;
+use kintsugi_domain::limits::TEXT_CHARS_MAX;
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
 
@@ -13,26 +16,67 @@ use std::fmt::Write as _;
 const DEPTH_MAX: usize = 130;
 
 /// A walk over parts of an event.
-pub(crate) struct Walk {
-    path: String,
+pub(crate) struct Walk<'r> {
+    /// Where it is now, dotted.
+    pub(crate) path: String,
+    rules: &'r Rules,
+    chars_max: usize,
     depth: usize,
     remarks: Vec<Remark>,
     kept: usize,
 }
 
-impl Walk {
-    pub(crate) fn at(path: &str) -> Self {
-        Self::after(path, 0)
+/// How the value under a name is read, when the values around it are read like `around`.
+pub(crate) fn reading_under(name: &str, around: Reading) -> Reading {
+    let [first, .., last] = name.as_bytes() else {
+        return around;
+    };
+    // The ends and the length tell most names off without a comparison.
+    let (known, reading) = match (name.len(), first, last) {
+        (12, b'c', b'e') => ("context_line", Reading::Source),
+        (11, b'p', b't') => ("pre_context", Reading::Source),
+        (12, b'p', b't') => ("post_context", Reading::Source),
+        (4, b'd', b't') => ("dist", Reading::Release),
+        (5, b'b', b'd') => ("build", Reading::Release),
+        (7, b'm', b's') => ("modules", Reading::Release),
+        (7, b'r', b'e') => ("release", Reading::Release),
+        (7, b'v', b'n') => ("version", Reading::Release),
+        (8, b'p', b's') => ("packages", Reading::Release),
+        (11, b'a', b'n') => ("app_version", Reading::Release),
+        (11, b's', b'n') => ("sdk_version", Reading::Release),
+        (14, b'c', b'n') => ("client_version", Reading::Release),
+        (14, b'k', b'n') => ("kernel_version", Reading::Release),
+        (15, b'p', b'n') => ("product_version", Reading::Release),
+        _ => return around,
+    };
+    if name == known { reading } else { around }
+}
+
+impl<'r> Walk<'r> {
+    pub(crate) fn at(rules: &'r Rules, path: &str) -> Self {
+        Self::after(rules, path, 0)
     }
 
     /// A walk over something that has remarks already.
-    pub(crate) fn after(path: &str, remarks: usize) -> Self {
+    pub(crate) fn after(rules: &'r Rules, path: &str, remarks: usize) -> Self {
         Self {
             path: path.to_owned(),
+            rules,
+            chars_max: TEXT_CHARS_MAX,
             depth: 0,
             remarks: Vec::new(),
             kept: remarks,
         }
+    }
+
+    /// The same walk over texts of any length, which are not cut.
+    pub(crate) fn uncut(mut self) -> Self {
+        self.chars_max = usize::MAX;
+        self
+    }
+
+    pub(crate) fn rules(&self) -> &'r Rules {
+        self.rules
     }
 
     pub(crate) fn into_remarks(self) -> Vec<Remark> {
@@ -51,7 +95,8 @@ impl Walk {
         self.path.truncate(length);
     }
 
-    fn remark(&mut self, rule: &str, range: (usize, usize)) {
+    /// Notes that a rule left something in this range of the text that the walk is at.
+    pub(crate) fn remark(&mut self, rule: &str, range: (usize, usize)) {
         let count = self.kept + self.remarks.len();
         if count >= REMARKS_MAX {
             return;
@@ -70,25 +115,31 @@ impl Walk {
 
     /// Scrubs a text in place.
     pub(crate) fn text(&mut self, text: &mut String, reading: Reading) {
-        let Some((cleaned, marks)) = clean(text, reading) else {
-            return;
-        };
-        for mark in marks {
-            self.remark(mark.rule, mark.range);
+        if let Some(cleaned) = self.cleaned(text, reading) {
+            *text = cleaned;
         }
-        *text = cleaned;
+    }
+
+    /// What becomes of a text, when something has to go; the remarks are noted.
+    pub(crate) fn cleaned(&mut self, text: &str, reading: Reading) -> Option<String> {
+        let (cleaned, marks) = clean(text, reading, self.rules, self.chars_max)?;
+        for mark in marks {
+            self.remark(self.rules.name(mark.rule), mark.range);
+        }
+        Some(cleaned)
     }
 
     /// Scrubs a text that stands under a name.
     pub(crate) fn named_text(&mut self, name: &str, text: &mut String) {
-        match keys::promise(name) {
+        let reading = reading_under(name, Reading::Prose);
+        match keys::promise(self.rules, name) {
             Some(promise) => self.promised_text(promise, text),
-            None => self.text(text, Reading::Prose),
+            None => self.text(text, reading),
         }
     }
 
     /// Scrubs a JSON value in place.
-    pub(crate) fn value(&mut self, value: &mut Value) {
+    pub(crate) fn value(&mut self, value: &mut Value, reading: Reading) {
         if self.depth > DEPTH_MAX {
             self.replace(value, "depth", crate::text::REMOVED);
             return;
@@ -97,55 +148,55 @@ impl Walk {
             Value::Null | Value::Bool(_) => {}
             Value::Number(number) => {
                 // A card number needs no quotes.
-                if let Some((cleaned, marks)) = clean(&number.to_string(), Reading::Prose) {
-                    for mark in marks {
-                        self.remark(mark.rule, mark.range);
-                    }
+                if let Some(cleaned) = self.cleaned(&number.to_string(), reading) {
                     *value = Value::String(cleaned);
                 }
             }
-            Value::String(text) => self.text(text, Reading::Prose),
-            Value::Array(items) => self.items(items),
-            Value::Object(fields) => self.fields(fields),
+            Value::String(text) => self.text(text, reading),
+            Value::Array(items) => self.items(items, reading),
+            Value::Object(fields) => self.fields(fields, reading),
         }
     }
 
-    fn items(&mut self, items: &mut [Value]) {
+    fn items(&mut self, items: &mut [Value], reading: Reading) {
         // `["Authorization", "…"]` is a header, `["--password", "…"]` part of a command line.
         let header = match &*items {
-            [Value::String(name), Value::String(_)] => header_promise(name),
+            [Value::String(name), Value::String(_)] => header_promise(self.rules, name),
             _ => None,
         };
         let mut promised = None;
         for (index, item) in items.iter_mut().enumerate() {
             let under = promised.take().or(header.filter(|_| index == 1));
             if let Value::String(text) = &*item {
-                promised = flag_promise(text);
+                promised = flag_promise(self.rules, text);
             }
             self.within(index, |walk| match under {
                 Some(promise) => walk.promised(promise, item),
-                None => walk.value(item),
+                None => walk.value(item, reading),
             });
         }
     }
 
-    fn fields(&mut self, fields: &mut Map<String, Value>) {
-        if fields
-            .keys()
-            .any(|name| clean(name, Reading::Prose).is_some())
-        {
+    fn fields(&mut self, fields: &mut Map<String, Value>, reading: Reading) {
+        if fields.keys().any(|name| self.must_rename(name)) {
             self.names(fields);
         }
         for (name, value) in fields.iter_mut() {
-            self.within(name, |walk| walk.named(name, value));
+            let reading = reading_under(name, reading);
+            self.within(name, |walk| walk.named(name, value, reading));
         }
     }
 
+    /// Whether a name itself has something to remove.
+    pub(crate) fn must_rename(&self, name: &str) -> bool {
+        is_long(name, self.chars_max) || !scan(name, Reading::Prose, self.rules).is_empty()
+    }
+
     /// Scrubs a value that stands under a name.
-    pub(crate) fn named(&mut self, name: &str, value: &mut Value) {
-        match keys::promise(name) {
+    pub(crate) fn named(&mut self, name: &str, value: &mut Value, reading: Reading) {
+        match keys::promise(self.rules, name) {
             Some(promise) => self.promised(promise, value),
-            None => self.value(value),
+            None => self.value(value, reading),
         }
     }
 
@@ -167,38 +218,40 @@ impl Walk {
 
     /// Removes a value whose name promises a secret, unless it says nothing.
     fn promised(&mut self, promise: Promise, value: &mut Value) {
-        let placeholder = promise.rule.placeholder();
+        let (name, placeholder) = promise.rule.words();
         match value {
             Value::Null | Value::Bool(_) => {}
             Value::String(text) => self.promised_text(promise, text),
             Value::Number(number) => {
-                if !says_nothing(&number.to_string(), promise) {
-                    self.replace(value, promise.rule.name(), placeholder);
+                if !says_nothing(self.rules, &number.to_string(), promise) {
+                    self.replace(value, name, placeholder);
                 }
             }
             Value::Array(items) if items.is_empty() => {}
             Value::Object(fields) if fields.is_empty() => {}
             Value::Array(_) | Value::Object(_) => {
-                self.replace(value, promise.rule.name(), placeholder);
+                self.replace(value, name, placeholder);
             }
         }
     }
 
-    fn promised_text(&mut self, promise: Promise, text: &mut String) {
+    /// Removes a text whose name promises a secret, unless it says nothing.
+    pub(crate) fn promised_text(&mut self, promise: Promise, text: &mut String) {
         // Python's SDK sends `repr`: the quotes stay, so that the text still reads as a literal.
         let quote = ['\'', '"']
             .into_iter()
             .find(|quote| text.len() >= 2 && text.starts_with(*quote) && text.ends_with(*quote));
         let inner = quote.map_or(text.as_str(), |quote| text.trim_matches(quote));
-        if says_nothing(inner, promise) {
-            if !is_placeholder(inner) {
+        if says_nothing(self.rules, inner, promise) {
+            if !self.rules.is_placeholder(inner) {
                 self.text(text, Reading::Prose);
             }
             return;
         }
+        let (name, placeholder) = promise.rule.words();
         let quote = quote.map(String::from).unwrap_or_default();
-        *text = format!("{quote}{}{quote}", promise.rule.placeholder());
-        self.remark(promise.rule.name(), (quote.len(), text.len() - quote.len()));
+        *text = format!("{quote}{placeholder}{quote}");
+        self.remark(name, (quote.len(), text.len() - quote.len()));
     }
 
     fn replace(&mut self, value: &mut Value, rule: &'static str, placeholder: &str) {
@@ -207,7 +260,8 @@ impl Walk {
     }
 }
 
-fn header_promise(name: &str) -> Option<Promise> {
+/// What the name of an HTTP header promises for the text beside it.
+pub(crate) fn header_promise(rules: &Rules, name: &str) -> Option<Promise> {
     let known = [
         "authorization",
         "proxy-authorization",
@@ -220,14 +274,15 @@ fn header_promise(name: &str) -> Option<Promise> {
     known
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known))
-        .then(|| keys::promise(name))
+        .then(|| keys::promise(rules, name))
         .flatten()
 }
 
-fn flag_promise(text: &str) -> Option<Promise> {
+/// What a flag of a command line promises for the next word.
+pub(crate) fn flag_promise(rules: &Rules, text: &str) -> Option<Promise> {
     let name = text.trim_matches('\'').strip_prefix("--")?;
     let is_flag = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    is_flag.then(|| keys::promise(name)).flatten()
+    is_flag.then(|| keys::promise(rules, name)).flatten()
 }

@@ -20,7 +20,8 @@ const PIECES: &[&str] = &[
     "-----BEGIN KEY-----", "-----END KEY-----", "4111 1111 1111 1111", "4111111111111111",
     "DE89370400440532013000", "219-09-9998", "10.1.2.3", "2001:db8::1", "00:1B:44:11:3A:B7",
     "+14155552671", "a@b.co", "[email]", "[secret]", "[", "1", "12", "f", "beef", "abc", "http",
-    "git", "example", ".com", "sk_live_", "0123456789abcdef", "GET ", "v", "version ",
+    "%2F", "%3A", "%FF", "+", "4111+1111+1111+1111", "a%40b.co", "415-234-2671", "(415) 234-2671", "phone",
+    "001b.4411.3ab7", "Cookie: a=b", "-us1", "bot", ":AA", "git", "example", ".com", "sk_live_", "0123456789abcdef", "GET ", "v", "version ",
 ];
 
 fn piece() -> impl Strategy<Value = String> {
@@ -30,6 +31,25 @@ fn piece() -> impl Strategy<Value = String> {
 
 fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece(), 0..24).prop_map(|pieces| pieces.concat())
+}
+
+/// JSON of any shape, with names and texts that scanners react to.
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        4 => text().prop_map(Value::String),
+        1 => any::<u64>().prop_map(|number| json!(number)),
+        1 => any::<i32>().prop_map(|number| json!(f64::from(number) / 8.0)),
+        1 => Just(json!(4_111_111_111_111_111_u64)),
+        1 => prop::sample::select(vec![json!(null), json!(true), json!([]), json!({})]),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        let name = prop_oneof![2 => piece(), 1 => text()];
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::Array),
+            prop::collection::vec((name, inner), 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
 }
 
 fn scrub(text: &str) -> (String, Vec<Remark>) {
@@ -56,6 +76,34 @@ proptest! {
                 "{:?} of {:?} is {:?}", remark, scrubbed, placeholder);
         }
         prop_assert_eq!(remarks.is_empty(), scrubbed == text);
+    }
+
+    #[test]
+    fn a_text_grows_by_no_more_than_a_placeholder_for_each_byte(text in text()) {
+        let (scrubbed, _) = scrub(&text);
+        prop_assert!(scrubbed.len() <= 16 * text.len());
+    }
+
+    #[test]
+    fn json_scrubbed_as_it_is_read_is_json_scrubbed_in_memory(value in json_value()) {
+        let scrubber = Scrubber::new(b"salt");
+        let (scrubbed, remarks) = scrubber.scrub_json(&value.to_string()).unwrap();
+        let mut expected = value;
+        let expected_remarks = scrubber.scrub_value("", &mut expected);
+        prop_assert_eq!(serde_json::from_str::<Value>(&scrubbed).unwrap(), expected);
+        prop_assert_eq!(remarks, expected_remarks);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_or_stays_none(text in text()) {
+        let scrubber = Scrubber::new(b"salt");
+        if let Ok((scrubbed, _)) = scrubber.scrub_json(&text)
+            && serde_json::from_str::<Value>(&text).is_ok()
+        {
+            prop_assert!(serde_json::from_str::<Value>(&scrubbed).is_ok());
+        } else {
+            prop_assert!(serde_json::from_str::<Value>(&text).is_err());
+        }
     }
 
     #[test]
@@ -215,7 +263,7 @@ fn values_nested_deeper_than_any_parser_goes_are_removed() {
 }
 
 #[test]
-fn only_a_flag_makes_the_next_argument_a_secret() {
+fn only_a_flag_or_the_name_of_a_header_makes_the_next_text_a_secret() {
     let scrubber = Scrubber::new(b"");
     for (given, expected) in [
         (
@@ -230,7 +278,23 @@ fn only_a_flag_makes_the_next_argument_a_secret() {
             json!(["--password::-----BEGIN KEY-----", {"a": "b"}]),
             json!(["--password::[pem]", {"a": "b"}]),
         ),
+        (
+            json!([
+                ["Cookie", "sid"],
+                ["Accept", "x"],
+                ["Cookie", "sid", "x"],
+                ["sid", "Cookie"]
+            ]),
+            json!([
+                ["Cookie", "[secret]"],
+                ["Accept", "x"],
+                ["Cookie", "sid", "x"],
+                ["sid", "Cookie"]
+            ]),
+        ),
     ] {
+        let (text, _) = scrubber.scrub_json(&given.to_string()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
         let mut value = given;
         scrubber.scrub_value("", &mut value);
         assert_eq!(value, expected);

@@ -14,12 +14,13 @@ use crate::memory::locked;
 use async_trait::async_trait;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::config::AlertChannel;
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::id::{MessageId, ProjectId};
 use kintsugi_domain::job::{Job, Report};
 use kintsugi_domain::ports::{
-    Blobs, BuildEngine, Commit, Delivery, Forge, KeyName, Notifier, Parked, PortError, Proposal,
-    Query, Queues, RawRecord, RecordKey, Signer, Store,
+    Blobs, BuildEngine, Commit, Delivery, Forge, KeyName, Link, Notifier, Parked, PortError,
+    Proposal, Query, Queues, RawRecord, RecordKey, Signer, Store,
 };
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -258,8 +259,8 @@ impl<P: Queues + ?Sized> Queues for Crashing<P> {
         self.faults.effect("retry", effect).await
     }
 
-    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError> {
-        let effect = self.inner.park(receipt, cause);
+    async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError> {
+        let effect = self.inner.park(delivery, cause);
         self.faults.effect("park", effect).await
     }
 
@@ -293,6 +294,25 @@ impl<P: Blobs + ?Sized> Blobs for Crashing<P> {
 
     async fn length(&self, key: &str) -> Result<Option<u64>, PortError> {
         self.faults.effect("length", self.inner.length(key)).await
+    }
+
+    async fn digest(&self, key: &str) -> Result<Option<(Digest, u64)>, PortError> {
+        self.faults.effect("digest", self.inner.digest(key)).await
+    }
+
+    async fn download_link(&self, key: &str, life: Duration) -> Result<Option<Link>, PortError> {
+        let effect = self.inner.download_link(key, life);
+        self.faults.effect("download_link", effect).await
+    }
+
+    async fn upload_link(
+        &self,
+        key: &str,
+        content: (Digest, u64),
+        life: Duration,
+    ) -> Result<Option<Link>, PortError> {
+        let effect = self.inner.upload_link(key, content, life);
+        self.faults.effect("upload_link", effect).await
     }
 }
 

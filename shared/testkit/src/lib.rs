@@ -3,6 +3,7 @@
 //! - [`memory`]: every port of [`kintsugi_domain::ports`] without a disk, a network or a real clock.
 //! - [`contract`]: what a port promises, as plain async functions that every adapter's tests call.
 //! - [`fault`]: decorators that end a "process" before or after its n-th effect.
+//! - [`git_http`]: a git host on this machine, for tests and demos.
 //!
 //! **Invariant: nothing here reads a real clock or real randomness**, so a test that fails fails again.
 //!
@@ -11,4 +12,5 @@
 
 pub mod contract;
 pub mod fault;
+pub mod git_http;
 pub mod memory;

@@ -12,6 +12,7 @@ mod notifier;
 mod queues;
 mod signer;
 mod store;
+mod web;
 
 pub use blobs::MemoryBlobs;
 pub use clock::FixedClock;
@@ -22,6 +23,7 @@ pub use notifier::MemoryNotifier;
 pub use queues::MemoryQueues;
 pub use signer::MemorySigner;
 pub use store::MemoryStore;
+pub use web::MemoryWeb;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,5 +1,5 @@
 //! What both sides must agree on to trust each other: canonical encoding, P-384 keys, TUF metadata,
-//! signed statements, tickets and admin tokens.
+//! signed statements, tickets, leases and admin tokens.
 //!
 //! | module | what it does | standard |
 //! |---|---|---|
@@ -8,19 +8,27 @@
 //! | [`tuf`] | metadata of the signed repository, written and read | TUF specification 1.0 |
 //! | [`jws`] | signed tokens, ES384 only | RFC 7515, RFC 7518, RFC 8725 |
 //! | [`statement`] | what a release is, and the permission to go down | |
+//! | `openid` (feature) | tokens of foreign issuers: RS256, ES256, ES384 | OpenID Connect Core 1.0 |
+//! | [`lease`] | ties a runner's report to the job that it was given | RFC 2104 |
 //! | [`ticket`] | ties an outcome to an offer that was made | RFC 2104 |
 //! | [`token`] | who may use the admin API | RFC 7519 |
+//! | [`access`] | which keys and issuers are trusted for that, and what was taken back | |
 //!
 //! **Invariants: nothing here does I/O, reads a clock or draws a random number. Everything that is
 //! read is bounded, its signature is checked first, and what was checked is what is used: the same
 //! parsed value, never the text read a second time.** The crate compiles to wasm.
 //!
 //! Not here: where private keys live (the `Signer` port and its adapters), fetching (the SDK and the
-//! HTTP routes), and other algorithms than P-384: a foreign key in metadata is skipped.
+//! HTTP routes), and, but for
+//! tokens of foreign issuers, other algorithms than P-384: a foreign key in metadata is skipped.
 
+pub mod access;
 pub mod json;
 pub mod jws;
 pub mod key;
+pub mod lease;
+#[cfg(feature = "openid")]
+pub mod openid;
 pub mod statement;
 pub mod ticket;
 pub mod token;

@@ -1,7 +1,12 @@
 //! Admin tokens: who may use the admin API, and for how much. JWT (RFC 7519) over [`crate::jws`].
 //!
-//! Not here: revocation before expiry, which needs a store; tokens are short-lived.
+//! **A token is a bearer token (RFC 6750): whoever has it is its subject until it ends or is taken back.** A copy
+//! is as good as the original, so it travels over TLS and lies in files that only their owner reads.
+//!
+//! Not here: which keys verify and what was taken back ([`crate::access`]), and tokens of others
+//! (`openid`, with that feature).
 
+use crate::access::TOKEN_LIFE_MAX;
 use crate::jws::{self, JwsError};
 use crate::key::PublicKey;
 use kintsugi_domain::Timestamp;
@@ -17,6 +22,12 @@ pub enum TokenError {
     /// The token itself.
     #[error(transparent)]
     Jws(#[from] JwsError),
+    /// Made by somebody else.
+    #[error("the token was made by {found:?}, who is not trusted here")]
+    Issuer {
+        /// What the token says.
+        found: String,
+    },
     /// Made for another service.
     #[error("the token is for {found:?}, not for {expected:?}")]
     Audience {
@@ -31,6 +42,18 @@ pub enum TokenError {
     /// Made in the future.
     #[error("the token was made in the future")]
     NotYet,
+    /// Taken back before its end.
+    #[error("the token was revoked")]
+    Revoked,
+    /// Made for longer than any token may live.
+    #[error("the token lives longer than {} days", crate::access::TOKEN_DAYS_MAX)]
+    Life,
+    /// An issuer's token that allows nothing here.
+    #[error("no value of the token's claim {claim:?} gives a role here")]
+    NoRole {
+        /// The claim.
+        claim: String,
+    },
     /// It gives less than what is asked for.
     #[error("role {has} may not do what needs role {needs}")]
     Role {
@@ -46,7 +69,11 @@ impl TokenError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Jws(error) => error.code(),
+            Self::Issuer { .. } => "token.issuer",
             Self::Audience { .. } => "token.audience",
+            Self::Revoked => "token.revoked",
+            Self::Life => "token.life",
+            Self::NoRole { .. } => "token.no_role",
             Self::Expired => "token.expired",
             Self::NotYet => "token.not_yet",
             Self::Role { .. } => "token.role",
@@ -54,10 +81,59 @@ impl TokenError {
     }
 }
 
-/// What a person or program may do. Each role may do what those before it may.
+/// The `typ` of an entry.
+pub const ENTRY_TYP: &str = "kintsugi-entry+jwt";
+
+/// What lets somebody into the console once: it may stand in an address, where a token must not. Short-lived; whoever takes it
+/// makes sure that it is taken once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Who made it.
+    pub iss: String,
+    /// The service it is for.
+    pub aud: String,
+    /// Whom it lets in.
+    pub sub: String,
+    /// With what role.
+    pub role: Role,
+    /// When it was made, seconds since 1970.
+    pub iat: i64,
+    /// When it ends, seconds since 1970.
+    pub exp: i64,
+    /// Its own name.
+    pub jti: String,
+    /// When the visit that it begins ends at the latest, seconds since 1970.
+    pub until: i64,
+}
+
+impl Entry {
+    /// What to sign with the key of that id.
+    pub fn signing_input(&self, kid: &str) -> Result<String, TokenError> {
+        Ok(jws::signing_input(kid, ENTRY_TYP, self)?)
+    }
+}
+
+/// Checks an entry as [`verify`] checks a token. Not here: that it is taken once.
+pub fn verify_entry(
+    entry: &str,
+    keys: impl Fn(&str) -> Option<PublicKey>,
+    expected: Expected<'_>,
+    now: Timestamp,
+    skew: Duration,
+) -> Result<Entry, TokenError> {
+    let entry: Entry = jws::verify(entry, ENTRY_TYP, keys)?;
+    check_maker(&entry.iss, &entry.aud, expected)?;
+    check_times(entry.iat, entry.exp, now, skew)?;
+    Ok(entry)
+}
+
+/// What a person or program may do. Each role may do what those before it may, save that a [`Role::Runner`] does what it does
+/// alone: it has no part in what people do, and they have none in its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Lease jobs, do them and report. The least role, so that no comparison lets it in anywhere.
+    Runner,
     /// Look.
     Viewer,
     /// Sort issues, approve and refuse fixes.
@@ -71,6 +147,7 @@ pub enum Role {
 impl std::fmt::Display for Role {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Runner => "runner",
             Self::Viewer => "viewer",
             Self::Triager => "triager",
             Self::Releaser => "releaser",
@@ -106,7 +183,11 @@ impl Token {
 
     /// Whether it allows what needs `role`.
     pub fn require(&self, role: Role) -> Result<(), TokenError> {
-        if self.role >= role {
+        let allows = match role {
+            Role::Runner => self.role == Role::Runner,
+            Role::Viewer | Role::Triager | Role::Releaser | Role::Admin => self.role >= role,
+        };
+        if allows {
             Ok(())
         } else {
             Err(TokenError::Role {
@@ -117,28 +198,61 @@ impl Token {
     }
 }
 
-/// Checks a token: signature, kind, audience and time, with `skew` for clocks that differ.
+/// Who must have made a token, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// Who made it (`iss`).
+    pub issuer: &'a str,
+    /// The service it is for (`aud`).
+    pub audience: &'a str,
+}
+
+/// Checks a token: signature, kind, maker, audience and times, with `skew` for clocks that differ.
 pub fn verify(
     token: &str,
     keys: impl Fn(&str) -> Option<PublicKey>,
-    audience: &str,
+    expected: Expected<'_>,
     now: Timestamp,
     skew: Duration,
 ) -> Result<Token, TokenError> {
     let token: Token = jws::verify(token, TOKEN_TYP, keys)?;
-    if token.aud != audience {
+    check_maker(&token.iss, &token.aud, expected)?;
+    check_times(token.iat, token.exp, now, skew)?;
+    Ok(token)
+}
+
+fn check_maker(iss: &str, aud: &str, expected: Expected<'_>) -> Result<(), TokenError> {
+    if iss != expected.issuer {
+        let found = iss.to_owned();
+        return Err(TokenError::Issuer { found });
+    }
+    if aud != expected.audience {
         return Err(TokenError::Audience {
-            expected: audience.to_owned(),
-            found: token.aud,
+            expected: expected.audience.to_owned(),
+            found: aud.to_owned(),
         });
     }
+    Ok(())
+}
+
+/// Whether a token that was made at `iat` and ends at `exp`, seconds since 1970, is in force.
+pub(crate) fn check_times(
+    iat: i64,
+    exp: i64,
+    now: Timestamp,
+    skew: Duration,
+) -> Result<(), TokenError> {
     let now = now.as_second();
-    let skew = i64::try_from(skew.as_secs()).unwrap_or(i64::MAX);
-    if token.exp.saturating_add(skew) <= now {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let skew = seconds(skew);
+    if exp.saturating_add(skew) <= now {
         return Err(TokenError::Expired);
     }
-    if token.iat > now.saturating_add(skew) {
+    if iat > now.saturating_add(skew) {
         return Err(TokenError::NotYet);
     }
-    Ok(token)
+    if exp.saturating_sub(iat) > seconds(TOKEN_LIFE_MAX) {
+        return Err(TokenError::Life);
+    }
+    Ok(())
 }

@@ -45,8 +45,8 @@ fn defaults() -> toml::Table {
     let config = Config::parse("kintsugi.toml", LEAST).unwrap();
     let mut table = toml::Table::try_from(config).unwrap();
     // The others hold what `LEAST` has to say.
-    table.retain(|section, _| matches!(section, "triage" | "fix" | "trains" | "rollout"));
-    assert_eq!(table.len(), 4);
+    table.retain(|section, _| matches!(section, "triage" | "fix" | "trains" | "rollout" | "scrub"));
+    assert_eq!(table.len(), 5);
     table
 }
 

@@ -48,6 +48,12 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
+/// The workspace's own manifest.
+pub(super) fn workspace() -> toml::Value {
+    let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    text.parse::<toml::Table>().unwrap().into()
+}
+
 fn members() -> Vec<cargo_metadata::Package> {
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))

@@ -27,9 +27,10 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
         "kintsugi-adapters-aws",
         &["kintsugi-domain", "kintsugi-trust"],
     ),
+    ("kintsugi-adapters-git", &["kintsugi-domain"]),
     (
         "kintsugi-adapters-local",
-        &["kintsugi-domain", "kintsugi-trust"],
+        &["kintsugi-adapters-git", "kintsugi-domain", "kintsugi-trust"],
     ),
     (
         "kintsugi-http",
@@ -43,6 +44,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
         "kintsugi-home",
         &[
             "kintsugi-adapters-aws",
+            "kintsugi-adapters-git",
             "kintsugi-adapters-local",
             "kintsugi-domain",
             "kintsugi-runtime",
@@ -61,6 +63,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     (
         "kintsugi",
         &[
+            "kintsugi-adapters-git",
             "kintsugi-adapters-local",
             "kintsugi-app",
             "kintsugi-delta",
@@ -96,6 +99,7 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
     ("lambda_*", &["kintsugi-runtime"]),
     ("rusqlite", &["kintsugi-adapters-local"]),
     ("axum", &["kintsugi", "kintsugi-http", "kintsugi-runtime"]),
+    ("gix-*", &["kintsugi-adapters-git"]),
     ("hakoniwa", &["kintsugi-sandbox"]),
 ];
 

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Once};
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
@@ -71,6 +72,8 @@ impl Answer {
 pub(super) struct Lambda {
     events: mpsc::Sender<String>,
     answers: mpsc::Receiver<Answer>,
+    /// What it writes to its log.
+    lines: mpsc::UnboundedReceiver<String>,
     child: Child,
 }
 
@@ -102,7 +105,7 @@ impl Lambda {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let child = Command::new(program(stage))
+        let mut child = Command::new(program(stage))
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", stage)
@@ -110,12 +113,23 @@ impl Lambda {
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (lines_in, lines) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = output.next_line().await {
+                if lines_in.send(line).is_err() {
+                    break;
+                }
+            }
+        });
         Self {
             events,
             answers,
+            lines,
             child,
         }
     }
@@ -132,6 +146,23 @@ impl Lambda {
             .await
             .expect("the function says nothing")
             .unwrap()
+    }
+
+    /// The next line of its log that has this field. Every line up to it must be a JSON object.
+    pub(super) async fn logged(&mut self, field: &str) -> Value {
+        let wait = async {
+            loop {
+                let line = self.lines.recv().await.expect("the log ends");
+                let line: Value = serde_json::from_str(&line).expect(&line);
+                assert!(line.is_object(), "{line}");
+                if line.pointer(field).is_some() {
+                    return line;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .expect("it is not logged")
     }
 
     /// How the process ends.

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 
 /// Modules that belong to no stage, and those that only some of them name.
 const HELPERS: &[&str] = &[
+    "deliveries",
     "news",
     "outbox",
     "records",
     "repository",
+    "runner",
     "stage",
     "tickets",
 ];
@@ -80,11 +82,11 @@ pub(super) struct Found {
 pub(super) fn found(stage: &str) -> Found {
     let own = module(stage);
     let mut text = own.clone();
-    // One function serves the manifest stage and the repository.
-    let served = if stage == "manifest" {
-        &["repository"][..]
-    } else {
-        &[]
+    // One function serves the manifest stage and the repository, another the admin stage and the runners.
+    let served = match stage {
+        "manifest" => &["repository"][..],
+        "admin" => &["deliveries", "runner"],
+        _ => &[],
     };
     let named: BTreeSet<&str> = after(&own, "crate::")
         .into_iter()
@@ -103,6 +105,10 @@ pub(super) fn found(stage: &str) -> Found {
     for port in ["blobs", "queues", "signer"] {
         let calls = after(&text, &format!(".{port}."));
         methods.extend(calls.into_iter().map(|method| format!("{port}.{method}")));
+    }
+    // One credential opens the forge, whatever is done with it.
+    if after(&text, "ports.").contains(&"forge") {
+        methods.insert("forge".to_owned());
     }
     let mut keys: BTreeSet<String> = after(&text, "KeyUse::")
         .into_iter()

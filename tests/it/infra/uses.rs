@@ -11,7 +11,7 @@ pub(super) type Grant = (String, String);
 /// What the function of a stage does beside reading and writing records and relaying the outbox, which all do.
 pub(super) struct Uses {
     pub(super) stage: &'static str,
-    /// Methods of ports.
+    /// Methods of ports; of the forge only that it is used.
     pub(super) methods: &'static [&'static str],
     /// The folder of the bucket that it reads or writes.
     folder: &'static str,
@@ -46,15 +46,18 @@ pub(super) const STAGES: &[Uses] = &[
     },
     Uses {
         stage: "diagnose",
+        methods: &["forge"],
         ..NOTHING
     },
     Uses {
         stage: "fix",
+        methods: &["forge"],
         borrows: &["work::done_message"],
         ..NOTHING
     },
     Uses {
         stage: "schedule",
+        methods: &["forge"],
         ..NOTHING
     },
     Uses {
@@ -63,7 +66,14 @@ pub(super) const STAGES: &[Uses] = &[
     },
     Uses {
         stage: "sign",
-        methods: &["blobs.get", "blobs.put", "signer.public_key", "signer.sign"],
+        methods: &[
+            "blobs.digest",
+            "blobs.get",
+            "blobs.put",
+            "forge",
+            "signer.public_key",
+            "signer.sign",
+        ],
         folder: "tuf",
         keys: &["Root", "Snapshot", "Targets", "Timestamp"],
         ..NOTHING
@@ -104,14 +114,27 @@ pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "admin",
         methods: &[
+            "blobs.download_link",
+            "blobs.get",
+            "blobs.length",
+            "blobs.put",
+            "blobs.upload_link",
+            "forge",
+            "queues.done",
+            "queues.extend",
+            "queues.park",
             "queues.parked",
+            "queues.receive",
             "queues.redrive",
+            "queues.retry",
             "signer.public_key",
+            "signer.secret",
             "signer.sign",
         ],
-        keys: &["Tokens"],
+        // What runners read and write.
+        folder: "tuf/*/targets",
+        keys: &["Leases", "Tokens"],
         borrows: &["ingest::COUNTER"],
-        ..NOTHING
     },
 ];
 
@@ -129,8 +152,10 @@ pub(super) const BORROWED: &[(&str, &[&str], &[&str])] = &[
 /// The calls of `shared/adapters-aws`, and the actions that each takes. A transaction takes those of its parts.
 pub(super) const CALLS: &[(&str, &[&str])] = &[
     ("batch_get_item", &["dynamodb:BatchGetItem"]),
-    // Only of readers that are no function: SQS hides messages for those itself.
-    ("change_message_visibility", &[]),
+    (
+        "change_message_visibility",
+        &["sqs:ChangeMessageVisibility"],
+    ),
     ("create_alias", &["kms:CreateAlias"]),
     ("create_key", &["kms:CreateKey", "kms:TagResource"]),
     ("create_secret", &["secretsmanager:CreateSecret"]),
@@ -173,19 +198,25 @@ fn on(actions: &[&str], resource: &str) -> Vec<Grant> {
     actions.iter().map(grant).collect()
 }
 
-/// What stands in the name of a key for its use: `root-*`, because roots have numbers.
+/// What stands in the name of a key for its use: `root-*`, because roots have numbers, and `tokens*`, because keys of
+/// tokens have one from the second on.
 fn use_in_name(key: &str) -> String {
-    let name = key.to_lowercase();
-    if name == "root" {
-        "root-*".to_owned()
-    } else {
-        name
+    match key.to_lowercase().as_str() {
+        "root" => "root-*".to_owned(),
+        "tokens" => "tokens*".to_owned(),
+        name => name.to_owned(),
     }
+}
+
+/// Whether the keys of a use are secrets, which lie in Secrets Manager, and not signing keys.
+fn is_secret(key: &str) -> bool {
+    ["Leases", "Tickets", "Users"].contains(&key)
 }
 
 /// Aliases of the keys that a stage signs with.
 pub(super) fn aliases(uses: &Uses) -> Vec<String> {
-    let keys = uses.keys.iter().map(|key| use_in_name(key));
+    let keys = uses.keys.iter().filter(|key| !is_secret(key));
+    let keys = keys.map(|key| use_in_name(key));
     keys.map(|key| format!("alias/kintsugi-${{HomeName}}-*-{key}"))
         .collect()
 }
@@ -210,6 +241,15 @@ impl Uses {
                 ];
                 grants.extend(on(&read, &format!("${{{name}Queue.Arn}}")));
             }
+            // The one queue that a function reads itself: it hands jobs out to runners.
+            if self.method("queues.receive") && queue == Queue::Jobs {
+                let hand_out = [
+                    "sqs:ReceiveMessage",
+                    "sqs:DeleteMessage",
+                    "sqs:ChangeMessageVisibility",
+                ];
+                grants.extend(on(&hand_out, &format!("${{{name}Queue.Arn}}")));
+            }
             if self.method("queues.parked") || self.method("queues.redrive") {
                 let collect = ["sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessage"];
                 grants.extend(on(&collect, &format!("${{{name}Dead.Arn}}")));
@@ -219,7 +259,10 @@ impl Uses {
         if self.method("blobs.put") {
             grants.extend(on(&["s3:PutObject"], &objects));
         }
-        if self.method("blobs.get") || self.method("blobs.length") {
+        if ["blobs.get", "blobs.length", "blobs.digest"]
+            .map(|it| self.method(it))
+            .contains(&true)
+        {
             grants.extend(on(&["s3:GetObject"], &objects));
             // Without it S3 says of a missing object that it is forbidden.
             grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));
@@ -230,17 +273,23 @@ impl Uses {
     }
 
     fn secrets(&self) -> Vec<Grant> {
-        if !self.method("signer.secret") {
-            return Vec::new();
-        }
-        let actions = [
-            "secretsmanager:GetSecretValue",
-            "secretsmanager:CreateSecret",
-        ];
         let home = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:kintsugi/${HomeName}";
-        let keys = self.keys.iter();
-        keys.flat_map(|key| on(&actions, &format!("{home}/*/{}*", use_in_name(key))))
-            .collect()
+        let mut grants = Vec::new();
+        if self.method("forge") {
+            let read = ["secretsmanager:GetSecretValue"];
+            grants.extend(on(&read, &format!("{home}/forge*")));
+        }
+        if self.method("signer.secret") {
+            let actions = [
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:CreateSecret",
+            ];
+            for key in self.keys.iter().filter(|key| is_secret(key)) {
+                let resource = format!("{home}/*/{}*", use_in_name(key));
+                grants.extend(on(&actions, &resource));
+            }
+        }
+        grants
     }
 
     fn signatures(&self) -> Vec<Grant> {

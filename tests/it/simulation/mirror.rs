@@ -177,7 +177,12 @@ impl Mirror {
                 )?;
             }
             Kind::Head => self.head = Some(parse(write)?),
-            Kind::Project | Kind::Diagnosis | Kind::Flag | Kind::Audit => {}
+            Kind::Project
+            | Kind::Diagnosis
+            | Kind::Flag
+            | Kind::Audit
+            | Kind::Access
+            | Kind::Request => {}
         }
         Ok(())
     }

@@ -19,7 +19,8 @@ use kintsugi_domain::ports::{
 use kintsugi_domain::project::Project;
 use kintsugi_testkit::fault::{Crashing, Faults};
 use kintsugi_testkit::memory::{
-    FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, SeededIds,
+    FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryWeb,
+    SeededIds,
 };
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -217,6 +218,8 @@ impl World {
             signer: Arc::new(Crashing::new(signer, faults)),
             forge: Arc::new(Crashing::new(forge, faults)),
             notifier: Arc::new(Crashing::new(notifier, faults)),
+            // No stage that is simulated reads documents of others.
+            web: Arc::new(MemoryWeb::new()),
             clock: Arc::new(self.clock.clone()),
             ids: Arc::new(self.ids.clone()),
         }

@@ -4,7 +4,9 @@
 //! what is compared. Every delta is applied and the result compared before its row counts. CPU seconds
 //! stand beside the wall clock, so that a busy machine can be told from a slow program.
 
-use crate::tools::{self, Need};
+use super::machine::Machine;
+use crate::checks::{cargo, target_folder};
+use crate::tools::{self, Environment, Need};
 use crate::{Failure, summary::say};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -13,8 +15,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const HELPER: &str = include_str!("delta.py");
-/// The only Python package that is compared with.
-const HDIFFPATCH: &str = "hdiffpatch==2.6.0";
+/// The tool that comes from PyPI.
+const HDIFFPATCH: Environment = Environment {
+    name: "bench-delta",
+    requirements: include_str!("requirements-delta.txt"),
+    options: &[],
+    shows: "import hdiffpatch",
+};
+/// The bounds: each name among the ratios of a pair, what it may be at most, and of what.
+const BOUNDS: [(&str, f64, &str); 4] = [
+    (
+        "bytes_of_smallest",
+        0.9,
+        "the bytes of the smallest other tool",
+    ),
+    ("make_seconds", 3.0, "the time of HDiffPatch to make it"),
+    ("make_peak_megabytes", 3_000.0, "a megabyte to make it"),
+    ("apply_seconds", 2.0, "the time of zstd to apply it"),
+];
 
 const NEEDS: &[Need] = &[
     Need {
@@ -282,7 +300,7 @@ struct Place {
 }
 
 /// Measures every pair with every tool.
-pub(super) fn run(root: &Path, json: bool) -> Result<(), Failure> {
+pub(crate) fn run(root: &Path, json: bool) -> Result<(), Failure> {
     tools::system_packages(NEEDS).map_err(Failure::Tools)?;
     let place = Place::ready(root).map_err(Failure::Tools)?;
     let mut pairs = Vec::new();
@@ -317,15 +335,36 @@ pub(super) fn run(root: &Path, json: bool) -> Result<(), Failure> {
             "bounds": bounds,
         }));
     }
+    let missed = missed(&pairs);
     if json {
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let machine = Machine::of(root);
         say(
-            &json!({"bench": "delta", "cores": cores, "load": load.trim(), "pairs": pairs})
+            &json!({"bench": "delta", "machine": machine.json(), "pairs": pairs, "missed": missed})
                 .to_string(),
         );
     }
-    Ok(())
+    match missed.as_slice() {
+        [] => Ok(()),
+        missed => Err(Failure::Check(format!("missed: {}", missed.join("; ")))),
+    }
+}
+
+/// The bounds that are not held, with the pair.
+fn missed(pairs: &[Value]) -> Vec<String> {
+    let mut missed = Vec::new();
+    for pair in pairs {
+        let name = pair.get("pair").and_then(Value::as_str).unwrap_or_default();
+        for (bound, most, of) in BOUNDS {
+            let found = pair
+                .pointer(&format!("/bounds/{bound}"))
+                .and_then(Value::as_f64);
+            if found.is_none_or(|found| found > most) {
+                let found = found.unwrap_or(f64::NAN);
+                missed.push(format!("{name}: {found} times {of}, at most {most}"));
+            }
+        }
+    }
+    missed
 }
 
 fn bytes_of(path: &Path) -> u64 {
@@ -384,23 +423,13 @@ fn bounds(rows: &[Value]) -> Value {
 
 impl Place {
     fn ready(root: &Path) -> Result<Self, String> {
-        let target = std::env::var_os("CARGO_TARGET_DIR");
-        let target = target.map_or_else(|| root.join("target"), PathBuf::from);
+        let target = target_folder(root);
+        let python = HDIFFPATCH.ready(&target)?;
         let folder = target.join("kintsugi-bench").join("delta");
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let helper = folder.join("helper.py");
         fs::write(&helper, HELPER).map_err(|error| error.to_string())?;
-        let python = folder.join("venv/bin/python");
-        if !python.exists() {
-            done(
-                Command::new("python3")
-                    .args(["-m", "venv"])
-                    .arg(folder.join("venv")),
-            )?;
-        }
-        done(Command::new(&python).args(["-m", "pip", "install", "--quiet", HDIFFPATCH]))?;
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        done(Command::new(cargo).current_dir(root).args([
+        done(Command::new(cargo()).current_dir(root).args([
             "build",
             "--release",
             "--quiet",

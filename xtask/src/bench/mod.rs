@@ -1,23 +1,83 @@
-//! `cargo xtask bench NAME`: measurements that are not tests, because their outcome depends on the machine.
+//! `cargo xtask bench <name>`: measures on this machine, beside the best that others have where there is
+//! something to compare with, and says what was measured on what.
 //!
-//! Each prints a table for people, or one JSON object with `--json`. Not here: judgement. The bounds stand
-//! in `docs/benches.md` beside what was measured.
+//! **A bench ends with 1 when a bound that we state is missed.**
 
+mod cold_start;
 mod delta;
+mod emulator;
+mod lambda;
+mod machine;
+mod scrub;
+mod stats;
 
 use crate::Failure;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-/// The benches, for the help.
-pub(crate) const NAMES: &[&str] = &["delta"];
+/// Something that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bench {
+    /// Functions beside a bare one.
+    ColdStart,
+    /// Deltas beside the tools that people ship.
+    Delta,
+    /// The scrubber beside `sentry-relay`.
+    Scrub,
+}
 
-/// Runs a bench.
-pub(crate) fn run(root: &Path, name: &str, json: bool) -> Result<(), Failure> {
-    match name {
-        "delta" => delta::run(root, json),
-        _ => Err(Failure::Check(format!(
-            "there is no bench {name:?}; there are: {}",
-            NAMES.join(", ")
-        ))),
+/// Every bench, by its name.
+pub(crate) const ALL: [(&str, Bench); 3] = [
+    ("cold-start", Bench::ColdStart),
+    ("delta", Bench::Delta),
+    ("scrub", Bench::Scrub),
+];
+
+/// The bench of that name.
+pub(crate) fn named(name: &str) -> Option<Bench> {
+    let found = ALL.into_iter().find(|(known, _)| *known == name);
+    found.map(|(_, bench)| bench)
+}
+
+/// Measures.
+pub(crate) fn run(bench: Bench, root: &Path, json: bool) -> Result<(), Failure> {
+    match bench {
+        Bench::ColdStart => cold_start::run(root, json),
+        Bench::Delta => delta::run(root, json),
+        Bench::Scrub => scrub::run(root, json),
+    }
+}
+
+/// What a program printed, or why it did not end well.
+fn output(command: &mut Command) -> Result<String, String> {
+    let line = format!("{command:?}");
+    let ended = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{line} does not start: {error}"))?;
+    if !ended.status.success() {
+        return Err(format!("{line} ended with {}", ended.status));
+    }
+    Ok(String::from_utf8_lossy(&ended.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_fails_or_is_not_there_is_named() {
+        assert_eq!(output(Command::new("echo").arg("x")).unwrap(), "x");
+        assert!(
+            output(&mut Command::new("false"))
+                .unwrap_err()
+                .contains("false")
+        );
+        assert!(
+            output(&mut Command::new("/no/such"))
+                .unwrap_err()
+                .contains("/no/such")
+        );
     }
 }

@@ -3,17 +3,13 @@
 use super::fleet::{Fleet, Run, Source, failures};
 use super::scene::Scene;
 use super::tell::Teller;
-use super::watch::{Missed, Seen, Watch};
+use super::watch::{Missed, Records, Seen, Watch};
 use crate::error::Error;
 use crate::home::LocalHome;
-use kintsugi_app::admin::Action;
-use kintsugi_app::records;
-use kintsugi_app::repository::Repository;
+use kintsugi_app::admin::{IssueLine, IssueView, RolloutView};
 use kintsugi_domain::bundle::Bundle;
-use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::{Fix, FixState};
 use kintsugi_domain::issue::{Issue, IssueState};
-use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, ReleaseState};
 use kintsugi_domain::rollout::{Rollout, RolloutState};
 use semver::Version;
@@ -24,6 +20,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_mins(10);
 /// Longest wait for a report, which takes a moment.
 const REPORT_PATIENCE: Duration = Duration::from_secs(30);
+/// Most crashes until one is reported.
+const CRASHES_MAX: u32 = 3;
 /// Most rounds of the fleet for one release. The plan needs three.
 pub(super) const ROUNDS_MAX: usize = 60;
 /// Time between the rounds.
@@ -78,14 +76,15 @@ pub(super) use part;
 /// Plays the whole story.
 pub(super) async fn play(
     scene: &Scene,
-    home: &mut LocalHome,
+    here: Option<&mut LocalHome>,
     teller: &Teller,
     told: &mut Told,
 ) -> Result<Ended, Error> {
+    let records = Records::of(&scene.client, scene.project);
     let mut story = Story {
         scene,
         teller,
-        watch: Watch::new(home, scene.project),
+        watch: Watch::new(records, here),
     };
     Ok(match story.play(told).await? {
         Ok(()) => Ended::Well,
@@ -122,14 +121,7 @@ impl Story<'_> {
 
     /// Orders a version from the product's branch and waits until it is published.
     pub(super) async fn release(&mut self, version: Version, notes: &str) -> Part<Release> {
-        let order = Action::OrderRelease {
-            project: self.scene.project,
-            from: "main".to_owned(),
-            version: version.clone(),
-            notes: notes.to_owned(),
-        };
-        self.scene.order(order).await?;
-        self.watch.home().wake();
+        self.scene.order_release(&version, notes).await?;
         self.teller.step(&format!("version {version} was ordered"));
         let release = part!(self.published(&version).await);
         let bytes = release.built.full.length;
@@ -141,26 +133,23 @@ impl Story<'_> {
 
     async fn published(&mut self, version: &Version) -> Part<Release> {
         let what = format!("version {version}");
-        let look = async |store: &dyn kintsugi_domain::ports::Store, project| {
-            let bundles = records::all::<Bundle>(store, project, None).await?;
+        let id = Release::id_of(self.scene.project, version);
+        let look = async |records: &Records| {
+            let bundles = records.all::<Bundle>("bundles").await?;
             let failure = bundles
                 .into_iter()
-                .find(|it| it.value.version == *version)
-                .and_then(|it| it.value.failure);
+                .find(|it| it.version == *version)
+                .and_then(|it| it.failure);
             if let Some(failure) = failure {
                 let why = format!("version {version}: {}: {}", failure.code, failure.why);
                 return Ok(Seen::Never(why));
             }
-            let id = Release::id_of(project, version);
-            let release = records::get::<Release>(store, project, id.as_str()).await?;
-            let published = release
-                .map(|it| it.value)
-                .filter(|it| it.state == ReleaseState::Published);
+            let release = records.find::<Release>("releases", &id).await?;
+            let published = release.filter(|it| it.state == ReleaseState::Published);
             // Devices can have it when its rollout has begun and was published.
-            let rollouts = records::all::<Rollout>(store, project, None).await?;
-            let started = rollouts
-                .iter()
-                .any(|it| it.value.version == *version && it.value.state.is_offering());
+            let rollouts = records.all::<RolloutView>("rollouts").await?;
+            let mut rollouts = rollouts.into_iter().map(|it| it.rollout);
+            let started = rollouts.any(|it| it.version == *version && it.state.is_offering());
             Ok(published
                 .filter(|_| started)
                 .map_or(Seen::NotYet, Seen::Yes))
@@ -171,15 +160,14 @@ impl Story<'_> {
     /// Sets the fleet up and has every device install the first version.
     async fn install(&mut self, told: &mut Told) -> Part<Fleet> {
         let scene = self.scene;
-        let repository = Repository::new(self.watch.home().ports.clone());
-        let root = repository.metadata(scene.project, "1.root.json").await?;
-        let root = root.ok_or_else(|| Error::unexpected("ship the root", "there is none"))?;
+        let first_root = format!("tuf/{}/metadata/1.root.json", scene.project);
+        let root = scene.client.public(&first_root).await?;
         let settings = scene.sample.path("device-settings.json");
         let source = Source {
-            home: self.watch.home().url(),
+            home: scene.client.home().to_owned(),
             project: scene.project,
             channel: scene.channel.clone(),
-            root: root.content,
+            root,
             env: vec![("TILL_SETTINGS".to_owned(), settings.display().to_string())],
             python: scene.python.clone(),
         };
@@ -214,35 +202,49 @@ impl Story<'_> {
             let why = format!("an ordinary day fails too: {}", busy.last_line);
             return Ok(Err(Missed(why)));
         }
-        let crashed = self.run(fleet, "refunds-only.jsonl")?;
-        if crashed.ok {
-            self.teller
-                .step("a day of refunds only does not crash: waiting for a report all the same");
-        } else {
-            self.teller.step(&format!(
-                "device 1 crashed on a day of refunds only: {}",
-                crashed.last_line
-            ));
-        }
-        let look = async |store: &dyn kintsugi_domain::ports::Store, project| {
-            let mut events = records::all::<FiledEvent>(store, project, None).await?;
-            Ok(events.pop().map_or(Seen::NotYet, Seen::Yes))
-        };
-        let what = "a report";
-        let filed = part!(
-            self.watch
-                .until(self.teller, REPORT_PATIENCE, what, look)
-                .await
-        );
-        told.event_id = Some(filed.value.event.id.to_string());
-        told.issue_id = Some(filed.value.issue.to_string());
-        let issue = part!(self.issue(told, "the issue", |_| true).await);
+        let found = part!(self.reported(fleet).await);
+        let issue = found.issue;
+        told.event_id = Some(issue.sample.to_string());
+        told.issue_id = Some(issue.id.to_string());
         let score = &issue.score;
         self.teller.step(&format!(
             "the report became issue “{}”, {:?}, score {}",
             issue.title, issue.level, score.value
         ));
         Ok(Ok(()))
+    }
+
+    /// Lets the product crash until a report has come: client libraries send one once and keep none.
+    async fn reported(&mut self, fleet: &Fleet) -> Part<IssueView> {
+        let look = async |records: &Records| {
+            let issues = records.all::<IssueLine>("issues").await?;
+            let Some(first) = issues.into_iter().next() else {
+                return Ok(Seen::NotYet);
+            };
+            let whole: IssueView = records.get("issues", &first.id).await?;
+            Ok(Seen::Yes(whole))
+        };
+        let mut missed = Missed(String::new());
+        for _ in 0..CRASHES_MAX {
+            let crashed = self.run(fleet, "refunds-only.jsonl")?;
+            if crashed.ok {
+                let text =
+                    "a day of refunds only does not crash: waiting for a report all the same";
+                self.teller.step(text);
+            } else {
+                let why = crashed.last_line;
+                let text = format!("device 1 crashed on a day of refunds only: {why}");
+                self.teller.step(&text);
+            }
+            let watched = self
+                .watch
+                .until(self.teller, REPORT_PATIENCE, "a report", look);
+            match watched.await? {
+                Ok(found) => return Ok(Ok(found)),
+                Err(why) => missed = why,
+            }
+        }
+        Ok(Err(missed))
     }
 
     /// Runs the product's report on the first device, as its user would.
@@ -267,9 +269,9 @@ impl Story<'_> {
         is_so: impl Fn(&Issue) -> bool,
     ) -> Part<Issue> {
         let id = told.issue_id.clone().unwrap_or_default();
-        let look = async |store: &dyn kintsugi_domain::ports::Store, project| {
-            let issue: Stored<Issue> = records::need(store, project, &id).await?;
-            let issue = issue.value;
+        let look = async |records: &Records| {
+            let view: IssueView = records.get("issues", &id).await?;
+            let issue = view.issue;
             if is_so(&issue) {
                 return Ok(Seen::Yes(issue));
             }
@@ -287,9 +289,7 @@ impl Story<'_> {
         let issue = part!(self.issue(told, "a fix", |issue| issue.fix.is_some()).await);
         let fix = issue.fix.clone().map(|id| id.to_string());
         let id = fix.clone().unwrap_or_default();
-        let project = self.watch.project();
-        let fix_record: Stored<Fix> = records::need(self.watch.store(), project, &id).await?;
-        let proven = fix_record.value;
+        let proven: Fix = self.watch.records.get("fixes", &id).await?;
         told.fix_id = fix;
         told.fix_commit.clone_from(&proven.commit);
         let passed = proven.gates.iter().filter(|gate| gate.passed).count();
@@ -298,9 +298,8 @@ impl Story<'_> {
             proven.title,
             proven.branch.as_deref().unwrap_or("a branch")
         ));
-        let look = async |store: &dyn kintsugi_domain::ports::Store, project| {
-            let fix: Stored<Fix> = records::need(store, project, &id).await?;
-            let fix = fix.value;
+        let look = async |records: &Records| {
+            let fix: Fix = records.get("fixes", &id).await?;
             if fix.state == FixState::Rejected {
                 let why = fix.story.last().map(|step| step.why.clone());
                 return Ok(Seen::Never(why.unwrap_or_default()));
@@ -308,8 +307,8 @@ impl Story<'_> {
             let Some(bundle) = fix.bundle else {
                 return Ok(Seen::NotYet);
             };
-            let bundle: Stored<Bundle> = records::need(store, project, bundle.as_str()).await?;
-            Ok(Seen::Yes(bundle.value))
+            let bundle: Bundle = records.get("bundles", &bundle).await?;
+            Ok(Seen::Yes(bundle))
         };
         let what = "a train";
         let bundle = part!(self.watch.until(self.teller, PATIENCE, what, look).await);
@@ -374,11 +373,10 @@ impl Story<'_> {
     }
 
     pub(super) async fn rollout(&mut self, version: &Version) -> Part<Rollout> {
-        let rollouts =
-            records::all::<Rollout>(self.watch.store(), self.watch.project(), None).await?;
-        let found = rollouts.into_iter().find(|it| it.value.version == *version);
-        Ok(match found {
-            Some(found) => Ok(found.value),
+        let rollouts: Vec<RolloutView> = self.watch.records.all("rollouts").await?;
+        let mut rollouts = rollouts.into_iter().map(|it| it.rollout);
+        Ok(match rollouts.find(|it| it.version == *version) {
+            Some(found) => Ok(found),
             None => Err(Missed(format!("{version} has no rollout"))),
         })
     }
@@ -413,10 +411,9 @@ impl Story<'_> {
         let resolved = |issue: &Issue| issue.state == IssueState::Resolved;
         part!(self.issue(told, "the issue's end", resolved).await);
         let id = told.fix_id.clone().unwrap_or_default();
-        let project = self.watch.project();
-        let fix: Stored<Fix> = records::need(self.watch.store(), project, &id).await?;
-        if fix.value.state != FixState::Effective {
-            let why = format!("the fix is {:?}, not effective", fix.value.state);
+        let fix: Fix = self.watch.records.get("fixes", &id).await?;
+        if fix.state != FixState::Effective {
+            let why = format!("the fix is {:?}, not effective", fix.state);
             return Ok(Err(Missed(why)));
         }
         told.healed = true;

@@ -17,10 +17,12 @@ mod scene;
 mod tell;
 mod watch;
 
+use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::home::{LocalHome, Settings};
+use crate::operator::Operator;
 use crate::print;
 use act::{Ended, Told};
 use clap::Args;
@@ -40,6 +42,20 @@ pub(crate) struct Demo {
     /// A sample product of yours, in the form of samples/till.
     #[arg(long, value_name = "DIR")]
     sample: Option<PathBuf>,
+    /// Play against this home instead of one of its own, as sam deploy printed it. A runner must work for it.
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "token_file",
+        requires = "repository"
+    )]
+    home: Option<String>,
+    /// The file with an admin token of that home.
+    #[arg(long, value_name = "FILE", requires = "home")]
+    token_file: Option<PathBuf>,
+    /// An empty git repository for the sample product, which that home and its runners reach.
+    #[arg(long, value_name = "URL", requires = "home")]
+    repository: Option<String>,
 }
 
 /// What happened, for programs.
@@ -86,22 +102,15 @@ fn make_empty(folder: &Path) -> Result<(), Error> {
 async fn play(demo: &Demo, context: &Context, folder: &Path, json: bool) -> Result<Exit, Error> {
     let folder = std::fs::canonicalize(folder).map_err(|error| Error::read(folder, &error))?;
     let teller = Teller::new();
-    let settings = Settings {
-        folder: folder.join("home"),
-        listen: ([127, 0, 0, 1], 0).into(),
-        passphrase: context.passphrase.clone().map(|secret| secret.0),
-    };
-    let mut home = LocalHome::start(settings, crate::routes).await?;
-    if let Some(why) = &home.no_sandbox {
-        let why = why.clone();
-        home.stop().await;
-        return Err(Error::NoSandbox { why });
-    }
-    teller.step(&format!("the home runs at {}", home.url()));
-    let scene = Scene::set(demo.sample.as_deref(), &folder, &home, &teller).await?;
     let mut told = Told::default();
-    let ended = act::play(&scene, &mut home, &teller, &mut told).await;
-    home.stop().await;
+    let ended = if let (Some(home), Some(file)) = (&demo.home, &demo.token_file) {
+        let token = std::fs::read_to_string(file).map_err(|error| Error::read(file, &error))?;
+        let client = Client::new(home, &token)?;
+        let scene = Scene::set(demo, &folder, client, &teller).await?;
+        act::play(&scene, None, &teller, &mut told).await
+    } else {
+        play_here(demo, context, &folder, (&teller, &mut told)).await
+    };
     let why_not = match ended? {
         Ended::Well => None,
         Ended::Badly(why) => Some(why),
@@ -122,6 +131,35 @@ async fn play(demo: &Demo, context: &Context, folder: &Path, json: bool) -> Resu
     } else {
         Exit::No
     })
+}
+
+/// Plays against a home of the demo's own, in this process.
+async fn play_here(
+    demo: &Demo,
+    context: &Context,
+    folder: &Path,
+    (teller, told): (&Teller, &mut Told),
+) -> Result<Ended, Error> {
+    let settings = Settings {
+        folder: folder.join("home"),
+        listen: ([127, 0, 0, 1], 0).into(),
+        passphrase: context.passphrase.clone().map(|secret| secret.0),
+        git_credentials: context.git_credentials.clone(),
+        leaves_jobs: false,
+    };
+    let mut home = LocalHome::start(settings, crate::routes).await?;
+    if let Some(why) = &home.no_sandbox {
+        let why = why.clone();
+        home.stop().await;
+        return Err(Error::NoSandbox { why });
+    }
+    teller.step(&format!("the home runs at {}", home.url()));
+    let operator = Operator::of(&home.ports, "kintsugi demo").await?;
+    let client = Client::new(&home.url(), operator.token())?;
+    let scene = Scene::set(demo, folder, client, teller).await?;
+    let ended = act::play(&scene, Some(&mut home), teller, told).await;
+    home.stop().await;
+    ended
 }
 
 /// The story, for people.

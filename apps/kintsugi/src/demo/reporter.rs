@@ -89,13 +89,42 @@ impl Reporter {
             })?;
         Ok(Ran {
             ok: output.status.success(),
-            last_line: last_line(&output.stderr),
+            last_line: last_line_of_the_product(&output.stderr),
         })
     }
 }
 
 fn last_line(text: &[u8]) -> String {
+    last_line_but(text, &[])
+}
+
+/// The client library has the last words where sending takes a moment; they are not the product's.
+fn last_line_of_the_product(text: &[u8]) -> String {
+    let waiting = ["Sentry is attempting", "Waiting up to", "Press Ctrl-C"];
+    last_line_but(text, &waiting)
+}
+
+fn last_line_but(text: &[u8], left_out: &[&str]) -> String {
     let text = String::from_utf8_lossy(text);
-    let line = text.lines().rev().find(|line| !line.trim().is_empty());
-    line.unwrap_or_default().trim().to_owned()
+    let fits = |line: &&str| {
+        let is_left_out = left_out.iter().any(|start| line.starts_with(start));
+        !line.is_empty() && !is_left_out
+    };
+    let line = text.lines().rev().map(str::trim).find(fits);
+    line.unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_products_and_not_the_client_librarys() {
+        let said =
+            b"Traceback\nZeroDivisionError: x\nSentry is attempting to send 1 pending events\n\
+            Waiting up to 2 seconds\nPress Ctrl-C to quit\n\n";
+        assert_eq!(last_line_of_the_product(said), "ZeroDivisionError: x");
+        assert_eq!(last_line(said), "Press Ctrl-C to quit");
+        assert_eq!(last_line(b"\n"), "");
+    }
 }

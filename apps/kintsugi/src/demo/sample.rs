@@ -1,7 +1,7 @@
 //! The sample product: from the binary or from a folder, and as a git repository with its history.
 
 use crate::error::Error;
-use crate::tools::run_git as git;
+use crate::tools::{self, run_git as git};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,8 +57,13 @@ impl Sample {
         fs::read_to_string(&path).map_err(|error| Error::read(&path, &error))
     }
 
-    /// Makes the product's repository from its history: a bare one, as a server has it.
-    pub(super) fn make_repository(&self, folder: &Path) -> Result<Repository, Error> {
+    /// Makes the product's repository from its history: a bare one in the folder, as a server has it, or at an address,
+    /// where there is an empty one.
+    pub(super) fn make_repository(
+        &self,
+        folder: &Path,
+        address: Option<&str>,
+    ) -> Result<Repository, Error> {
         let work = folder.join("work");
         fs::create_dir_all(&work).map_err(|error| Error::write(&work, &error))?;
         git(&work, &[], &["init", "--quiet", "--initial-branch=main"])?;
@@ -68,11 +73,21 @@ impl Sample {
         for commit in &history {
             self.commit(&work, commit)?;
         }
-        let bare = folder.join("product.git");
-        let to = bare.display().to_string();
-        git(&work, &[], &["clone", "--quiet", "--bare", ".", &to])?;
-        git(&work, &[], &["remote", "add", "origin", &to])?;
-        Ok(Repository { work, bare })
+        let address = if let Some(address) = address {
+            address.to_owned()
+        } else {
+            let bare = folder.join("product.git").display().to_string();
+            git(
+                &work,
+                &[],
+                &["init", "--quiet", "--bare", "--initial-branch=main", &bare],
+            )?;
+            bare
+        };
+        git(&work, &[], &["remote", "add", "origin", "--", &address])?;
+        let repository = Repository { work, address };
+        repository.push()?;
+        Ok(repository)
     }
 
     /// Commits the bad version, as a developer who does not know better, and pushes it.
@@ -81,14 +96,10 @@ impl Sample {
         let commit: Commit = serde_json::from_str(&self.read(name)?)
             .map_err(|error| Error::read(&self.path(name), &error))?;
         let work = &repository.work;
-        git(
-            work,
-            &[],
-            &["pull", "--quiet", "--ff-only", "origin", "main"],
-        )?;
+        let pull = ["pull", "--quiet", "--ff-only", "origin", "main"];
+        tools::run_git_as_user(work, &pull)?;
         self.commit(work, &commit)?;
-        git(work, &[], &["push", "--quiet", "origin", "main"])?;
-        Ok(())
+        repository.push()
     }
 
     fn commit(&self, work: &Path, commit: &Commit) -> Result<(), Error> {
@@ -132,5 +143,11 @@ pub(super) struct Repository {
     /// Where its developer works.
     work: PathBuf,
     /// Where the pipeline finds it.
-    pub(super) bare: PathBuf,
+    pub(super) address: String,
+}
+
+impl Repository {
+    fn push(&self) -> Result<(), Error> {
+        tools::run_git_as_user(&self.work, &["push", "--quiet", "origin", "main"]).map(drop)
+    }
 }

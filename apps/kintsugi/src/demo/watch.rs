@@ -1,18 +1,20 @@
-//! Watching the home's records until something is so, with what happens on the way told once.
+//! Watching what the home says of the product until something is so, with what happens on the way told once.
 
 use super::tell::Teller;
+use crate::client::Client;
 use crate::error::Error;
 use crate::home::LocalHome;
-use kintsugi_app::records;
+use kintsugi_app::admin::Page;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::ports::Store;
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
 use std::time::Duration;
 
-/// How often the records are looked at.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How often the home is asked.
+const PAUSE: Duration = Duration::from_millis(250);
 
-/// How a look at the records ended.
+/// How a look ended.
 pub(super) enum Seen<T> {
     /// It is so.
     Yes(T),
@@ -25,27 +27,64 @@ pub(super) enum Seen<T> {
 /// Why something did not come about.
 pub(super) struct Missed(pub(super) String);
 
-/// Watches a home.
-pub(super) struct Watch<'a> {
-    home: &'a mut LocalHome,
+/// What the home has of the product, read as its people read it.
+#[derive(Debug, Clone)]
+pub(super) struct Records {
+    client: Client,
     project: ProjectId,
 }
 
+impl Records {
+    pub(super) fn of(client: &Client, project: ProjectId) -> Self {
+        Self {
+            client: client.clone(),
+            project,
+        }
+    }
+
+    /// All of a kind, such as `releases`, in the order of their keys.
+    pub(super) async fn all<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<T>, Error> {
+        let list = format!("projects/{}/{kind}", self.project);
+        let mut page: Page<T> = self.client.get(&list).await?;
+        let mut found = page.items;
+        while let Some(after) = page.next {
+            page = self.client.get(&format!("{list}?after={after}")).await?;
+            found.append(&mut page.items);
+        }
+        Ok(found)
+    }
+
+    /// One of a kind, which is there.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        id: impl Display,
+    ) -> Result<T, Error> {
+        let path = format!("projects/{}/{kind}/{id}", self.project);
+        self.client.get(&path).await
+    }
+
+    /// One of a kind, if it is there.
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        id: impl Display,
+    ) -> Result<Option<T>, Error> {
+        let path = format!("projects/{}/{kind}/{id}", self.project);
+        self.client.find(&path).await
+    }
+}
+
+/// Watches a home.
+pub(super) struct Watch<'a> {
+    pub(super) records: Records,
+    /// The home, where it runs in this process.
+    here: Option<&'a mut LocalHome>,
+}
+
 impl<'a> Watch<'a> {
-    pub(super) fn new(home: &'a mut LocalHome, project: ProjectId) -> Self {
-        Self { home, project }
-    }
-
-    pub(super) fn project(&self) -> ProjectId {
-        self.project
-    }
-
-    pub(super) fn store(&self) -> &dyn Store {
-        self.home.ports.store.as_ref()
-    }
-
-    pub(super) fn home(&self) -> &LocalHome {
-        self.home
+    pub(super) fn new(records: Records, here: Option<&'a mut LocalHome>) -> Self {
+        Self { records, here }
     }
 
     /// Looks until it is so, at most for `limit`. Alerts that come meanwhile are told.
@@ -54,12 +93,12 @@ impl<'a> Watch<'a> {
         teller: &Teller,
         limit: Duration,
         what: &str,
-        mut look: impl AsyncFnMut(&dyn Store, ProjectId) -> Result<Seen<T>, Error>,
+        mut look: impl AsyncFnMut(&Records) -> Result<Seen<T>, Error>,
     ) -> Result<Result<T, Missed>, Error> {
         let started = teller.seconds();
         loop {
             self.tell_alerts(teller).await?;
-            match look(self.home.ports.store.as_ref(), self.project).await? {
+            match look(&self.records).await? {
                 Seen::Yes(found) => return Ok(Ok(found)),
                 Seen::Never(why) => return Ok(Err(Missed(why))),
                 Seen::NotYet if teller.seconds() - started > limit.as_secs_f64() => {
@@ -70,19 +109,24 @@ impl<'a> Watch<'a> {
                 Seen::NotYet => {}
             }
             tokio::select! {
-                error = self.home.failed() => return Err(error),
+                error = failed(self.here.as_deref_mut()) => return Err(error),
                 () = tokio::time::sleep(PAUSE) => {}
             }
         }
     }
 
     async fn tell_alerts(&mut self, teller: &Teller) -> Result<(), Error> {
-        let alerts = records::all::<Alert>(self.store(), self.project, None)
-            .await
-            .map_err(Error::Store)?;
-        for alert in alerts.into_iter().map(|stored| stored.value) {
+        for alert in self.records.all::<Alert>("alerts").await? {
             teller.note(&format!("alert {}: {}", alert.code, alert.text));
         }
         Ok(())
+    }
+}
+
+/// Waits until a part of the home in this process ends; for ever where there is none.
+async fn failed(here: Option<&mut LocalHome>) -> Error {
+    match here {
+        Some(home) => home.failed().await,
+        None => std::future::pending().await,
     }
 }

@@ -19,6 +19,7 @@ use crate::error::Error;
 use axum::Router;
 use bell::Bell;
 use engine::NoSandbox;
+use kintsugi_adapters_git::Forges;
 use kintsugi_adapters_local::Home;
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::envelope::Queue;
@@ -36,6 +37,8 @@ use tokio::net::TcpListener;
 
 /// Where the engine keeps what it is working on, below the data folder.
 const WORK_FOLDER: &str = "work";
+/// Why a home that leaves its jobs does none.
+const LEFT: &str = "this home leaves its jobs to runners";
 /// A disk with less free space than this cannot take even an empty database, bytes.
 const FREE_BYTES_MIN: u64 = 128 * 1024;
 
@@ -48,6 +51,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Seals the keys; without it a file in the data folder does.
     pub passphrase: Option<String>,
+    /// The file with the credentials for git hosts, in the form of `git-credential-store`.
+    pub git_credentials: Option<PathBuf>,
+    /// Whether searches and builds are left to runners. Then this process runs no product code and needs no sandbox.
+    pub leaves_jobs: bool,
 }
 
 impl fmt::Debug for Settings {
@@ -55,6 +62,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("folder", &self.folder)
             .field("listen", &self.listen)
+            .field("leaves_jobs", &self.leaves_jobs)
             .finish_non_exhaustive()
     }
 }
@@ -88,15 +96,23 @@ impl LocalHome {
         let home = Home::open(&folder, settings.passphrase.as_deref())
             .await
             .map_err(|error| Error::from_open(&folder, disk_full(&folder, error)))?;
-        let ports = home.ports();
-        let (engine, no_sandbox) = engine(&ports.blobs, folder.join(WORK_FOLDER)).await?;
+        let credentials = settings.git_credentials;
+        let forge = Forges::with_credential_file(credentials.as_deref());
+        let ports = home.with_forge(forge).ports();
+        let (engine, no_sandbox) = if settings.leaves_jobs {
+            let nobody: Arc<dyn BuildEngine> = Arc::new(NoSandbox::new(LEFT));
+            (nobody, None)
+        } else {
+            engine(&ports.blobs, folder.join(WORK_FOLDER), credentials).await?
+        };
         let worker = Arc::new(Worker::new(&ports, engine));
         let bell = Arc::new(Bell::new());
         let mut tasks = Tasks::new();
         let router = serve::ringing(routes(&ports), Arc::clone(&bell));
         let stop = tasks.stop_signal();
         tasks.spawn("http", serve::serve(listener, router, stop));
-        for queue in Queue::ALL {
+        let left = |queue: &Queue| settings.leaves_jobs && *queue == Queue::Jobs;
+        for queue in Queue::ALL.into_iter().filter(|queue| !left(queue)) {
             let (worker, bell) = (Arc::clone(&worker), Arc::clone(&bell));
             let drain = tasks::drain(worker, queue, bell, tasks.stop_signal());
             tasks.spawn(queue.name(), drain);
@@ -207,11 +223,13 @@ fn free_bytes(folder: &Path) -> u64 {
 async fn engine(
     blobs: &Arc<dyn Blobs>,
     work: PathBuf,
+    git_credentials: Option<PathBuf>,
 ) -> Result<(Arc<dyn BuildEngine>, Option<String>), Error> {
     let blobs = Arc::clone(blobs);
     let made = tokio::task::spawn_blocking(move || -> Result<Engine, SandboxError> {
         let sandbox = Sandbox::probe()?;
-        Ok(Engine::new(blobs, work, sandbox))
+        let engine = Engine::new(blobs, work, sandbox);
+        Ok(engine.with_git_credentials(git_credentials))
     });
     let made = made.await.map_err(|error| Error::System {
         act: "look for a sandbox",

@@ -6,9 +6,10 @@
 
 use super::guess::Guess;
 use kintsugi_domain::config::{
-    AlertChannel, Command, Config, FixRules, Language, PackageRules, Product, RolloutRules,
-    TrainRules, TriageRules,
+    AlertChannel, ApprovalRules, Command, Config, FixRules, Language, PackageRules, Product,
+    RolloutRules, TrainRules, TriageRules,
 };
+use kintsugi_domain::scrub_rules::ScrubRules;
 use std::fmt::Write as _;
 use toml::{Table, Value};
 
@@ -117,6 +118,14 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "approval",
+        about: "What one person alone cannot do: it waits a day for a second one. Stopping harm never waits.",
+        keys: &[(
+            "two_person",
+            "Of release.order, rollout.resume, fix.approve, flag.put, project.configure, key.add and key.remove. In\n# production: [\"release.order\", \"rollout.resume\", \"project.configure\"].",
+        )],
+    },
+    Section {
         name: "trains",
         about: "Which fixes depart when. A fix collects points; its points choose its train.",
         keys: &[
@@ -193,6 +202,29 @@ const SECTIONS: &[Section] = &[
             (
                 "resolve_after_seconds",
                 "After everybody has it, a fix is effective when nothing came back for so long, seconds.",
+            ),
+        ],
+    },
+    Section {
+        name: "scrub",
+        about: "What is removed from reports before they are stored, beyond what always is. Try it with: kintsugi scrub",
+        keys: &[
+            (
+                "off",
+                "Built-in rules that are switched off, such as \"ip\".",
+            ),
+            (
+                "secret_names",
+                "Further names whose values are secret; customer_ref also stands for customerRef.",
+            ),
+            (
+                "safe_names",
+                "Names whose values are no secrets although they sound so.",
+            ),
+            ("allow", "Values that may stay, exactly as written."),
+            (
+                "patterns",
+                "Further things to remove: {name = \"member\", pattern = '\\bM-\\d{6}\\b'} leaves [member].",
             ),
         ],
     },
@@ -291,8 +323,10 @@ fn example(guess: &Guess) -> Config {
             tests_folder: guess.tests_folder.clone(),
             ..FixRules::default()
         },
+        approval: ApprovalRules::default(),
         trains: TrainRules::default(),
         rollout: RolloutRules::default(),
+        scrub: ScrubRules::default(),
         alerts: vec![AlertChannel::Webhook {
             url: "https://chat.example.com/hooks/releases".to_owned(),
         }],

@@ -1,9 +1,12 @@
 //! The program `kintsugi` as people and programs use it, with the conditions of the real world: occupied
 //! ports, full disks, missing tools, and signals at bad moments.
 
+mod access;
 mod delta;
 mod files;
 mod machine;
+mod runner;
 mod running;
 mod sample;
+mod scrub;
 mod support;

@@ -15,6 +15,7 @@ use kintsugi_domain::record::{Record, Stored};
 use rustix::process::Signal;
 use semver::Version;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::thread;
@@ -23,7 +24,7 @@ use std::time::Duration;
 const PROJECT: ProjectId = ProjectId(1);
 
 /// Waits for something that another process does.
-fn until(mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         thread::sleep(Duration::from_millis(10));
     }
@@ -41,9 +42,19 @@ fn it_says_where_it_is_answers_and_stops_cleanly() {
         assert_eq!(event["data"], shown.to_str().unwrap());
         let console = event["console"].as_str().unwrap();
         let path = console.strip_prefix(&home.url()).unwrap();
-        assert!(path.starts_with("/console/?token="), "{console}");
+        assert!(path.starts_with("/console/?code="), "{console}");
         let answer = home.get(path);
         assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+        let again = home.get(path);
+        assert!(
+            again.starts_with("HTTP/1.1 401"),
+            "the address is good once: {again}"
+        );
+        let token = Path::new(event["token"].as_str().unwrap());
+        assert_eq!(
+            fs::metadata(token).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let dsn = home.event("project")["dsn"].as_str().unwrap().to_owned();
         assert!(dsn.ends_with(&format!("@{}/1", home.address())), "{dsn}");
         let answer = home.get("/health");
@@ -184,7 +195,7 @@ fn order(data: &Path, product: &Path) -> Job {
 }
 
 /// Works with a data folder that no home runs on.
-fn with_home<T>(data: &Path, work: impl AsyncFnOnce(&Home) -> T) -> T {
+pub(crate) fn with_home<T>(data: &Path, work: impl AsyncFnOnce(&Home) -> T) -> T {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let home = Home::open(data, None).await.unwrap();
@@ -192,7 +203,7 @@ fn with_home<T>(data: &Path, work: impl AsyncFnOnce(&Home) -> T) -> T {
     })
 }
 
-fn record<T: Record>(data: &Path, key: &str) -> Stored<T> {
+pub(crate) fn record<T: Record>(data: &Path, key: &str) -> Stored<T> {
     let key = RecordKey {
         project: PROJECT,
         kind: T::KIND,

@@ -22,6 +22,7 @@ pub(crate) fn kintsugi() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kintsugi"));
     command.env_remove("KINTSUGI_KEY_PASSPHRASE");
     command.env_remove("KINTSUGI_LOG");
+    command.env_remove("KINTSUGI_CONFIG");
     command
 }
 
@@ -110,6 +111,12 @@ impl Running {
     pub(crate) fn url(&self) -> String {
         let address = self.event("home")["address"].as_str().unwrap();
         address.to_owned()
+    }
+
+    /// The token that it left for its owner.
+    pub(crate) fn token(&self) -> String {
+        let file = self.event("home")["token"].as_str().unwrap();
+        fs::read_to_string(file).unwrap()
     }
 
     /// Sends a GET and returns the whole response.

@@ -90,17 +90,17 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client with the token of the console address.
+    /// A client with the token that the home left for its owner.
     pub(crate) fn of(home: &Running) -> Self {
-        let console = home.event("home")["console"].as_str().unwrap();
-        let (_, token) = console.split_once("?token=").unwrap();
+        let file = home.event("home")["token"].as_str().unwrap();
+        let token = fs::read_to_string(file).unwrap();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_secs(20)))
             .build();
         Self {
             url: home.url(),
-            token: token.to_owned(),
+            token,
             agent: config.new_agent(),
         }
     }

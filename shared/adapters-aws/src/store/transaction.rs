@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem};
 use futures::future::try_join_all;
 use kintsugi_domain::limits::COMMIT_WRITES_MAX;
-use kintsugi_domain::ports::{Commit, PortError, RecordKey, Write};
+use kintsugi_domain::ports::{Commit, PortError, RecordKey, Write, check_append_only};
 use kintsugi_domain::record::Kind;
 use rand_core::{OsRng, RngCore};
 use std::collections::BTreeSet;
@@ -60,6 +60,7 @@ enum Cancelled {
 }
 
 fn check(commit: &Commit) -> Result<(), PortError> {
+    check_append_only(commit)?;
     let many = |count, what: &str, most| {
         let why = format!("{count} {what} where {most} are allowed");
         PortError::broken("commit", why)

@@ -1,14 +1,22 @@
-"""AWS on loopback for one test: MiniStack on a free port of 127.0.0.1, with a clock that can be moved.
+"""AWS on loopback for tests: MiniStack on a free port of 127.0.0.1, with a clock that can be moved and faults on demand.
 
-Prints its port, then answers each line "advance SECONDS" with "ok". Ends with its standard input.
+Prints its port, then answers each line with "ok". Ends with its standard input.
+
+    advance SECONDS   moves the clock, which visibility and delays go by
+    throttle SHARE    from now on turns away that share of the requests to DynamoDB, 0 to 1
+    kill              kills every function's process, whatever it is doing
 """
 
 import asyncio
+import json
 import os
+import random
+import signal
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
@@ -26,10 +34,48 @@ from hypercorn.config import Config  # noqa: E402
 from ministack.app import app  # noqa: E402
 
 
+throttled = 0.0
+
+
+async def faulty(scope, receive, send):
+    """The emulator, behind a DynamoDB that is short of capacity."""
+    if scope["type"] == "http" and random.random() < throttled:
+        if dict(scope["headers"]).get(b"x-amz-target", b"").startswith(b"DynamoDB_"):
+            while (await receive()).get("more_body"):
+                pass
+            kind = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
+            body = json.dumps({"__type": kind, "message": "throttled by the test"}).encode()
+            headers = [(b"content-type", b"application/x-amz-json-1.0"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 400, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+    await app(scope, receive, send)
+
+
+def kill_functions():
+    """The emulator's children are the functions' processes."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (OSError, ValueError):
+            # It ended meanwhile.
+            pass
+
+
 def obey():
-    global ahead
+    global ahead, throttled
     for line in sys.stdin:
-        ahead += float(line.removeprefix("advance "))
+        order, _, amount = line.strip().partition(" ")
+        if order == "advance":
+            ahead += float(amount)
+        elif order == "throttle":
+            throttled = float(amount)
+        elif order == "kill":
+            kill_functions()
+        else:
+            raise SystemExit(f"unknown order: {line}")
         print("ok", flush=True)
     os._exit(0)
 
@@ -39,4 +85,4 @@ print(port, flush=True)
 config = Config()
 config.bind = [f"fd://{listener.fileno()}"]
 config.loglevel = "ERROR"
-asyncio.run(serve(app, config))
+asyncio.run(serve(faulty, config))

@@ -1,7 +1,8 @@
 //! The master key and what it seals.
 
 use super::{MASTER_FILE, SEALING_FILE};
-use crate::files::{create_whole, io_error};
+use crate::files::io_error;
+use crate::whole::create_whole;
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};

@@ -1,17 +1,20 @@
 //! What can be asked of the admin stage, and what it answers.
 
 use super::shown::ProjectView;
-use kintsugi_domain::config::Config;
+use kintsugi_domain::Timestamp;
+use kintsugi_domain::cohort::Share;
+use kintsugi_domain::config::{Config, TwoPerson};
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::flag::Flag;
-use kintsugi_domain::id::{BundleId, DsnKey, FixId, IssueId, ProjectId, RolloutId};
+use kintsugi_domain::id::{BundleId, DsnKey, FixId, IssueId, ProjectId, RequestId, RolloutId};
 use kintsugi_domain::state::IllegalTransition;
+use kintsugi_trust::access::{Issuer, TokenKey};
 use kintsugi_trust::token::Role;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What can be done.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Take a product under care. The same repository and product name again is the same project; its
@@ -120,6 +123,69 @@ pub enum Action {
         /// Why; may be empty.
         reason: String,
     },
+    /// Confirm an action that another person asked for: it is done.
+    Confirm {
+        /// The project.
+        project: ProjectId,
+        /// The request.
+        request: RequestId,
+    },
+    /// Refuse an action that somebody asked for, or take back one's own.
+    Refuse {
+        /// The project.
+        project: ProjectId,
+        /// The request.
+        request: RequestId,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Make an admin token for somebody.
+    IssueToken {
+        /// Whom it names.
+        subject: String,
+        /// What it allows.
+        role: Role,
+        /// How long it lives, hours.
+        hours: u32,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Take one admin token back.
+    RevokeToken {
+        /// Its own name (`jti`).
+        id: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Take back every admin token of a subject that was made until now.
+    RevokeSubject {
+        /// Whom they name.
+        subject: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Sign admin tokens with a new key from now on. The former one verifies until its tokens have ended.
+    RotateKeys {
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// End an older key at once, and with it every token that it signed.
+    RetireKey {
+        /// Its id.
+        kid: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Take tokens of a foreign issuer, or change how.
+    PutIssuer {
+        /// The issuer.
+        issuer: Issuer,
+    },
+    /// Take no tokens of a foreign issuer any more.
+    RemoveIssuer {
+        /// Its address.
+        url: String,
+    },
 }
 
 impl Action {
@@ -130,7 +196,14 @@ impl Action {
             | Self::UpdateConfig { .. }
             | Self::AddKey { .. }
             | Self::RemoveKey { .. }
-            | Self::Redrive { .. } => Role::Admin,
+            | Self::Redrive { .. }
+            | Self::IssueToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::RevokeSubject { .. }
+            | Self::RotateKeys { .. }
+            | Self::RetireKey { .. }
+            | Self::PutIssuer { .. }
+            | Self::RemoveIssuer { .. } => Role::Admin,
             Self::OrderRelease { .. }
             | Self::PauseRollout { .. }
             | Self::ResumeRollout { .. }
@@ -139,6 +212,45 @@ impl Action {
             Self::ReviewFix { .. } | Self::MuteIssue { .. } | Self::UnmuteIssue { .. } => {
                 Role::Triager
             }
+            // The least that any of them needs; what the request is about may need more, which is checked with it.
+            Self::Confirm { .. } | Self::Refuse { .. } => Role::Triager,
+        }
+    }
+
+    /// Which of the actions that can be made to need two people it is, if any. What stops harm is none: pauses, rollbacks,
+    /// refusals, and turning a flag off.
+    pub fn two_person(&self) -> Option<TwoPerson> {
+        match self {
+            Self::OrderRelease { .. } => Some(TwoPerson::ReleaseOrder),
+            Self::ResumeRollout { .. } => Some(TwoPerson::RolloutResume),
+            Self::ReviewFix { approved: true, .. } => Some(TwoPerson::FixApprove),
+            Self::PutFlag { flag } => {
+                let is_off = !flag.enabled || flag.share == Share::NONE;
+                (!is_off).then_some(TwoPerson::FlagPut)
+            }
+            // To add a product that is there already is to configure it.
+            Self::UpdateConfig { .. } | Self::AddProject { .. } => {
+                Some(TwoPerson::ProjectConfigure)
+            }
+            Self::AddKey { .. } => Some(TwoPerson::KeyAdd),
+            Self::RemoveKey { .. } => Some(TwoPerson::KeyRemove),
+            Self::ReviewFix {
+                approved: false, ..
+            }
+            | Self::MuteIssue { .. }
+            | Self::UnmuteIssue { .. }
+            | Self::PauseRollout { .. }
+            | Self::RollBack { .. }
+            | Self::Redrive { .. }
+            | Self::Confirm { .. }
+            | Self::Refuse { .. }
+            | Self::IssueToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::RevokeSubject { .. }
+            | Self::RotateKeys { .. }
+            | Self::RetireKey { .. }
+            | Self::PutIssuer { .. }
+            | Self::RemoveIssuer { .. } => None,
         }
     }
 
@@ -161,12 +273,32 @@ impl Action {
             Self::RollBack { .. } => "rollout.roll_back",
             Self::PutFlag { .. } => "flag.put",
             Self::Redrive { .. } => "queue.redrive",
+            Self::Confirm { .. } => "request.confirm",
+            Self::Refuse { .. } => "request.refuse",
+            Self::IssueToken { .. } => "token.issue",
+            Self::RevokeToken { .. } => "token.revoke",
+            Self::RevokeSubject { .. } => "subject.revoke",
+            Self::RotateKeys { .. } => "token_key.rotate",
+            Self::RetireKey { .. } => "token_key.retire",
+            Self::PutIssuer { .. } => "issuer.put",
+            Self::RemoveIssuer { .. } => "issuer.remove",
         }
     }
 }
 
+/// The text of a token: whoever has it is its subject. No log shows it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenText(pub String);
+
+impl std::fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenText(..)")
+    }
+}
+
 /// What came of an action that was taken.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Answer {
     /// The project as it is now.
@@ -207,6 +339,33 @@ pub enum Answer {
         /// How many.
         messages: usize,
     },
+    /// It waits for a second person.
+    Asked {
+        /// The request, by which they find it.
+        request: RequestId,
+        /// On what.
+        on: String,
+        /// Until when it waits.
+        expires_at: Timestamp,
+    },
+    /// A new admin token. It is shown this once.
+    Token {
+        /// The token itself.
+        token: TokenText,
+        /// Its own name, by which it can be taken back.
+        id: String,
+        /// Whom it names.
+        subject: String,
+        /// What it allows.
+        role: Role,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// Tokens are signed with this key from now on.
+    TokenKey {
+        /// The key.
+        key: TokenKey,
+    },
 }
 
 /// What kind of refusal it is, which decides how a protocol says it.
@@ -236,7 +395,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(kind: RefusalKind, code: &'static str, why: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: RefusalKind, code: &'static str, why: impl Into<String>) -> Self {
         Self {
             kind,
             code,
@@ -244,7 +403,7 @@ impl Refusal {
         }
     }
 
-    pub(super) fn missing(code: &'static str, what: &str) -> Self {
+    pub(crate) fn missing(code: &'static str, what: &str) -> Self {
         Self::new(
             RefusalKind::NotFound,
             code,

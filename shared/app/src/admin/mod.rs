@@ -8,12 +8,15 @@
 //! (a fix's review, a build, a rollback); what nobody else decides (a project, a flag, a pause, a mute)
 //! is changed here.
 //!
-//! Not here: HTTP and pages (`kintsugi-http`), and how tokens reach people (`kintsugi up` prints one).
+//! Not here: HTTP and pages (`kintsugi-http`).
 
 mod action;
 mod auth;
+mod entry;
+mod identity;
 mod orders;
 mod projects;
+mod requests;
 mod reviews;
 mod shown;
 mod views;
@@ -21,11 +24,13 @@ mod views;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Answer, Refusal, RefusalKind};
+pub use action::{Action, Answer, Refusal, RefusalKind, TokenText};
 pub use auth::{AUDIENCE, AuthError, authenticate, issue_token};
+pub use entry::{issue_entry, redeem_entry};
+pub use identity::{FIRST_TOKEN_HOURS_MAX, FirstToken};
 pub use shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
-    RolloutView, TallyView, Tried,
+    RequestView, RolloutView, TallyView, Tried,
 };
 pub use views::{ProjectViews, Views};
 
@@ -101,6 +106,12 @@ struct Change {
 /// What an action comes to: a change, or an answer where everything is already so.
 enum Decided {
     Change(Box<Change>),
+    /// What another person asked for, and this one confirmed.
+    Confirmed {
+        change: Box<Change>,
+        what: &'static str,
+        asked_by: String,
+    },
     AsItWas(Answer),
 }
 
@@ -112,6 +123,8 @@ struct Call<'a> {
     actor: &'a Token,
     now: Timestamp,
     cause: String,
+    /// Who does it, as stories tell it.
+    by: String,
 }
 
 impl Call<'_> {
@@ -120,9 +133,13 @@ impl Call<'_> {
     }
 
     fn by(&self) -> &str {
-        &self.actor.sub
+        &self.by
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm for each action, and nothing else"
+    )]
     async fn decide(&self, action: &Action) -> Decision {
         match action {
             Action::AddProject { config, repository } => {
@@ -172,6 +189,28 @@ impl Call<'_> {
             } => orders::roll_back(self, *project, rollout, reason).await,
             Action::PutFlag { flag } => orders::put_flag(self, flag).await,
             Action::Redrive { queue, reason } => orders::redrive(self, *queue, reason).await,
+            Action::Confirm { project, request } => {
+                Box::pin(requests::confirm(self, *project, request)).await
+            }
+            Action::Refuse {
+                project,
+                request,
+                reason,
+            } => requests::refuse(self, *project, request, reason).await,
+            Action::IssueToken {
+                subject,
+                role,
+                hours,
+                reason,
+            } => identity::issue(self, subject, *role, *hours, reason).await,
+            Action::RevokeToken { id, reason } => identity::revoke_token(self, id, reason).await,
+            Action::RevokeSubject { subject, reason } => {
+                identity::revoke_subject(self, subject, reason).await
+            }
+            Action::RotateKeys { reason } => identity::rotate(self, reason).await,
+            Action::RetireKey { kid, reason } => identity::retire(self, kid, reason).await,
+            Action::PutIssuer { issuer } => identity::put_issuer(self, issuer).await,
+            Action::RemoveIssuer { url } => identity::remove_issuer(self, url).await,
         }
     }
 }
@@ -200,16 +239,26 @@ impl Admin {
     }
 
     async fn attempt(&self, call: &Call<'_>, action: &Action) -> Result<Answer, Stop> {
-        let change = match call.decide(action).await? {
-            Decided::Change(change) => change,
+        let (change, what, asked_by) = match call.decide(action).await? {
+            Decided::Change(change) => match requests::needs(call, action, &change).await? {
+                requests::Needs::One => (change, action.name(), None),
+                requests::Needs::Two(asking) => (asking, "request.ask", None),
+                requests::Needs::Asked(answer) => return Ok(answer),
+            },
+            Decided::Confirmed {
+                change,
+                what,
+                asked_by,
+            } => (change, what, Some(asked_by)),
             Decided::AsItWas(answer) => return Ok(answer),
         };
         let line = Audit {
             by: call.actor.sub.clone(),
             token: call.actor.jti.clone(),
-            what: action.name().to_owned(),
+            what: what.to_owned(),
             on: change.on,
             why: change.why,
+            asked_by,
             ..Audit::new(change.project, call.now, &call.cause)
         };
         let commit = change.commit.create(&line);
@@ -228,7 +277,10 @@ impl Admin {
             | Answer::Key { .. }
             | Answer::Bundle { .. }
             | Answer::Changed { .. }
-            | Answer::Ordered { .. } => Ok(answer),
+            | Answer::Ordered { .. }
+            | Answer::Asked { .. }
+            | Answer::Token { .. }
+            | Answer::TokenKey { .. } => Ok(answer),
         }
     }
 }
@@ -248,6 +300,7 @@ impl Stage for Admin {
         let call = Call {
             ports: &self.ports,
             cause: cause(&actor, &action, now),
+            by: actor.sub.clone(),
             actor: &actor,
             now,
         };

@@ -2,25 +2,28 @@
 //!
 //! Not here: reading them ([`super::views`]).
 
+use super::action::Action;
 use kintsugi_domain::Timestamp;
-use kintsugi_domain::config::Config;
+use kintsugi_domain::config::{Config, TwoPerson};
 use kintsugi_domain::diagnosis::Diagnosis;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::event::Event;
 use kintsugi_domain::fix::{Fix, FixState};
-use kintsugi_domain::id::{DsnKey, FixId, IssueId, JobId, MessageId, ProjectId};
+use kintsugi_domain::id::{DsnKey, FixId, IssueId, JobId, MessageId, ProjectId, RequestId};
 use kintsugi_domain::issue::{Issue, IssueState};
 use kintsugi_domain::job::{FixClass, Gate, Job, JobState, Order, Report};
 use kintsugi_domain::limits::PAGE_RECORDS_MAX;
 use kintsugi_domain::project::Project;
 use kintsugi_domain::release::Release;
+use kintsugi_domain::request::{Request, RequestState};
 use kintsugi_domain::rollout::Rollout;
 use kintsugi_domain::score::Level;
+use kintsugi_trust::token::Role;
 use semver::Version;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Some of a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// What was found, in the order of keys.
     pub items: Vec<T>,
@@ -56,7 +59,7 @@ impl Part {
 }
 
 /// A project, as its people see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProjectView {
     /// Its id.
     pub id: ProjectId,
@@ -93,7 +96,7 @@ impl ProjectView {
 }
 
 /// An issue, in a line.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IssueLine {
     /// Its id.
     pub id: IssueId,
@@ -138,7 +141,7 @@ impl From<Issue> for IssueLine {
 }
 
 /// An issue with all that is known of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IssueView {
     /// The issue.
     pub issue: Issue,
@@ -151,7 +154,7 @@ pub struct IssueView {
 }
 
 /// A fix, in a line.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FixLine {
     /// Its id.
     pub id: FixId,
@@ -184,7 +187,7 @@ impl From<Fix> for FixLine {
 }
 
 /// The numbers of a rollout.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TallyView {
     /// Devices of the new version that began, ended healthy, failed.
     pub new: [u64; 3],
@@ -197,7 +200,7 @@ pub struct TallyView {
 }
 
 /// A rollout with its numbers and what comes next.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RolloutView {
     /// The rollout.
     pub rollout: Rollout,
@@ -291,11 +294,65 @@ pub struct ParkedView {
     pub cause: String,
 }
 
+/// An action that waits for a second person, or waited.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RequestView {
+    /// Its id.
+    pub id: RequestId,
+    /// Where it stands.
+    pub state: RequestState,
+    /// What it asks for: `release.order` …
+    pub what: TwoPerson,
+    /// On what.
+    pub on: String,
+    /// Why, and what it amounts to.
+    pub why: String,
+    /// The action as it was asked for: for who may confirm it only, since a configuration holds secrets.
+    pub action: Option<serde_json::Value>,
+    /// Who asked.
+    pub asked_by: String,
+    /// When.
+    pub asked_at: Timestamp,
+    /// When it stops waiting.
+    pub expires_at: Timestamp,
+    /// Who ended it.
+    pub ended_by: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it was refused.
+    pub ended_why: String,
+}
+
+impl RequestView {
+    pub(super) fn of(mut request: Request, role: Role, now: Timestamp) -> Self {
+        // Nobody has to look for it to be over.
+        request.expire(now);
+        let action: Option<Action> = serde_json::from_value(request.action.clone()).ok();
+        let may_see = action.is_some_and(|action| role >= action.role());
+        Self {
+            id: request.id,
+            state: request.state,
+            what: request.what,
+            on: request.on,
+            why: request.why,
+            action: may_see.then_some(request.action),
+            asked_by: request.asked_by,
+            asked_at: request.asked_at,
+            expires_at: request.expires_at,
+            ended_by: request.ended_by,
+            ended_at: request.ended_at,
+            ended_why: request.ended_why,
+        }
+    }
+}
+
 /// What a project needs from a person now, and how it is doing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Needs {
     /// Proven fixes that wait for a review.
     pub fixes_to_review: Vec<FixLine>,
+    /// Actions that wait for a second person.
+    pub requests: Vec<RequestView>,
     /// Issues that the pipeline cannot help.
     pub issues_for_people: Vec<IssueLine>,
     /// Messages that were parked.

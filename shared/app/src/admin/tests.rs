@@ -21,7 +21,9 @@ use semver::Version;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod identity;
 mod ordering;
+mod requests;
 
 const CONFIG: &str = r#"
 [product]

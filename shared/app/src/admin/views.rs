@@ -4,8 +4,9 @@
 
 use super::shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
-    RolloutView, TallyView,
+    RequestView, RolloutView, TallyView,
 };
+use super::{auth, requests};
 use crate::ingest::COUNTER;
 use crate::records;
 use kintsugi_domain::alert::Alert;
@@ -16,14 +17,16 @@ use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::Fix;
 use kintsugi_domain::flag::Flag;
 use kintsugi_domain::guard::{Tally, tally_counter};
-use kintsugi_domain::id::{IssueId, JobId, ProjectId, RolloutId};
+use kintsugi_domain::id::{IssueId, JobId, ProjectId, RequestId, RolloutId};
 use kintsugi_domain::issue::{Issue, IssueState};
 use kintsugi_domain::job::Job;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Record, Stored};
 use kintsugi_domain::release::Release;
+use kintsugi_domain::request::Request;
 use kintsugi_domain::rollout::{Rollout, RolloutState, Step, plan};
+use kintsugi_trust::access::Access;
 use kintsugi_trust::token::Role;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -68,6 +71,11 @@ impl<'a> Views<'a> {
     /// Messages of every project that nobody could handle, queue by queue.
     pub async fn parked(&self) -> Result<Vec<ParkedView>, PortError> {
         parked(self.ports, None).await
+    }
+
+    /// Who may use the home: keys, what was taken back, issuers. None of it is a secret.
+    pub async fn access(&self) -> Result<Access, PortError> {
+        Ok(auth::access(self.ports).await?.value)
     }
 
     /// What was done to the home as a whole, the newest first.
@@ -149,6 +157,20 @@ impl ProjectViews<'_> {
         Ok(self.get::<Job>(id.as_str()).await?.map(JobView::from))
     }
 
+    /// Actions that wait for a second person, and those that waited.
+    pub async fn requests(&self, part: &Part) -> Result<Page<RequestView>, PortError> {
+        let found: Page<Request> = self.page(None, part).await?;
+        let now = self.ports.now();
+        Ok(found.map(|request| RequestView::of(request, self.role, now)))
+    }
+
+    /// One of them.
+    pub async fn request(&self, id: &RequestId) -> Result<Option<RequestView>, PortError> {
+        let found = self.get::<Request>(id.as_str()).await?;
+        let now = self.ports.now();
+        Ok(found.map(|request| RequestView::of(request, self.role, now)))
+    }
+
     /// Bundles.
     pub async fn bundles(&self, part: &Part) -> Result<Page<Bundle>, PortError> {
         self.page(None, part).await
@@ -195,6 +217,10 @@ impl ProjectViews<'_> {
         let waiting = Some(IndexEntry::new("waiting", &"review"));
         let fixes: Page<Fix> = self.page(waiting, &Part::default()).await?;
         let part = Part::default();
+        let requests: Page<Request> = self.page(Some(requests::waiting()), &part).await?;
+        let now = self.ports.now();
+        let open = requests.items.into_iter().filter(|it| it.is_open(now));
+        let requests = open.map(|it| RequestView::of(it, self.role, now)).collect();
         let issues = self.issues(Some(IssueState::NeedsHuman), &part).await?;
         let open = Some(IndexEntry::new("open", &"rollout"));
         let running: Page<Rollout> = self.page(open, &part).await?;
@@ -210,6 +236,7 @@ impl ProjectViews<'_> {
         releases.truncate(LAST_RELEASES);
         Ok(Needs {
             fixes_to_review: fixes.map(FixLine::from).items,
+            requests,
             issues_for_people: issues.items,
             parked: self.parked().await?,
             rollouts,

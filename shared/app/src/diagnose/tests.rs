@@ -20,7 +20,7 @@ use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
 use kintsugi_testkit::memory::{
     FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryStore,
-    SeededIds,
+    MemoryWeb, SeededIds,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -111,6 +111,7 @@ fn busy_home() -> (Ports, Issue) {
         signer: Arc::new(MemorySigner::new(1)),
         forge: Arc::new(forge.clone()),
         notifier: Arc::new(MemoryNotifier::new()),
+        web: Arc::new(MemoryWeb::new()),
         clock,
         ids: Arc::new(SeededIds::new(1)),
     };

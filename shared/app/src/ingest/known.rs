@@ -94,9 +94,13 @@ impl Projects {
             key_use: KeyUse::Users,
         };
         let salt = self.signer.secret(&name).await?;
+        // Rules were checked when they were given; such that cannot be used stop ingestion, since
+        // without them things would be stored that must not be.
+        let scrubber = Scrubber::with_rules(&salt, &record.config.scrub)
+            .map_err(|error| PortError::broken(format!("the scrubbing rules of {key}"), error))?;
         Ok(Some(Known {
             keys: record.keys,
-            scrubber: Scrubber::new(&salt),
+            scrubber,
         }))
     }
 

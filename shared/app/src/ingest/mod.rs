@@ -249,6 +249,7 @@ impl Ingest {
             cause,
             project,
             message,
+            trace: None,
         })
     }
 

@@ -468,3 +468,26 @@ fn nothing_is_stored_before_it_is_scrubbed() {
         assert!(stored.contains(placeholder), "{placeholder} in {stored}");
     }
 }
+
+#[test]
+fn the_rules_of_the_project_decide_what_is_removed() {
+    let home = home();
+    let strict = ProjectId(PROJECT.0 + 1);
+    let mut other = project(strict, KEY);
+    other.config.scrub = serde_json::from_value(json!({
+        "off": ["email"],
+        "patterns": [{"name": "member", "pattern": "M-\\d{6}"}],
+    }))
+    .unwrap();
+    block_on(home.store.commit(Commit::new().create(&other))).unwrap();
+    let event = json!({"message": "M-123456 is alice@example.org"}).to_string();
+    for project in [PROJECT, strict] {
+        let mut request = request(envelope_of(&[("event", event.clone())]));
+        request.project = project;
+        home.run(request);
+    }
+    let stored = serde_json::to_string(&home.messages()).unwrap();
+    for message in ["M-123456 is [email]", "[member] is alice@example.org"] {
+        assert!(stored.contains(message), "{message} in {stored}");
+    }
+}

@@ -11,6 +11,8 @@
 //! In the local home the root's keys lie beside the others, so that a first release needs no ceremony;
 //! three keys of which two must sign are made all the same, so that they can be taken away.
 //!
+//! **What is signed is what is stored**: before a release is signed, its files are read and compared with what the build reported.
+//!
 //! Not here yet: attestations (ledger F4), keys taken offline, several platforms per release.
 
 mod document;
@@ -103,6 +105,7 @@ impl Sign {
         };
         let mut bundle: Stored<Bundle> =
             records::need(store, cause.project, release.value.bundle.as_str()).await?;
+        self.verify(&release.value).await?;
         release.value.statement = Some(self.statement(&project.value, &release.value).await?);
         let why = "statement signed";
         step!(release.value, ReleaseMove::Publish, at, Self::NAME, why);
@@ -122,6 +125,29 @@ impl Sign {
             "release {} is published",
             release.value.version
         )))
+    }
+
+    /// Reads what is stored for a release and compares it with what its build reported. Builds may be done on other
+    /// machines, and uploads can break: devices would refuse what differs, so it is not published.
+    async fn verify(&self, release: &Release) -> Result<(), PortError> {
+        for artifact in release.built.artifacts() {
+            let what = || format!("artifact {}", artifact.blob);
+            match self.ports.blobs.digest(&artifact.blob).await? {
+                Some(found) if found == (artifact.digest, artifact.length) => {}
+                Some((digest, length)) => {
+                    let why = format!(
+                        "the build reported {} bytes with digest {}, stored are {length} with digest {digest}",
+                        artifact.length, artifact.digest
+                    );
+                    return Err(PortError::broken(what(), why));
+                }
+                None => {
+                    let why = "the build reported it, and it is not stored";
+                    return Err(PortError::broken(what(), why));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The statement of a release, signed with the targets key.

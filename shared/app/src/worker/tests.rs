@@ -4,11 +4,13 @@ use super::*;
 use crate::records;
 use async_trait::async_trait;
 use futures::executor::block_on;
+use kintsugi_domain::alert::Alert;
 use kintsugi_domain::config::{AlertChannel, Config};
 use kintsugi_domain::envelope::Message;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::{Job, Report};
-use kintsugi_domain::ports::Notifier;
+use kintsugi_domain::limits::DELIVERIES_MAX;
+use kintsugi_domain::ports::{Commit, Notifier};
 use kintsugi_domain::project::Project;
 use kintsugi_testkit::memory::MemoryHome;
 

@@ -5,10 +5,13 @@ use crate::product::{DEFECT, Product, RIGHT, at};
 use kintsugi_delta::archive::{Limits, unpack};
 use kintsugi_delta::{Expected, apply, compression};
 use kintsugi_domain::digest::Digest;
-use kintsugi_domain::job::{BuildOrder, BuildReport, Built, Order, PatchToApply, Report};
-use kintsugi_domain::ports::Blobs;
+use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::job::{BuildOrder, BuildReport, Built, Job, Order, PatchToApply, Report};
+use kintsugi_domain::ports::{Blobs, BuildEngine};
+use kintsugi_testkit::git_http::GitHttp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fs;
 
 const NOTES: &str = "Days without sales are quieter.";
 
@@ -149,6 +152,61 @@ async fn the_same_order_gives_the_same_commit_and_bytes() {
     assert_eq!(build(&one, &order).await, first);
     assert_eq!(build(&other, &order).await, first);
     assert_eq!(one.blobs.keys(), other.blobs.keys());
+}
+
+#[tokio::test]
+async fn a_build_clones_from_a_host_and_pushes_the_version_to_it_with_the_operators_credential() {
+    let product = Product::sample();
+    let fix = right_fix(&product);
+    product.git(&["clone", "--quiet", "--bare", ".", "../till.git"]);
+    let folder = product.repository().parent().unwrap().to_owned();
+    let host = GitHttp::of(&folder)
+        .login("ada", "hunter2:%'")
+        .serve()
+        .unwrap();
+    let file = folder.join("it's secret");
+    let order = order(&product.head(), "1.0.1", &[("right", &fix)]);
+    let order = Order::Build(Box::new(order));
+    let job = Job::order(
+        ProjectId(1),
+        host.url("till.git"),
+        order.clone(),
+        product.config.clone(),
+        at(),
+    );
+    let engine = product.engine().with_git_credentials(Some(file.clone()));
+    for wrong in ["", "http://ada:hunter2@%\n"] {
+        let lines = wrong.replace('%', &host.host());
+        fs::write(&file, &lines).unwrap();
+        let refusal = engine.run(&job).await.unwrap_err().to_string();
+        assert!(!refusal.contains("hunter2"), "{refusal}");
+        assert_eq!(
+            fs::read_to_string(&file).unwrap(),
+            lines,
+            "git changed the file"
+        );
+    }
+    fs::write(
+        &file,
+        format!("http://ada:hunter2%3a%25'@{}\n", host.host()),
+    )
+    .unwrap();
+    let report = engine.run(&job).await.unwrap();
+    let Report::Build(BuildReport {
+        built: Ok(built), ..
+    }) = &report
+    else {
+        panic!("{report:?}");
+    };
+    let pushed = [
+        "--git-dir",
+        "../till.git",
+        "rev-parse",
+        "kintsugi/release/1.0.1",
+    ];
+    assert_eq!(product.git(&pushed), built.commit);
+    // Where the repository lies makes no difference to what is built.
+    assert_eq!(product.run(order).await.unwrap(), report);
 }
 
 #[tokio::test]
@@ -341,7 +399,7 @@ async fn a_build_command_is_boxed_and_what_it_leaves_is_packaged() {
 async fn a_link_in_place_of_the_version_file_is_not_written_through() {
     let product = Product::sample();
     let path = product.repository().join("till/VERSION");
-    std::fs::remove_file(&path).unwrap();
+    fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/tmp/kintsugi-version", &path).unwrap();
     product.commit("feat: a link");
     let report = build(&product, &order(&product.head(), "1.0.1", &[])).await;
@@ -359,7 +417,7 @@ async fn a_branch_of_ours_that_holds_something_else_is_replaced() {
         product.write("other", "something else");
     });
     // What a killed engine left is removed by the next one.
-    std::fs::create_dir_all(product.work_dir().join("kintsugi-job-old/run-1/till")).unwrap();
+    fs::create_dir_all(product.work_dir().join("kintsugi-job-old/run-1/till")).unwrap();
     let report = build(&product, &order(&product.head(), "1.0.1", &[])).await;
     let commit = report.built.unwrap().commit;
     assert_eq!(

@@ -7,7 +7,7 @@ use kintsugi_domain::cohort::Share;
 use kintsugi_domain::config::Config;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::flag::Flag;
-use kintsugi_domain::id::{DsnKey, FixId, IssueId, ProjectId, RolloutId};
+use kintsugi_domain::id::{DsnKey, FixId, IssueId, ProjectId, RequestId, RolloutId};
 use semver::Version;
 use serde::Deserialize;
 
@@ -139,6 +139,16 @@ with_reason! {
     pause, PauseRollout { rollout: RolloutId };
     resume, ResumeRollout { rollout: RolloutId };
     roll_back, RollBack { rollout: RolloutId };
+    refuse, Refuse { request: RequestId };
+}
+
+/// Takes no body: what is confirmed is what was asked for.
+pub(super) async fn confirm(
+    admin: State<Admin>,
+    Actor(actor): Actor,
+    At((project, request)): At<(ProjectId, RequestId)>,
+) -> Answered {
+    take(admin, actor, Action::Confirm { project, request }).await
 }
 
 pub(super) async fn release(

@@ -7,7 +7,9 @@ use axum::extract::State;
 use kintsugi_app::admin::{Admin, Part, ProjectViews};
 use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::fix::Fix;
-use kintsugi_domain::id::{BundleId, FixId, IssueId, JobId, ProjectId, ReleaseId, RolloutId};
+use kintsugi_domain::id::{
+    BundleId, FixId, IssueId, JobId, ProjectId, ReleaseId, RequestId, RolloutId,
+};
 use kintsugi_domain::issue::IssueState;
 use kintsugi_domain::release::Release;
 use kintsugi_trust::token::Token;
@@ -101,7 +103,9 @@ macro_rules! paged {
     )*};
 }
 
-paged!(fixes, bundles, releases, rollouts, alerts, flags, audit);
+paged!(
+    fixes, bundles, releases, rollouts, alerts, flags, requests, audit
+);
 
 pub(super) async fn issues(
     State(admin): State<Admin>,
@@ -145,4 +149,5 @@ one! {
     release, ReleaseId, "release.unknown", |views, id| views.get::<Release>(id.as_str());
     rollout, RolloutId, "rollout.unknown", |views, id| views.rollout(&id);
     job, JobId, "job.unknown", |views, id| views.job(&id);
+    request, RequestId, "request.unknown", |views, id| views.request(&id);
 }

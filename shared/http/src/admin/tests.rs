@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tower::ServiceExt as _;
 
+mod people;
+
 pub(crate) const CONFIG: &str = r#"
 [product]
 name = "till"

@@ -9,7 +9,7 @@ use axum::response::Redirect;
 use kintsugi_app::admin::{Action, Answer, Command, Done};
 use kintsugi_app::stage::Stage as _;
 use kintsugi_domain::envelope::Queue;
-use kintsugi_domain::id::{FixId, IssueId, ProjectId, RolloutId};
+use kintsugi_domain::id::{FixId, IssueId, ProjectId, RequestId, RolloutId};
 use serde::Deserialize;
 
 type Sent = Result<Redirect, Trouble>;
@@ -30,6 +30,11 @@ pub(super) struct Reason {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Confirmed {
+    form: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Again {
     form: String,
     queue: Queue,
@@ -44,10 +49,13 @@ async fn take(home: &Home, visitor: Visitor, action: Action, page: &str) -> Sent
         Done::Answer(answer) => {
             let outcome = match answer {
                 Answer::Bundle { .. } | Answer::Ordered { .. } => Outcome::Ordered,
+                Answer::Asked { .. } => Outcome::Asked,
                 Answer::Redriven { .. } => Outcome::Redriven,
-                Answer::Project { .. } | Answer::Key { .. } | Answer::Changed { .. } => {
-                    Outcome::Changed
-                }
+                Answer::Project { .. }
+                | Answer::Key { .. }
+                | Answer::Changed { .. }
+                | Answer::Token { .. }
+                | Answer::TokenKey { .. } => Outcome::Changed,
             };
             Ok(Redirect::to(&format!("{page}?done={}", outcome.name())))
         }
@@ -95,6 +103,19 @@ with_reason! {
     pause, PauseRollout { rollout: RolloutId }, "rollouts";
     resume, ResumeRollout { rollout: RolloutId }, "rollouts";
     roll_back, RollBack { rollout: RolloutId }, "rollouts";
+    refuse, Refuse { request: RequestId }, "requests";
+}
+
+pub(super) async fn confirm(
+    State(home): State<Home>,
+    visitor: Visitor,
+    path: At<RequestId>,
+    form: Filled<Confirmed>,
+) -> Sent {
+    let (Path((project, request)), Form(form)) = (path?, form?);
+    visitor.check(&form.form)?;
+    let page = address(project, "requests", &request);
+    take(&home, visitor, Action::Confirm { project, request }, &page).await
 }
 
 pub(super) async fn redrive(

@@ -31,6 +31,8 @@ pub(super) enum Outcome {
     Ordered,
     /// Messages are back in their queue.
     Redriven,
+    /// It waits for a second person.
+    Asked,
 }
 
 impl Outcome {
@@ -40,6 +42,7 @@ impl Outcome {
             Self::Changed => "changed",
             Self::Ordered => "ordered",
             Self::Redriven => "redriven",
+            Self::Asked => "asked",
         }
     }
 
@@ -48,6 +51,9 @@ impl Outcome {
             Self::Changed => "Done.",
             Self::Ordered => "Ordered. The pipeline does the rest; reload to see how it stands.",
             Self::Redriven => "The messages are back in their queue.",
+            Self::Asked => {
+                "Asked. A second person must confirm it: see the requests of the project."
+            }
         }
     }
 }
@@ -95,7 +101,7 @@ pub(super) fn page(visitor: &Visitor, place: &Place<'_>, content: &Markup) -> Ma
             nav aria-label=(format!("Project {}", project.name)) {
                 ul {
                     li { (project.name) }
-                    @for part in ["issues", "fixes", "releases", "rollouts", "alerts", "audit"] {
+                    @for part in ["issues", "fixes", "releases", "rollouts", "requests", "alerts", "audit"] {
                         li { a href=(format!("/console/projects/{}/{part}", project.id)) { (part) } }
                     }
                 }

@@ -11,15 +11,15 @@ use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 struct Ticket {
-    token: Option<String>,
+    code: Option<String>,
 }
 
-/// Lets somebody in who brings a token in the address; shows the page to who is in.
+/// Lets somebody in who brings a code in the address; shows the page to who is in.
 pub(super) async fn page(State(home): State<Home>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let ticket = Query::<Ticket>::try_from_uri(&parts.uri).ok();
-    if let Some(token) = ticket.and_then(|Query(ticket)| ticket.token) {
-        return enter(&home, &token).await.into_response();
+    if let Some(code) = ticket.and_then(|Query(ticket)| ticket.code) {
+        return enter(&home, &code).await.into_response();
     }
     let asked = Query::<Asked>::try_from_uri(&parts.uri).ok();
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
@@ -101,6 +101,7 @@ fn section(project: &ProjectView, needs: &Needs) -> Markup {
 fn waiting(project: &ProjectView, needs: &Needs) -> Markup {
     let id = project.id;
     let nothing = needs.fixes_to_review.is_empty()
+        && needs.requests.is_empty()
         && needs.issues_for_people.is_empty()
         && needs.parked.is_empty();
     if nothing {
@@ -110,6 +111,12 @@ fn waiting(project: &ProjectView, needs: &Needs) -> Markup {
         ul {
             @for fix in &needs.fixes_to_review {
                 li { "Review: " a href=(address(id, "fixes", &fix.id)) { (fix.title) } }
+            }
+            @for request in &needs.requests {
+                li {
+                    "Confirm: " a href=(address(id, "requests", &request.id)) { (request.what.name()) " on " (request.on) }
+                    ", asked for by " (request.asked_by)
+                }
             }
             @for issue in &needs.issues_for_people {
                 li { "Fix by hand: " a href=(address(id, "issues", &issue.id)) { (issue.title) } }

@@ -5,9 +5,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use kintsugi_app::admin::{AuthError, authenticate};
+use kintsugi_app::admin::{AuthError, authenticate, redeem_entry};
 use kintsugi_domain::digest::Digest;
-use kintsugi_trust::token::{Role, Token};
+use kintsugi_trust::token::{Role, Token, TokenError};
 use maud::html;
 use subtle::ConstantTimeEq as _;
 
@@ -70,8 +70,9 @@ impl IntoResponse for Stranger {
             &html! {
                 p { (why) }
                 p {
-                    "Open the console address that " code { "kintsugi up" } " prints when it starts: "
-                    "it carries a token. Tokens end after some time; restarting prints a new one."
+                    "Open the console address that " code { "kintsugi up" } " prints when it starts, or that "
+                    code { "kintsugi console" } " prints for who is logged in. Each is good once, for a quarter of "
+                    "an hour."
                 }
             },
         );
@@ -96,16 +97,26 @@ async fn visitor(home: &Home, text: &str) -> Result<Visitor, Stranger> {
             token,
             form: Digest::of_parts(&[b"console form", text.as_bytes()]).to_string(),
         }),
-        Err(AuthError::Token(error)) => Err(Stranger::Unknown(format!(
-            "The token was not accepted: {error}."
-        ))),
-        Err(AuthError::Port(error)) => Err(Stranger::Trouble(error.into())),
+        Err(error) => Err(stranger(error)),
     }
 }
 
-/// Moves a token from the address into the cookie, if it is taken.
-pub(super) async fn enter(home: &Home, text: &str) -> Result<Response, Stranger> {
-    let visitor = visitor(home, text).await?;
+fn stranger(error: AuthError) -> Stranger {
+    match error {
+        AuthError::Token(TokenError::Revoked) => {
+            Stranger::Unknown("That was used before, or taken back.".to_owned())
+        }
+        AuthError::Token(error) => Stranger::Unknown(format!("That was not accepted: {error}.")),
+        AuthError::Port(error) => Stranger::Trouble(error.into()),
+    }
+}
+
+/// Lets somebody in who brings a code that nobody used yet: a token of the visit goes into the cookie.
+pub(super) async fn enter(home: &Home, code: &str) -> Result<Response, Stranger> {
+    let text = redeem_entry(home.admin.ports(), code)
+        .await
+        .map_err(stranger)?;
+    let visitor = visitor(home, &text).await?;
     let now = home.admin.ports().now().as_second();
     let seconds = visitor.token.exp.saturating_sub(now).max(0);
     let secure = match home.transport {
@@ -116,7 +127,7 @@ pub(super) async fn enter(home: &Home, text: &str) -> Result<Response, Stranger>
         "{COOKIE}={text}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"
     );
     let mut response = Redirect::to("/console/").into_response();
-    // A token that was taken is base64url and dots: it fits a header.
+    // A token is base64url and dots: it fits a header.
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }

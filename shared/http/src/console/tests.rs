@@ -4,11 +4,14 @@ use crate::admin::tests::{Got, Home, call, home};
 use crate::{Transport, console};
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use kintsugi_app::admin::{authenticate, issue_entry, redeem_entry};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Message, Queue};
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::ports::Queues as _;
+use kintsugi_domain::ports::{Ports, Queues as _};
+use kintsugi_testkit::fault::{Crashing, Faults};
 use kintsugi_trust::token::Role;
+use std::sync::Arc;
 use std::time::Duration;
 
 mod furniture;
@@ -37,35 +40,80 @@ fn secret(page: &Got) -> String {
     rest.split('"').next().unwrap().to_owned()
 }
 
-#[tokio::test]
-async fn a_token_in_the_address_becomes_a_cookie_and_leaves_the_address() {
-    let home = home();
+async fn code(home: &Home) -> String {
     let token = home.token(Role::Viewer).await;
+    let actor = authenticate(&home.ports, &token).await.unwrap();
+    issue_entry(&home.ports, &actor).await.unwrap()
+}
+
+async fn enter(home: &Home, transport: Transport, code: &str) -> Got {
+    let request = Request::get(format!("/console/?code={code}"));
+    let request = request.body(Body::empty()).unwrap();
+    call(console(&home.ports, transport), request).await
+}
+
+#[tokio::test]
+async fn a_code_in_the_address_lets_its_holder_in_once() {
+    let home = home();
     for (transport, end) in [(Transport::Loopback, "=3600"), (Transport::Tls, "; Secure")] {
-        let request = Request::get(format!("/console/?token={token}"));
-        let request = request.body(Body::empty()).unwrap();
-        let got = call(console(&home.ports, transport), request).await;
-        assert_eq!(got.status, StatusCode::SEE_OTHER);
+        let code = code(&home).await;
+        let got = enter(&home, transport, &code).await;
+        assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.text);
         assert_eq!(got.header(header::LOCATION), "/console/");
         let cookie = got.header(header::SET_COOKIE);
-        for part in [
-            &format!("kintsugi_console={token};"),
-            "Path=/console;",
-            "HttpOnly",
-            "SameSite=Strict",
-        ] {
+        for part in ["Path=/console;", "HttpOnly", "SameSite=Strict"] {
             assert!(cookie.contains(part), "{cookie}");
         }
         assert!(cookie.ends_with(end), "{cookie}");
+        let (_, rest) = cookie.split_once("kintsugi_console=").unwrap();
+        let token = rest.split(';').next().unwrap();
+        assert_ne!(
+            token, code,
+            "the address does not hold what the cookie holds"
+        );
+        assert_eq!(visit(&home, token, "").await.status, StatusCode::OK);
+        assert_eq!(
+            visit(&home, &code, "").await.status,
+            StatusCode::UNAUTHORIZED
+        );
+
+        let again = enter(&home, transport, &code).await;
+        assert_eq!(again.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(again.header(header::SET_COOKIE), "");
+        assert!(again.text.contains("used before"), "{}", again.text);
     }
-    assert_eq!(visit(&home, &token, "").await.status, StatusCode::OK);
+    let token = home.token(Role::Admin).await;
+    let got = enter(&home, Transport::Loopback, &token).await;
+    assert_eq!(got.status, StatusCode::UNAUTHORIZED, "a token is no code");
+    let late = code(&home).await;
+    home.clock.advance(Duration::from_mins(16));
+    let got = enter(&home, Transport::Loopback, &late).await;
+    assert_eq!(got.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn of_two_who_bring_the_same_code_one_gets_in() {
+    let home = home();
+    let code = code(&home).await;
+    let process = || {
+        let faults = Faults::interleaved();
+        let store = Arc::clone(&home.ports.store);
+        Ports {
+            store: Arc::new(Crashing::new(store, &faults)),
+            ..home.ports.clone()
+        }
+    };
+    let (one, other) = (process(), process());
+    let ended = tokio::join!(redeem_entry(&one, &code), redeem_entry(&other, &code));
+    let taken = usize::from(ended.0.is_ok()) + usize::from(ended.1.is_ok());
+    assert_eq!(taken, 1, "{ended:?}");
 }
 
 #[tokio::test]
 async fn strangers_see_how_to_get_in_and_nothing_else() {
     let home = furnished().await;
     let token = home.token(Role::Admin).await;
-    let request = Request::get("/console/?token=x.y.z")
+    let request = Request::get("/console/?code=x.y.z")
         .body(Body::empty())
         .unwrap();
     let forged = call(console(&home.ports, Transport::Loopback), request).await;
@@ -219,6 +267,59 @@ async fn a_rollout_is_rolled_back_from_its_page_with_a_reason() {
 }
 
 #[tokio::test]
+async fn what_one_person_asked_for_another_confirms_on_its_page() {
+    let home = home();
+    home.careful().await;
+    let id = home.ask_for_a_release("eve <b>").await;
+    // The visitor is called ada.
+    let token = home.token(Role::Releaser).await;
+    let overview = visit(&home, &token, "").await.text;
+    assert!(
+        overview.contains("Confirm: ") && overview.contains("eve &lt;b&gt;"),
+        "{overview}"
+    );
+    let path = format!("projects/1/requests/{id}");
+    let page = visit(&home, &token, &path).await;
+    assert!(page.text.contains("Confirm: do it now") && page.text.contains("order_release"));
+    let viewer = home.token(Role::Viewer).await;
+    let seen = visit(&home, &viewer, &path).await.text;
+    assert!(
+        !seen.contains("method=\"post\"") && !seen.contains("order_release"),
+        "{seen}"
+    );
+    let confirm = format!("{path}/confirm");
+    let forged = send(&home, &token, &confirm, "form=x".into()).await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+    let form = format!("form={}", secret(&page));
+    let got = send(&home, &token, &confirm, form).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.text);
+    assert!(got.header(header::LOCATION).ends_with("?done=ordered"));
+    assert_eq!(home.waiting(Queue::Bundles).await.len(), 1);
+    let list = visit(&home, &token, "projects/1/requests").await.text;
+    assert!(
+        list.contains("confirmed") && list.contains("release.order"),
+        "{list}"
+    );
+}
+
+#[tokio::test]
+async fn who_asked_finds_no_button_to_confirm() {
+    let home = home();
+    home.careful().await;
+    let id = home.ask_for_a_release("ada").await;
+    let token = home.token(Role::Admin).await;
+    let path = format!("projects/1/requests/{id}");
+    let page = visit(&home, &token, &path).await;
+    assert!(page.text.contains("somebody else must confirm") && page.text.contains("Take back"));
+    assert!(!page.text.contains(&format!("{path}/confirm")));
+    let form = format!("form={}&reason=", secret(&page));
+    let own = send(&home, &token, &format!("{path}/confirm"), form.clone()).await;
+    assert!(own.text.contains("request.same_person"), "{}", own.text);
+    let got = send(&home, &token, &format!("{path}/refuse"), form).await;
+    assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.text);
+}
+
+#[tokio::test]
 async fn viewers_look_and_do_not_touch() {
     let home = furnished().await;
     let token = home.token(Role::Viewer).await;
@@ -252,7 +353,7 @@ async fn parked_messages_are_redriven_from_their_page() {
     let lease = Duration::from_mins(1);
     let taken = home.queues.receive(Queue::Signing, 9, lease).await.unwrap();
     home.queues
-        .park(&taken.first().unwrap().receipt, HOSTILE)
+        .park(taken.first().unwrap(), HOSTILE)
         .await
         .unwrap();
     let token = home.token(Role::Admin).await;

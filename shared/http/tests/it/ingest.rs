@@ -48,6 +48,35 @@ async fn an_envelope_and_an_event_are_taken_with_and_without_the_last_slash() {
 }
 
 #[tokio::test]
+async fn a_report_is_handed_on_in_the_trace_that_its_client_or_the_gateway_began() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+    let amazon = "Root=1-5759e988-bd862e3fe1be46a994272793";
+    let handed_on = async |headers: &[(&str, &str)]| {
+        let home = home().await;
+        let auth = auth();
+        let mut all = vec![("x-sentry-auth", auth.as_str())];
+        all.extend(headers);
+        let answer = home.post("/api/1/envelope/", &all, envelope()).await;
+        assert_eq!(answer.status, 200);
+        let waiting = home.handed_on(Queue::Events).await;
+        waiting[0].trace.unwrap().to_string()
+    };
+    assert_eq!(handed_on(&[("traceparent", &parent)]).await, trace);
+    assert_eq!(
+        handed_on(&[("x-amzn-trace-id", amazon)]).await,
+        "5759e988bd862e3fe1be46a994272793"
+    );
+    let both = [("x-amzn-trace-id", amazon), ("traceparent", &*parent)];
+    assert_eq!(handed_on(&both).await, trace);
+    // Nobody began one, or what they say is none: a trace of its own.
+    for headers in [&[][..], &[("traceparent", "00-zz-1-1")]] {
+        let own = handed_on(headers).await;
+        assert!(own != trace && own.len() == 32, "{own}");
+    }
+}
+
+#[tokio::test]
 async fn the_key_may_be_in_the_query() {
     let home = home().await;
     let path = format!("/api/1/envelope/?sentry_key={KEY}&sentry_version=7");

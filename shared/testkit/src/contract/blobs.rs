@@ -2,8 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::ports::{Blobs, PortError};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// For how long links are asked for.
+const LIFE: Duration = Duration::from_mins(15);
 
 /// Every promise, each on a fresh port.
 pub async fn all(fresh: impl AsyncFn() -> Arc<dyn Blobs>) {
@@ -12,7 +17,26 @@ pub async fn all(fresh: impl AsyncFn() -> Arc<dyn Blobs>) {
     putting_again_replaces(&*fresh().await).await;
     content_longer_than_asked_for_is_refused(&*fresh().await).await;
     hostile_keys_are_refused(&*fresh().await).await;
+    links_are_for_both_ways_or_for_none(&*fresh().await).await;
     readers_see_all_of_a_version_or_nothing(fresh().await).await;
+}
+
+/// Who has links has them for both ways, and they name the blob; what a link does is for the adapter's own tests.
+pub async fn links_are_for_both_ways_or_for_none(blobs: &dyn Blobs) {
+    blobs.put("a/b", b"x".to_vec()).await.unwrap();
+    let content = (Digest::of(b"x"), 1);
+    let links = [
+        blobs.download_link("a/b", LIFE).await.unwrap(),
+        blobs.upload_link("a/b", content, LIFE).await.unwrap(),
+    ];
+    let [Some(down), Some(up)] = links else {
+        assert_eq!(links, [None, None]);
+        return;
+    };
+    for link in [&down, &up] {
+        assert!(link.url.contains("/a/b?"), "{}", link.url);
+    }
+    assert_ne!(down.url, up.url);
 }
 
 /// Content comes back byte for byte, with its length, also when it is empty.
@@ -22,7 +46,10 @@ pub async fn content_comes_back_whole(blobs: &dyn Blobs) {
         blobs.put(key, content.clone()).await.unwrap();
         let found = blobs.get(key, content.len()).await.unwrap();
         assert!(found == Some(content.clone()), "{key} came back changed");
-        assert_eq!(blobs.length(key).await.unwrap(), Some(content.len() as u64));
+        let length = content.len() as u64;
+        assert_eq!(blobs.length(key).await.unwrap(), Some(length));
+        let digest = Some((Digest::of(&content), length));
+        assert_eq!(blobs.digest(key).await.unwrap(), digest, "{key}");
     }
 }
 
@@ -32,6 +59,7 @@ pub async fn what_was_never_put_is_nothing(blobs: &dyn Blobs) {
     for key in ["nothing", "no/thing", "folder", "folder/leaf/below"] {
         assert_eq!(blobs.get(key, 100).await.unwrap(), None, "{key}");
         assert_eq!(blobs.length(key).await.unwrap(), None, "{key}");
+        assert_eq!(blobs.digest(key).await.unwrap(), None, "{key}");
     }
 }
 
@@ -41,6 +69,8 @@ pub async fn putting_again_replaces(blobs: &dyn Blobs) {
         blobs.put("key", content.into()).await.unwrap();
         let found = blobs.get("key", 100).await.unwrap();
         assert_eq!(found, Some(content.into()));
+        let digest = blobs.digest("key").await.unwrap().unwrap().0;
+        assert_eq!(digest, Digest::of(content.as_bytes()));
     }
 }
 
@@ -96,6 +126,21 @@ pub async fn hostile_keys_are_refused(blobs: &dyn Blobs) {
             matches!(length, Err(PortError::Broken { .. })),
             "length {key:?}: {length:?}"
         );
+        let digest = blobs.digest(key).await;
+        assert!(
+            matches!(digest, Err(PortError::Broken { .. })),
+            "digest {key:?}: {digest:?}"
+        );
+        let content = (Digest::of(b"x"), 1);
+        for link in [
+            blobs.download_link(key, LIFE).await,
+            blobs.upload_link(key, content, LIFE).await,
+        ] {
+            assert!(
+                matches!(link, Err(PortError::Broken { .. })),
+                "link {key:?}: {link:?}"
+            );
+        }
     }
 }
 

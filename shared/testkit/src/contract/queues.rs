@@ -155,7 +155,7 @@ pub async fn an_old_receipt_cannot_take_a_newer_delivery(
         empty(queues).await,
         "an old receipt showed a newer delivery"
     );
-    queues.park(&old.receipt, "late").await.unwrap();
+    queues.park(&old, "late").await.unwrap();
     assert!(queues.parked(Queue::Signing).await.unwrap().is_empty());
     queues.done("no receipt of ours").await.unwrap();
     queues.done(&new.receipt).await.unwrap();
@@ -170,12 +170,12 @@ pub async fn what_is_parked_comes_back_only_by_redrive(
 ) {
     queues.send(&[message(1)]).await.unwrap();
     queues
-        .park(&one(queues).await.receipt, "first cause")
+        .park(&one(queues).await, "first cause")
         .await
         .unwrap();
     queues.send(&[message(2)]).await.unwrap();
     queues
-        .park(&one(queues).await.receipt, "second cause")
+        .park(&one(queues).await, "second cause")
         .await
         .unwrap();
     pass(LEASE * 2).await;

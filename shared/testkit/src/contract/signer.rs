@@ -71,7 +71,8 @@ pub async fn different_names_have_different_keys_and_secrets(signer: &dyn Signer
         KeyUse::Targets,
         KeyUse::Snapshot,
         KeyUse::Timestamp,
-        KeyUse::Tokens,
+        KeyUse::Tokens(1),
+        KeyUse::Tokens(2),
     ];
     for key_use in uses {
         for project in [1, 11] {
@@ -79,7 +80,7 @@ pub async fn different_names_have_different_keys_and_secrets(signer: &dyn Signer
             assert!(pems.insert(signer.public_key(&key).await.unwrap()), "{key}");
         }
     }
-    for key_use in [KeyUse::Tickets, KeyUse::Users] {
+    for key_use in [KeyUse::Tickets, KeyUse::Users, KeyUse::Leases] {
         for project in [1, 11] {
             let key = name(project, key_use);
             assert!(secrets.insert(signer.secret(&key).await.unwrap()), "{key}");

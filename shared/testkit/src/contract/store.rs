@@ -18,6 +18,7 @@ pub async fn all(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     a_stale_write_conflicts_and_changes_nothing(&*fresh().await).await;
     a_record_is_created_only_once(&*fresh().await).await;
     a_commit_that_cannot_be_right_is_refused(&*fresh().await).await;
+    a_line_of_the_audit_log_is_never_written_again(&*fresh().await).await;
     a_large_commit_is_all_or_nothing(&*fresh().await).await;
     lists_go_in_key_order_page_by_page(&*fresh().await).await;
     lists_keep_projects_and_kinds_apart(&*fresh().await).await;
@@ -48,6 +49,23 @@ fn write(name: &str, expected: u64, body: &str) -> Write {
         body: format!("{{\"text\":\"{body}\"}}"),
         indexes: Vec::new(),
     }
+}
+
+/// The audit log only grows, whoever commits.
+pub async fn a_line_of_the_audit_log_is_never_written_again(store: &dyn Store) {
+    let line = |expected, body| Write {
+        key: key(Kind::Audit, "line"),
+        ..write("line", expected, body)
+    };
+    let first = writes(vec![line(0, "as it was")]);
+    store.commit(first).await.unwrap();
+    let again = writes(vec![write("beside", 0, "x"), line(1, "as it suits")]);
+    let refused = store.commit(again).await.unwrap_err();
+    assert!(!refused.is_transient(), "{refused}");
+    let found = store.get(&key(Kind::Audit, "line")).await.unwrap().unwrap();
+    assert!(found.body.contains("as it was"), "{}", found.body);
+    let beside = store.get(&key(Kind::Issue, "beside")).await.unwrap();
+    assert_eq!(beside, None, "a refused commit changes nothing");
 }
 
 fn writes(writes: Vec<Write>) -> Commit {

@@ -2,6 +2,7 @@
 
 use super::locked;
 use async_trait::async_trait;
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::ports::{Blobs, PortError, check_blob_key};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -53,5 +54,12 @@ impl Blobs for MemoryBlobs {
         Ok(locked(&self.content)
             .get(key)
             .map(|content| content.len() as u64))
+    }
+
+    async fn digest(&self, key: &str) -> Result<Option<(Digest, u64)>, PortError> {
+        check_blob_key(key)?;
+        Ok(locked(&self.content)
+            .get(key)
+            .map(|content| (Digest::of(content), content.len() as u64)))
     }
 }

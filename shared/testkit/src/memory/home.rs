@@ -2,7 +2,7 @@
 
 use super::{
     FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryStore,
-    SeededIds,
+    MemoryWeb, SeededIds,
 };
 use kintsugi_domain::ports::Ports;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub struct MemoryHome {
     pub forge: MemoryForge,
     /// Alerts to people.
     pub notifier: MemoryNotifier,
+    /// Documents of other services.
+    pub web: MemoryWeb,
     /// The clock.
     pub clock: FixedClock,
     /// Chance.
@@ -39,6 +41,7 @@ impl MemoryHome {
             signer: MemorySigner::new(seed),
             forge: MemoryForge::new(),
             notifier: MemoryNotifier::new(),
+            web: MemoryWeb::new(),
             clock,
             ids: SeededIds::new(seed),
         }
@@ -53,6 +56,7 @@ impl MemoryHome {
             signer: Arc::new(self.signer.clone()),
             forge: Arc::new(self.forge.clone()),
             notifier: Arc::new(self.notifier.clone()),
+            web: Arc::new(self.web.clone()),
             clock: Arc::new(self.clock.clone()),
             ids: Arc::new(self.ids.clone()),
         }

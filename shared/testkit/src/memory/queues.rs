@@ -217,8 +217,8 @@ impl Queues for MemoryQueues {
         Ok(())
     }
 
-    async fn park(&self, receipt: &str, cause: &str) -> Result<(), PortError> {
-        self.with_item(receipt, |state, place| {
+    async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError> {
+        self.with_item(&delivery.receipt, |state, place| {
             if let Some(item) = state.items.remove(&place) {
                 state.parked.push(Parked {
                     envelope: item.envelope,

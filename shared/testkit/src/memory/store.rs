@@ -5,7 +5,9 @@ use async_trait::async_trait;
 use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::id::{MessageId, ProjectId};
 use kintsugi_domain::limits::{COMMIT_WRITES_MAX, PAGE_RECORDS_MAX};
-use kintsugi_domain::ports::{Add, Commit, PortError, Query, RawRecord, RecordKey, Store, Write};
+use kintsugi_domain::ports::{
+    Add, Commit, PortError, Query, RawRecord, RecordKey, Store, Write, check_append_only,
+};
 use kintsugi_domain::record::{IndexEntry, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -67,6 +69,7 @@ impl Row {
 impl State {
     /// Says whether the commit can be applied, without applying any of it.
     fn check(&self, commit: &Commit) -> Result<(), PortError> {
+        check_append_only(commit)?;
         if commit.writes.len() > COMMIT_WRITES_MAX {
             let why = format!(
                 "{} records where {COMMIT_WRITES_MAX} are allowed",

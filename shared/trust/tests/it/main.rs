@@ -5,6 +5,7 @@
 
 mod encoding;
 mod jws;
+mod lease;
 mod repository;
 mod statement;
 mod ticket;

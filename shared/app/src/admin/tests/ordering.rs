@@ -108,7 +108,7 @@ fn an_order_rewrites_the_project_so_that_two_cuts_at_once_cannot_both_hold() {
     assert_eq!(version(&home), before + 1);
 }
 
-fn rollout(home: &Home, state: RolloutState) -> RolloutId {
+pub(super) fn rollout(home: &Home, state: RolloutState) -> RolloutId {
     let mut rollout = Rollout::new(
         ProjectId(1),
         &"release1".parse().unwrap(),
@@ -221,8 +221,8 @@ fn parked_messages_are_shown_without_their_content_and_go_back_on_order() {
         home.queues
             .receive(Queue::Signing, 1, Duration::from_mins(1)),
     );
-    let receipt = delivery.unwrap().first().unwrap().receipt.clone();
-    block_on(home.queues.park(&receipt, "no key")).unwrap();
+    let delivery = delivery.unwrap().remove(0);
+    block_on(home.queues.park(&delivery, "no key")).unwrap();
     let views = home.admin.views(&actor(Role::Viewer)).unwrap();
     let parked = block_on(views.parked()).unwrap();
     let first = parked.first().unwrap();

@@ -12,6 +12,7 @@ use kintsugi_domain::id::{ProjectId, ReleaseId};
 use kintsugi_domain::issue::Issue;
 use kintsugi_domain::record::Record;
 use kintsugi_domain::release::Release;
+use kintsugi_domain::request::Request;
 use kintsugi_domain::rollout::{Rollout, RolloutState};
 use kintsugi_testkit::memory::FixedClock;
 use semver::Version;
@@ -32,6 +33,7 @@ pub(super) async fn furnished() -> Home {
     put::<Fix>(&home, fix()).await;
     put::<Release>(&home, release()).await;
     home.put(&canary(home.ports.now())).await;
+    put::<Request>(&home, request()).await;
     let urgency = Urgency::Page;
     let now = home.ports.now();
     let alert = Alert::new(PROJECT, urgency, "rollout.halted", &"x", HOSTILE, now);
@@ -43,6 +45,17 @@ pub(super) async fn furnished() -> Home {
 async fn put<T: Record>(home: &Home, record: Value) {
     home.put(&serde_json::from_value::<T>(record).unwrap())
         .await;
+}
+
+fn request() -> Value {
+    let action = json!({
+        "action": "order_release", "project": 1, "from": HOSTILE, "version": "1.0.2", "notes": HOSTILE,
+    });
+    json!({
+        "id": "request1", "project": 1, "state": "waiting", "what": "release.order", "action": action,
+        "on": HOSTILE, "why": HOSTILE, "basis": "00".repeat(32), "asked_by": HOSTILE, "asked_at": AT,
+        "expires_at": "2999-01-05T08:00:00Z",
+    })
 }
 
 fn issue() -> Value {
@@ -128,6 +141,8 @@ pub(super) fn pages() -> Vec<String> {
         format!("releases/{}", release_id()),
         "rollouts".to_owned(),
         format!("rollouts/{}", rollout()),
+        "requests".to_owned(),
+        "requests/request1".to_owned(),
         "alerts".to_owned(),
         "audit".to_owned(),
     ];

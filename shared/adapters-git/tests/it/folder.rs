@@ -1,31 +1,14 @@
 //! What git adds to the promises of a forge: real repositories, working trees, hooks.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
-
-mod common;
-
-use common::{git, product};
-use kintsugi_adapters_local::GitForge;
-use kintsugi_domain::Timestamp;
-use kintsugi_domain::id::ProjectId;
+use crate::common::{self, git, product};
+use kintsugi_adapters_git::GitForge;
 use kintsugi_domain::ports::{Forge, Proposal};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 fn proposal(folder: &Path, base: &str, files: &[(&str, &str)]) -> Proposal {
-    Proposal {
-        project: ProjectId(1),
-        repository: folder.to_str().unwrap().to_owned(),
-        branch: "kintsugi/fix-1".to_owned(),
-        base: base.to_owned(),
-        files: files
-            .iter()
-            .map(|(path, content)| ((*path).to_owned(), (*content).to_owned()))
-            .collect(),
-        message: "Fix a crash\n\nIssue 1.\n".to_owned(),
-        at: Timestamp::from_second(1_767_603_600).unwrap(),
-    }
+    common::proposal(folder.to_str().unwrap(), base, files)
 }
 
 #[tokio::test]

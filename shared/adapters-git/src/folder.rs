@@ -6,9 +6,9 @@
 //! Landing only ever moves a branch forward, and never a branch that somebody has checked out (its working tree would
 //! look like a revert). The tag is set either way: the version was released from that commit. A tag never moves.
 //!
-//! Not here: pull requests on hosted forges.
+//! Not here: repositories on hosts ([`crate::http`]), which need no `git` program.
 
-use crate::files::{blocking, io_error};
+use crate::blocking;
 use crate::git::Repository;
 use async_trait::async_trait;
 use kintsugi_domain::ports::{Forge, PortError, Proposal, check_ref_name, check_source_path};
@@ -145,7 +145,7 @@ fn mode(repository: &Repository, base: &str, path: &str) -> Result<String, PortE
 
 fn make_commit(repository: &Repository, proposal: &Proposal) -> Result<String, PortError> {
     let what = format!("commit for branch {}", proposal.branch);
-    let scratch = tempfile::tempdir().map_err(|error| io_error(&what, &error))?;
+    let scratch = tempfile::tempdir().map_err(|error| PortError::unavailable(&what, error))?;
     let staged = repository.for_commit(&scratch.path().join("index"), proposal.at);
     staged.ask(&what, &["read-tree", &proposal.base], b"")?;
     let mut index = Vec::new();

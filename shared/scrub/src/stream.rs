@@ -1,0 +1,462 @@
+//! A JSON document (RFC 8259), scrubbed as it is read: only what changes is written anew.
+//!
+//! The same rules as for a value in memory, by the same parts; a property compares the two. A document
+//! in which a name of a field has to change is read into memory after all, since names must stay
+//! distinct. **Time is linear in the length, memory twice the length.**
+
+use crate::keys::{self, Promise};
+use crate::pairs::says_nothing;
+use crate::rules::Rules;
+use crate::scan::scan;
+use crate::text::Reading;
+use crate::value::{Walk, flag_promise, header_promise, reading_under};
+use kintsugi_domain::event::Remark;
+use kintsugi_domain::limits::TEXT_CHARS_MAX;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Deepest nesting, that of the JSON parser.
+const DEPTH_MAX: usize = 127;
+
+/// A text that is no JSON document.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON: {expected} expected at byte {at}")]
+pub struct NotJson {
+    /// What should stand there.
+    pub expected: &'static str,
+    /// Where, bytes from the start.
+    pub at: usize,
+}
+
+impl NotJson {
+    /// The stable name of this failure.
+    pub fn code(&self) -> &'static str {
+        "not_json"
+    }
+}
+
+/// Why reading stopped.
+enum Stop {
+    Broken(NotJson),
+    /// A name of a field has to change.
+    Rename,
+}
+
+/// The document without what must go, and the remarks.
+pub(crate) fn scrub(text: &str, rules: &Rules) -> Result<(String, Vec<Remark>), NotJson> {
+    let mut stream = Stream {
+        text,
+        at: 0,
+        copied: 0,
+        out: String::with_capacity(text.len() + 64),
+        steps: Vec::new(),
+        walk: Walk::at(rules, ""),
+    };
+    let read = stream.value(Reading::Prose).and_then(|()| stream.end());
+    match read {
+        Ok(()) => {
+            stream
+                .out
+                .push_str(text.get(stream.copied..).unwrap_or_default());
+            Ok((stream.out, stream.walk.into_remarks()))
+        }
+        Err(Stop::Broken(error)) => Err(error),
+        Err(Stop::Rename) => in_memory(text, rules),
+    }
+}
+
+fn in_memory(text: &str, rules: &Rules) -> Result<(String, Vec<Remark>), NotJson> {
+    let mut value: Value = serde_json::from_str(text).map_err(|error| NotJson {
+        expected: "a valid document",
+        at: error.column().saturating_sub(1),
+    })?;
+    let mut walk = Walk::at(rules, "");
+    walk.value(&mut value, Reading::Prose);
+    Ok((value.to_string(), walk.into_remarks()))
+}
+
+/// How far a string is looked through byte by byte: most end before.
+const NEAR: usize = 24;
+
+/// Where the next quote or backslash stands.
+#[inline]
+fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
+    let near = bytes.get(..NEAR).unwrap_or(bytes);
+    near.iter()
+        .position(|byte| matches!(byte, b'"' | b'\\'))
+        .or_else(|| {
+            let far = bytes.get(near.len()..)?;
+            memchr::memchr2(b'"', b'\\', far).map(|found| near.len() + found)
+        })
+}
+
+/// A step of the way to a value.
+enum Step<'t> {
+    Name(Cow<'t, str>),
+    Index(usize),
+}
+
+/// A string: its content, and where it stands with its quotes.
+struct Quoted<'t> {
+    content: Cow<'t, str>,
+    start: usize,
+    end: usize,
+}
+
+struct Stream<'t, 'r> {
+    text: &'t str,
+    at: usize,
+    /// Up to where the text has been written.
+    copied: usize,
+    out: String,
+    steps: Vec<Step<'t>>,
+    walk: Walk<'r>,
+}
+
+impl<'t> Stream<'t, '_> {
+    fn peek(&self) -> u8 {
+        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
+            self.at += 1;
+        }
+    }
+
+    fn broken(&self, expected: &'static str) -> Stop {
+        Stop::Broken(NotJson {
+            expected,
+            at: self.at,
+        })
+    }
+
+    fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Stop> {
+        self.space();
+        if self.peek() != byte {
+            return Err(self.broken(expected));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Stop> {
+        self.space();
+        if self.at < self.text.len() {
+            return Err(self.broken("the end of the document"));
+        }
+        Ok(())
+    }
+
+    /// Writes something in the place of a range.
+    fn replace(&mut self, start: usize, end: usize, text: &str) {
+        self.out
+            .push_str(self.text.get(self.copied..start).unwrap_or_default());
+        // A text always becomes JSON.
+        self.out
+            .push_str(&serde_json::to_string(text).unwrap_or_default());
+        self.copied = end;
+    }
+
+    /// Tells the walk where it is: only when there is something to say of it.
+    fn arrive(&mut self) {
+        self.walk.path.clear();
+        for step in &self.steps {
+            let dot = if self.walk.path.is_empty() { "" } else { "." };
+            // Writing to a string cannot fail.
+            let _ = match step {
+                Step::Name(name) => write!(self.walk.path, "{dot}{name}"),
+                Step::Index(index) => write!(self.walk.path, "{dot}{index}"),
+            };
+        }
+    }
+
+    fn value(&mut self, reading: Reading) -> Result<(), Stop> {
+        self.space();
+        match self.peek() {
+            b'"' => {
+                let quoted = self.quoted()?;
+                self.string(&quoted, reading);
+                Ok(())
+            }
+            b'{' => self.object(reading),
+            b'[' => self.array(reading),
+            b'-' | b'0'..=b'9' => {
+                let (start, end) = self.number()?;
+                let digits = self.text.get(start..end).unwrap_or_default();
+                // The shortest number that is something has nine digits.
+                if digits.len() >= 9 {
+                    self.clean(digits, start, end, reading);
+                }
+                Ok(())
+            }
+            _ => self.literal(),
+        }
+    }
+
+    fn string(&mut self, quoted: &Quoted<'_>, reading: Reading) {
+        self.clean(&quoted.content, quoted.start, quoted.end, reading);
+    }
+
+    fn clean(&mut self, content: &str, start: usize, end: usize, reading: Reading) {
+        if content.len() <= TEXT_CHARS_MAX && scan(content, reading, self.walk.rules()).is_empty() {
+            return;
+        }
+        self.arrive();
+        if let Some(cleaned) = self.walk.cleaned(content, reading) {
+            self.replace(start, end, &cleaned);
+        }
+    }
+
+    fn object(&mut self, reading: Reading) -> Result<(), Stop> {
+        self.deeper()?;
+        self.space();
+        if self.peek() == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.space();
+            let name = self.quoted()?.content;
+            if self.walk.must_rename(&name) {
+                return Err(Stop::Rename);
+            }
+            self.expect(b':', "a colon")?;
+            let promise = keys::promise(self.walk.rules(), &name);
+            let reading = reading_under(&name, reading);
+            self.steps.push(Step::Name(name));
+            match promise {
+                Some(promise) => self.promised(promise)?,
+                None => self.value(reading)?,
+            }
+            self.steps.pop();
+            if self.is_last(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn array(&mut self, reading: Reading) -> Result<(), Stop> {
+        self.deeper()?;
+        self.space();
+        if self.peek() == b']' {
+            self.at += 1;
+            return Ok(());
+        }
+        // `["Authorization", "…"]` is a header, `["--password", "…"]` part of a command line.
+        let mut header = None;
+        let mut promised = None;
+        for index in 0.. {
+            self.space();
+            let under = promised.take().or(header.take());
+            self.steps.push(Step::Index(index));
+            if self.peek() == b'"' {
+                let quoted = self.quoted()?;
+                promised = flag_promise(self.walk.rules(), &quoted.content);
+                if let Some(promise) = under {
+                    self.promised_string(promise, &quoted);
+                } else {
+                    if index == 0 && self.is_pair_from_here()? {
+                        header = header_promise(self.walk.rules(), &quoted.content);
+                    }
+                    self.string(&quoted, reading);
+                }
+            } else if let Some(promise) = under {
+                self.promised(promise)?;
+            } else {
+                self.value(reading)?;
+            }
+            self.steps.pop();
+            if self.is_last(b']')? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// After the first string of a list: whether one more string and the end follow.
+    fn is_pair_from_here(&mut self) -> Result<bool, Stop> {
+        let here = self.at;
+        self.space();
+        let mut pair = false;
+        if self.peek() == b',' {
+            self.at += 1;
+            self.space();
+            if self.peek() == b'"' {
+                self.string_end()?;
+                self.space();
+                pair = self.peek() == b']';
+            }
+        }
+        self.at = here;
+        Ok(pair)
+    }
+
+    fn deeper(&mut self) -> Result<(), Stop> {
+        if self.steps.len() >= DEPTH_MAX {
+            return Err(self.broken("less nesting"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// After a member: whether the closing bracket follows, rather than a comma.
+    fn is_last(&mut self, close: u8) -> Result<bool, Stop> {
+        self.space();
+        let found = self.peek();
+        if found != close && found != b',' {
+            return Err(self.broken("a comma or a closing bracket"));
+        }
+        self.at += 1;
+        Ok(found == close)
+    }
+
+    /// A value whose name promises a secret.
+    fn promised(&mut self, promise: Promise) -> Result<(), Stop> {
+        self.space();
+        let start = self.at;
+        match self.peek() {
+            b'"' => {
+                let quoted = self.quoted()?;
+                self.promised_string(promise, &quoted);
+                return Ok(());
+            }
+            b'{' | b'[' => {
+                let close = self.peek() + 2;
+                self.at += 1;
+                self.space();
+                if self.peek() == close {
+                    self.at += 1;
+                    return Ok(());
+                }
+                self.at = start;
+                self.skip()?;
+            }
+            b'-' | b'0'..=b'9' => {
+                let (start, end) = self.number()?;
+                let digits = self.text.get(start..end).unwrap_or_default();
+                if says_nothing(self.walk.rules(), digits, promise) {
+                    return Ok(());
+                }
+            }
+            _ => return self.literal(),
+        }
+        let (name, placeholder) = promise.rule.words();
+        self.arrive();
+        self.walk.remark(name, (0, placeholder.len()));
+        self.replace(start, self.at, placeholder);
+        Ok(())
+    }
+
+    fn promised_string(&mut self, promise: Promise, quoted: &Quoted<'_>) {
+        self.arrive();
+        let mut text = quoted.content.clone().into_owned();
+        self.walk.promised_text(promise, &mut text);
+        if text != quoted.content {
+            self.replace(quoted.start, quoted.end, &text);
+        }
+    }
+
+    /// Passes over a value that goes as a whole.
+    fn skip(&mut self) -> Result<(), Stop> {
+        let mut depth = self.steps.len();
+        loop {
+            self.space();
+            match self.peek() {
+                b'{' | b'[' => {
+                    depth += 1;
+                    if depth > DEPTH_MAX {
+                        return Err(self.broken("less nesting"));
+                    }
+                    self.at += 1;
+                }
+                b'}' | b']' => {
+                    depth -= 1;
+                    self.at += 1;
+                }
+                b'"' => {
+                    self.string_end()?;
+                }
+                b',' | b':' => self.at += 1,
+                b'-' | b'0'..=b'9' => {
+                    self.number()?;
+                }
+                _ => self.literal()?,
+            }
+            if depth == self.steps.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn literal(&mut self) -> Result<(), Stop> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let length = ["true", "false", "null"]
+            .into_iter()
+            .find(|literal| rest.starts_with(literal))
+            .map(str::len)
+            .ok_or_else(|| self.broken("a value"))?;
+        self.at += length;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(usize, usize), Stop> {
+        let start = self.at;
+        while matches!(self.peek(), b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') {
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err(self.broken("a number"));
+        }
+        Ok((start, self.at))
+    }
+
+    /// Passes over a string; says whether it has escapes.
+    fn string_end(&mut self) -> Result<bool, Stop> {
+        if self.peek() != b'"' {
+            return Err(self.broken("a string"));
+        }
+        let start = self.at;
+        let mut escaped = false;
+        self.at += 1;
+        loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            let Some(found) = quote_or_escape(rest) else {
+                self.at = start;
+                return Err(self.broken("the end of a string"));
+            };
+            self.at += found;
+            if self.peek() == b'"' {
+                self.at += 1;
+                return Ok(escaped);
+            }
+            escaped = true;
+            self.at += 2;
+        }
+    }
+
+    /// Reads a string.
+    fn quoted(&mut self) -> Result<Quoted<'t>, Stop> {
+        let start = self.at;
+        let escaped = self.string_end()?;
+        let text = self.text;
+        let content = if escaped {
+            let whole = text.get(start..self.at).unwrap_or_default();
+            let content: String = serde_json::from_str(whole).map_err(|_| {
+                Stop::Broken(NotJson {
+                    expected: "a valid string",
+                    at: start,
+                })
+            })?;
+            Cow::Owned(content)
+        } else {
+            Cow::Borrowed(text.get(start + 1..self.at - 1).unwrap_or_default())
+        };
+        Ok(Quoted {
+            content,
+            start,
+            end: self.at,
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! `cargo xtask aws-e2e`: the whole loop through a deployed stack.
+//!
+//! The real function binaries are built by `cargo lambda`, the template is validated, built and deployed by the SAM CLI, all as
+//! `docs/deploy.md` says, to an AWS emulator on loopback. Then the demo plays against the deployed HTTP API with a runner beside it,
+//! and the stack is deleted. What the emulator leaves out is in `stand_in.py`, and nothing else is.
+//!
+//! **Nothing here was shown on AWS itself**: the emulator enforces no permissions, limits, encryption or throttling.
+//! Not here: what happens in the loop; the demo judges that.
+
+mod process;
+
+use crate::summary::{Stopwatch, say, spoken};
+use crate::{Failure, tools};
+use process::{Background, run};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The stack and, behind its prefix, the home.
+const STACK: &str = "kintsugi-e2e";
+/// The products' repositories: of the demo in peace, and of the one with faults.
+const REPOSITORIES: [&str; 2] = ["peace.git", "faults.git"];
+/// What the emulator lacks.
+const STAND_IN: &str = include_str!("stand_in.py");
+/// What must be so at the end.
+const INVARIANTS: &str = include_str!("invariants.py");
+/// The share of requests to DynamoDB that are turned away while there are faults.
+const THROTTLED: f64 = 0.03;
+/// How often the emulator is given orders meanwhile.
+const ORDERS_EVERY: Duration = Duration::from_secs(2);
+/// Lets the clock of the queues go ahead: what a dead function held comes back soon.
+const AHEAD: &str = "advance 20";
+/// How the binaries are built for this: as all tests are, without optimisation. `docs/deploy.md` says how a deployment builds.
+const BUILD: [(&str, &str); 3] = [
+    ("SAM_BUILD_MODE", "debug"),
+    ("CARGO_PROFILE_DEV_DEBUG", "false"),
+    ("CARGO_PROFILE_DEV_STRIP", "symbols"),
+];
+/// Its settings for `cargo lambda`.
+const CARGO_LAMBDA: &str = "[build]\ndisable_optimizations = true\n";
+
+/// Where everything of one run is.
+struct Site {
+    root: PathBuf,
+    /// Files of this run; kept afterwards, for whoever looks for the reason of a failure.
+    folder: PathBuf,
+    /// The programs `sam` and `cargo-lambda`.
+    deploy_bin: PathBuf,
+    /// The Python with the emulator.
+    python: PathBuf,
+    kintsugi: PathBuf,
+}
+
+/// Runs it.
+pub(crate) fn aws_e2e(root: &Path) -> Result<(), Failure> {
+    let whole = Stopwatch::start();
+    let target = crate::checks::target_folder(root);
+    let tested = tools::ready(&target).map_err(Failure::Tools)?;
+    let deploy = tools::DEPLOY.ready(&target).map_err(Failure::Tools)?;
+    let folder = target.join("aws-e2e");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|error| Failure::Check(error.to_string()))?;
+    }
+    fs::create_dir_all(&folder).map_err(|error| Failure::Check(error.to_string()))?;
+    let site = Site {
+        root: root.to_owned(),
+        folder,
+        deploy_bin: deploy.with_file_name(""),
+        python: tested,
+        kintsugi: target.join("debug").join("kintsugi"),
+    };
+    site.play().map_err(|error| {
+        let logs = site.folder.display();
+        Failure::Check(format!("aws-e2e: {error}; logs are in {logs}"))
+    })?;
+    say(&format!(
+        "\nthe loop went through the deployed stack in {}",
+        spoken(whole.elapsed())
+    ));
+    Ok(())
+}
+
+impl Site {
+    fn play(&self) -> Result<(), String> {
+        step("build kintsugi", || {
+            let mut cargo = Command::new(crate::checks::cargo());
+            cargo.args(["build", "--package", "kintsugi"]);
+            run(cargo.current_dir(&self.root))
+        })?;
+        step("sam validate", || {
+            run(self
+                .sam("validate", None)
+                .args(["--lint", "--region", "us-east-1"]))
+        })?;
+        let settings = self.folder.join("cargo-lambda.toml");
+        fs::write(settings, CARGO_LAMBDA).map_err(|error| error.to_string())?;
+        let build = self.folder.join("build");
+        step("sam build", || {
+            run(self.sam("build", None).arg("--build-dir").arg(&build))
+        })?;
+        let emulator = Background::heard("emulator", &mut self.emulator()?, &self.folder)?;
+        let endpoint = format!("http://127.0.0.1:{}", emulator.line()?);
+        step("sam deploy", || self.deploy(&build, &endpoint))?;
+        let played = self.loop_through(&emulator, &endpoint);
+        // Deleted whatever became of the loop; its failure is told first.
+        let deleted = step("sam delete", || self.delete(&endpoint));
+        played.and(deleted)
+    }
+
+    /// Has the demo play against the deployed home with a runner beside it, once in peace and once with faults.
+    fn loop_through(&self, emulator: &Background, endpoint: &str) -> Result<(), String> {
+        let script = self.folder.join("stand_in.py");
+        fs::write(&script, STAND_IN).map_err(|error| error.to_string())?;
+        let mut stand_in = Command::new(&self.python);
+        stand_in
+            .arg(&script)
+            .args([STACK, endpoint])
+            .arg(&self.folder)
+            .args(REPOSITORIES);
+        let stand_in = Background::heard("stand-in", &mut stand_in, &self.folder)?;
+        let (url, git) = (stand_in.line()?, stand_in.line()?);
+        let admin = PathBuf::from(stand_in.line()?);
+        let _runner = self.runner(&url, &admin)?;
+        let demo = |repository: &str| {
+            let mut demo = Command::new(&self.kintsugi);
+            demo.args(["demo", "--home", &url, "--token-file"])
+                .arg(&admin)
+                .args(["--repository", &format!("{git}/{repository}")]);
+            run(&mut demo)
+        };
+        let [peace, faults] = REPOSITORIES;
+        step("kintsugi demo", || demo(peace))?;
+        step("kintsugi demo, while functions die", || {
+            with_faults(emulator, || demo(faults))
+        })?;
+        step("nothing lost, nothing twice", || {
+            let script = self.folder.join("invariants.py");
+            fs::write(&script, INVARIANTS).map_err(|error| error.to_string())?;
+            let mut judge = Command::new(&self.python);
+            judge.arg(&script).args([STACK, endpoint, &url]).arg(&admin);
+            meanwhile(emulator, &[AHEAD], || run(&mut judge))
+        })
+    }
+
+    /// A runner of the home, with a token of its own.
+    fn runner(&self, url: &str, admin: &Path) -> Result<Background, String> {
+        let token = self.folder.join("runner.token");
+        let mut issue = Command::new(&self.kintsugi);
+        issue
+            .args(["keys", "issue", "--subject", "runner-1", "--role", "runner"])
+            .args(["--home", url, "--token-file"])
+            .arg(admin);
+        let issued = process::output(&mut issue)?;
+        fs::write(&token, issued).map_err(|error| error.to_string())?;
+        let mut runner = Command::new(&self.kintsugi);
+        runner
+            .args(["runner", "--home", url, "--token-file"])
+            .arg(&token)
+            .arg("--work")
+            .arg(self.folder.join("runner"));
+        Background::start("runner", &mut runner, &self.folder)
+    }
+
+    fn emulator(&self) -> Result<Command, String> {
+        let place = |name: &str| {
+            let path = self.folder.join(name);
+            fs::create_dir_all(&path).map_err(|error| error.to_string())?;
+            Ok::<_, String>(path)
+        };
+        let mut command = Command::new(&self.python);
+        command
+            .arg(
+                self.root
+                    .join("shared/adapters-aws/tests/common/emulator.py"),
+            )
+            // A function inherits all of the emulator's environment.
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", &self.folder)
+            .env("LANG", "C.UTF-8")
+            .env("TMPDIR", place("tmp")?)
+            .env("STATE_DIR", place("state")?)
+            .env("S3_DATA_DIR", place("s3")?)
+            .env("BIND_HOST", "127.0.0.1")
+            .env("MINISTACK_HOST", "localhost")
+            .env("IOT_MTLS_ENABLED", "0")
+            .env("SFTP_ENABLED", "0")
+            .env("LAMBDA_EXECUTOR", "local")
+            .env("LOG_LEVEL", "WARNING");
+        Ok(command)
+    }
+
+    fn deploy(&self, build: &Path, endpoint: &str) -> Result<(), String> {
+        let mut sam = self.sam("deploy", Some(endpoint));
+        sam.arg("--template-file")
+            .arg(build.join("template.yaml"))
+            .args([
+                "--stack-name",
+                STACK,
+                "--resolve-s3",
+                "--no-confirm-changeset",
+            ])
+            .args(["--no-progressbar", "--capabilities", "CAPABILITY_IAM"])
+            .args([
+                "--parameter-overrides",
+                "HomeName=e2e Edge=false LogLevel=info",
+            ]);
+        run(&mut sam)
+    }
+
+    fn delete(&self, endpoint: &str) -> Result<(), String> {
+        let mut sam = self.sam("delete", Some(endpoint));
+        run(sam.args(["--stack-name", STACK, "--no-prompts"]))
+    }
+
+    /// A command of the SAM CLI, which downloads no toolchain and tells nobody that it ran.
+    fn sam(&self, command: &str, endpoint: Option<&str>) -> Command {
+        let mut sam = Command::new(self.deploy_bin.join("sam"));
+        let mut path = self.deploy_bin.clone().into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        sam.arg(command)
+            .current_dir(self.root.join("infra"))
+            .env("PATH", path)
+            .env("SAM_CLI_TELEMETRY", "0")
+            .env("SAM_CLI_BETA_RUST_CARGO_LAMBDA", "1")
+            .env("CARGO_LAMBDA_COMPILER", "cargo")
+            .env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("CARGO_LAMBDA_GLOBAL", self.folder.join("cargo-lambda.toml"))
+            .envs(BUILD);
+        if let Some(endpoint) = endpoint {
+            sam.env("AWS_ENDPOINT_URL", endpoint);
+        }
+        sam
+    }
+}
+
+/// Has something done while functions are killed in the middle of what they do, and DynamoDB is short of capacity.
+fn with_faults(
+    emulator: &Background,
+    work: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    emulator.tell(&format!("throttle {THROTTLED}"))?;
+    let worked = meanwhile(emulator, &["kill", AHEAD], work);
+    worked.and(emulator.tell("throttle 0"))
+}
+
+/// Has something done, and the emulator obey these orders again and again until it is done.
+fn meanwhile(
+    emulator: &Background,
+    orders: &[&str],
+    work: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let (end, ended) = mpsc::channel::<()>();
+    let (worked, obeyed) = thread::scope(|scope| {
+        let obeying = scope.spawn(move || {
+            while ended.recv_timeout(ORDERS_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                orders.iter().try_for_each(|order| emulator.tell(order))?;
+            }
+            Ok(())
+        });
+        let worked = work();
+        drop(end);
+        (worked, obeying.join())
+    });
+    worked.and(obeyed.unwrap_or_else(|_| Err("whoever gives the orders panicked".to_owned())))
+}
+
+/// One step, with its duration.
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    say(&format!("\n{name}"));
+    let watch = Stopwatch::start();
+    let done = work()?;
+    say(&format!("{name:<36} {:>12}", spoken(watch.elapsed())));
+    Ok(done)
+}
