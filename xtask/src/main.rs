@@ -24,7 +24,7 @@ cargo xtask <command>
                   demo play against that home; part of test, unless --quick
   bench NAME      measures something on this machine; --json ends with one object.
                   cold-start: every function beside a bare one
-                  delta: our deltas beside those of shipping tools
+                  delta: deltas beside HDiffPatch, zstd, bsdiff and xdelta3
                   cost: events and update checks on AWS's bill, counted at the emulator
                   scrub: the scrubber beside sentry-relay
   help            this text

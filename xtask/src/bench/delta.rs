@@ -4,7 +4,10 @@
 //! what is compared. Every delta is applied and the result compared before its row counts. CPU seconds
 //! stand beside the wall clock, so that a busy machine can be told from a slow program.
 
-use crate::tools::{self, Need};
+use super::machine::Machine;
+use super::releases::{PAIRS, Pair, Release, Source};
+use crate::checks::{cargo, target_folder};
+use crate::tools::{self, Environment, Need};
 use crate::{Failure, summary::say};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -13,8 +16,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const HELPER: &str = include_str!("delta.py");
-/// The only Python package that is compared with.
-const HDIFFPATCH: &str = "hdiffpatch==2.6.0";
+/// The tool that comes from PyPI.
+const HDIFFPATCH: Environment = Environment {
+    name: "bench-delta",
+    requirements: include_str!("requirements-delta.txt"),
+    options: &[],
+    shows: "import hdiffpatch",
+};
+/// The bounds: each name among the ratios of a pair, what it may be at most, and of what.
+const BOUNDS: [(&str, f64, &str); 4] = [
+    (
+        "bytes_of_smallest",
+        0.9,
+        "the bytes of the smallest other tool",
+    ),
+    ("make_seconds", 3.0, "the time of HDiffPatch to make it"),
+    ("make_peak_megabytes", 3_000.0, "a megabyte to make it"),
+    ("apply_seconds", 2.0, "the time of zstd to apply it"),
+];
 
 const NEEDS: &[Need] = &[
     Need {
@@ -32,119 +51,6 @@ const NEEDS: &[Need] = &[
     Need {
         package: "npm",
         command: &["npm", "--version"],
-    },
-];
-
-/// One release.
-struct Release {
-    version: &'static str,
-    sha256: &'static str,
-}
-
-/// Two successive releases of one thing.
-struct Pair {
-    name: &'static str,
-    source: Source,
-    /// What of the package is compared; the whole tar if empty.
-    member: &'static str,
-    old: Release,
-    new: Release,
-}
-
-#[derive(Clone, Copy)]
-enum Source {
-    /// A wheel of PyPI: the package and the platforms.
-    Wheel(&'static str, &'static [&'static str]),
-    /// A package of npm.
-    Npm(&'static str),
-}
-
-const LINUX_X64: &[&str] = &["manylinux_2_17_x86_64", "manylinux2014_x86_64"];
-const LINUX_ARM: &[&str] = &["manylinux_2_17_aarch64", "manylinux2014_aarch64"];
-const WINDOWS: &[&str] = &["win_amd64"];
-
-const fn release(version: &'static str, sha256: &'static str) -> Release {
-    Release { version, sha256 }
-}
-
-const PAIRS: &[Pair] = &[
-    Pair {
-        name: "esbuild, ELF x86-64 (Go)",
-        source: Source::Npm("@esbuild/linux-x64"),
-        member: "package/bin/esbuild",
-        old: release(
-            "0.28.1",
-            "0c6588b092a2c291a72bab90659f3c9e0e25e0fe59c9ac12b4dae4d945e5548c",
-        ),
-        new: release(
-            "0.28.2",
-            "e1698a3d5c6c0798fee4fd3b5cc816651f460c63d390a7a26ea4beb0b1884100",
-        ),
-    },
-    Pair {
-        name: "ruff, ELF x86-64 (Rust)",
-        source: Source::Wheel("ruff", LINUX_X64),
-        member: "/ruff",
-        old: release(
-            "0.17.4",
-            "4ef33997b4bb7c5f141527e90b2da0abe918108362ca1b9825c4d13adce0e347",
-        ),
-        new: release(
-            "0.17.5",
-            "fd6368438e0e10bb2c30a9a2782ddb7866de4828490e51d6f18808a2569dd6c2",
-        ),
-    },
-    Pair {
-        name: "ruff, ELF AArch64 (Rust)",
-        source: Source::Wheel("ruff", LINUX_ARM),
-        member: "/ruff",
-        old: release(
-            "0.17.4",
-            "d2f0e1d536b4b52cefdda7eea3af0af4f107d57badc12b20ead1968bb6b45542",
-        ),
-        new: release(
-            "0.17.5",
-            "0ed0475e21ff8ef06e2705dc2040585bbfec8cbbbb60cf83492635cd853247f4",
-        ),
-    },
-    Pair {
-        name: "ruff, PE x86-64 (Rust)",
-        source: Source::Wheel("ruff", WINDOWS),
-        member: "/ruff.exe",
-        old: release(
-            "0.17.4",
-            "0e71094b51a4241cb725e76e6375c55c8433dd06ec380ab987c970edd1618565",
-        ),
-        new: release(
-            "0.17.5",
-            "42d112b27bbbe243d1666058ba361adc3c388a2b6810481f01f910e8bf29ea39",
-        ),
-    },
-    Pair {
-        name: "uv, ELF x86-64 (Rust)",
-        source: Source::Wheel("uv", LINUX_X64),
-        member: "/uv",
-        old: release(
-            "0.13.7",
-            "4b5e59bc557ff2cd70934beb59d0eaa92820702853d49f0066b50aa11a8f0c52",
-        ),
-        new: release(
-            "0.13.8",
-            "4a7607589912d9c20e86b860b032f7c7f2913c9a3e76f46aef136885387452b8",
-        ),
-    },
-    Pair {
-        name: "prettier, tar of JavaScript",
-        source: Source::Npm("prettier"),
-        member: "",
-        old: release(
-            "3.10.0",
-            "d83faf4ec1c12568cdfe33f5d2e84fffa86458335869b81fee3e9c20c71a4b05",
-        ),
-        new: release(
-            "3.10.1",
-            "4885b4bdf089f8a357177aad15d905103cc933b7b608aeca7c740dde27051d4e",
-        ),
     },
 ];
 
@@ -282,7 +188,7 @@ struct Place {
 }
 
 /// Measures every pair with every tool.
-pub(super) fn run(root: &Path, json: bool) -> Result<(), Failure> {
+pub(crate) fn run(root: &Path, json: bool) -> Result<(), Failure> {
     tools::system_packages(NEEDS).map_err(Failure::Tools)?;
     let place = Place::ready(root).map_err(Failure::Tools)?;
     let mut pairs = Vec::new();
@@ -317,15 +223,36 @@ pub(super) fn run(root: &Path, json: bool) -> Result<(), Failure> {
             "bounds": bounds,
         }));
     }
+    let missed = missed(&pairs);
     if json {
-        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let machine = Machine::of(root);
         say(
-            &json!({"bench": "delta", "cores": cores, "load": load.trim(), "pairs": pairs})
+            &json!({"bench": "delta", "machine": machine.json(), "pairs": pairs, "missed": missed})
                 .to_string(),
         );
     }
-    Ok(())
+    match missed.as_slice() {
+        [] => Ok(()),
+        missed => Err(Failure::Check(format!("missed: {}", missed.join("; ")))),
+    }
+}
+
+/// The bounds that are not held, with the pair.
+fn missed(pairs: &[Value]) -> Vec<String> {
+    let mut missed = Vec::new();
+    for pair in pairs {
+        let name = pair.get("pair").and_then(Value::as_str).unwrap_or_default();
+        for (bound, most, of) in BOUNDS {
+            let found = pair
+                .pointer(&format!("/bounds/{bound}"))
+                .and_then(Value::as_f64);
+            if found.is_none_or(|found| found > most) {
+                let found = found.unwrap_or(f64::NAN);
+                missed.push(format!("{name}: {found} times {of}, at most {most}"));
+            }
+        }
+    }
+    missed
 }
 
 fn bytes_of(path: &Path) -> u64 {
@@ -384,23 +311,13 @@ fn bounds(rows: &[Value]) -> Value {
 
 impl Place {
     fn ready(root: &Path) -> Result<Self, String> {
-        let target = std::env::var_os("CARGO_TARGET_DIR");
-        let target = target.map_or_else(|| root.join("target"), PathBuf::from);
+        let target = target_folder(root);
+        let python = HDIFFPATCH.ready(&target)?;
         let folder = target.join("kintsugi-bench").join("delta");
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let helper = folder.join("helper.py");
         fs::write(&helper, HELPER).map_err(|error| error.to_string())?;
-        let python = folder.join("venv/bin/python");
-        if !python.exists() {
-            done(
-                Command::new("python3")
-                    .args(["-m", "venv"])
-                    .arg(folder.join("venv")),
-            )?;
-        }
-        done(Command::new(&python).args(["-m", "pip", "install", "--quiet", HDIFFPATCH]))?;
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        done(Command::new(cargo).current_dir(root).args([
+        done(Command::new(cargo()).current_dir(root).args([
             "build",
             "--release",
             "--quiet",
@@ -555,6 +472,11 @@ mod tests {
         assert_eq!(bounds["make_cpu"], 1.5);
         assert_eq!(bounds["apply_seconds"], 3.0);
         assert_eq!(bounds["make_peak_megabytes"], 2.0);
+        let pairs = [json!({"pair": "a pair", "bounds": bounds})];
+        assert_eq!(
+            missed(&pairs),
+            ["a pair: 3 times the time of zstd to apply it, at most 2"]
+        );
         assert_eq!(
             line(&rows[0]),
             "| kintsugi | 50 | 3.00, 3.00, 2 | 3.00, 3.00, 2 |"

@@ -9,6 +9,7 @@ mod delta;
 mod emulator;
 mod lambda;
 mod machine;
+mod releases;
 mod scrub;
 mod stats;
 
