@@ -161,7 +161,7 @@ fn write(
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn refused(error: DeltaError) -> Error {
     Error::Refused {
-        code: error.code(),
+        code: error.code().to_owned(),
         why: error.to_string(),
     }
 }
