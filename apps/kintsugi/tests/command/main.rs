@@ -4,6 +4,7 @@
 mod access;
 mod files;
 mod machine;
+mod parked;
 mod runner;
 mod running;
 mod sample;
