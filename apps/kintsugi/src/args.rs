@@ -3,6 +3,7 @@
 use crate::access::Keys;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
+use crate::parked::Redrive;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -51,6 +52,10 @@ pub(crate) enum Command {
     Console(HomeArgs),
     /// Admin tokens and the keys that sign them: make them, change them, take them back.
     Keys(Keys),
+    /// List the messages that nobody could handle, and why.
+    Parked(HomeArgs),
+    /// Put the parked messages of a queue back, after their cause was mended.
+    Redrive(Redrive),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Make, apply or read the delta between two versions of a file.

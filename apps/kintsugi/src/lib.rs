@@ -24,6 +24,7 @@ pub mod home;
 mod init;
 mod login;
 mod operator;
+mod parked;
 mod print;
 pub mod project;
 mod runner;
@@ -81,6 +82,8 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Login(arguments) => login::run(arguments, context, json),
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
+        Command::Parked(arguments) => parked::list(arguments, context, json),
+        Command::Redrive(arguments) => parked::redrive(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),
         Command::Help { topic } => help(topic.as_deref()),

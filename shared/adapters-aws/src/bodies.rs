@@ -142,7 +142,7 @@ impl Bodies {
             let packed = packed.ok_or_else(lost)?;
             // Every function may write there, also over what only one may write into the table.
             if self.named(&packed) != name {
-                let why = format_args!("its body {name} is not what was written");
+                let why = format!("its body {name} is not what was written");
                 return Err(PortError::broken(what, why));
             }
             return unpack(what, &packed);

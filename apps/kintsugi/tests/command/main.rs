@@ -5,6 +5,7 @@ mod access;
 mod delta;
 mod files;
 mod machine;
+mod parked;
 mod runner;
 mod running;
 mod sample;
