@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often an order is given to a home that does not answer.
-const ORDER_TRIES: u32 = 4;
+const ORDER_TRIES: u32 = 8;
 /// The pause between.
-const ORDER_PAUSE: Duration = Duration::from_secs(2);
+const ORDER_PAUSE: Duration = Duration::from_millis(700);
 /// How a home refuses an order that it has.
 const ORDERED: [&str; 3] = ["bundle.open", "bundle.exists", "release.exists"];
 
@@ -109,7 +109,16 @@ async fn add_project(
     repository: &str,
 ) -> Result<ProjectView, Error> {
     let order = json!({"config": config, "repository": repository});
-    match client.post("projects", &order).await? {
+    let mut answer = client.post("projects", &order).await;
+    for _ in 1..ORDER_TRIES {
+        // The same product again is the same project: it may be added until the home answers.
+        if !matches!(answer, Err(Error::Home { .. })) {
+            break;
+        }
+        tokio::time::sleep(ORDER_PAUSE).await;
+        answer = client.post("projects", &order).await;
+    }
+    match answer? {
         Answer::Project { project } => Ok(*project),
         Answer::Key { .. }
         | Answer::Bundle { .. }
