@@ -35,6 +35,8 @@ const THROTTLED: f64 = 0.03;
 const ORDERS_EVERY: Duration = Duration::from_secs(2);
 /// Lets the clock of the queues go ahead: what a dead function held comes back soon.
 const AHEAD: &str = "advance 20";
+/// Lets it go ahead by more than a message is hidden after a failed try (the template's `VisibilityTimeout`).
+const NEXT_TRY: &str = "advance 370";
 /// How the binaries are built for this: as all tests are, without optimisation. `docs/deploy.md` says how a deployment builds.
 const BUILD: [(&str, &str); 3] = [
     ("SAM_BUILD_MODE", "debug"),
@@ -180,7 +182,7 @@ impl Site {
                 .arg(&script)
                 .args([STACK, endpoint, &home.url])
                 .arg(&home.admin);
-            meanwhile(emulator, &[AHEAD], || run(&mut judge))
+            meanwhile(emulator, &[NEXT_TRY], || run(&mut judge))
         })
     }
 
