@@ -1,8 +1,6 @@
 """What must be so at the end of the end-to-end run, whatever was killed on the way: nothing lost, nothing twice.
 
 Usage: invariants.py STACK ENDPOINT URL TOKEN_FILE. Ends with 1 and says what is not so.
-
-Then a poison message is sent, which must end among the parked ones with its cause.
 """
 
 import json
@@ -78,17 +76,3 @@ for project in (it["id"] for it in projects):
     fixes = items(project, "fixes")
     must([it["state"] for it in fixes] == ["effective"], f"one fix, and it is effective: {fixes}")
 print(f"two products: 3 releases each, every accepted report is one event, {len(queues)} queues are empty, nothing is parked")
-
-poison = next(queue for queue in queues if queue.endswith("-diagnoses"))
-sqs.send_message(QueueUrl=poison, MessageBody="this is no envelope")
-
-
-def strange():
-    """What the list of parked messages has, unless that is the poison message with its cause."""
-    found = [(it["queue"], bool(it["cause"])) for it in ask("parked")]
-    return None if found == [("diagnoses", True)] else f"{found} are parked"
-
-
-until(strange, "the poison message is parked with its cause")
-must(not waiting(), "nothing else is left of it")
-print("a poison message is parked with its cause")

@@ -35,7 +35,8 @@ const THROTTLED: f64 = 0.03;
 const ORDERS_EVERY: Duration = Duration::from_secs(2);
 /// Lets the clock of the queues go ahead: what a dead function held comes back soon.
 const AHEAD: &str = "advance 20";
-/// Lets it go ahead by more than a message is hidden after a failed try (the template's `VisibilityTimeout`).
+/// Lets it go ahead by more than a message is hidden after a failed try (the template's `VisibilityTimeout`): at the end
+/// nothing is to be waited for that was given back.
 const NEXT_TRY: &str = "advance 370";
 /// How the binaries are built for this: as all tests are, without optimisation. `docs/deploy.md` says how a deployment builds.
 const BUILD: [(&str, &str); 3] = [
