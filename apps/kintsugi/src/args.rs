@@ -42,7 +42,7 @@ pub(crate) enum Command {
     },
     /// Print what is left of an event, read from standard input as JSON, and what was removed from it.
     Scrub {
-        /// A file with a table [scrub], such as a kintsugi.toml: the rules of a project.
+        /// A file with a table `[scrub]`, such as a kintsugi.toml: the rules of a project.
         #[arg(long, value_name = "FILE")]
         rules: Option<PathBuf>,
     },

@@ -12,7 +12,7 @@
 //! Zucchini (Chromium) follow references too; here a delta carries the layouts, so a device parses no
 //! executables, and both directions of every step are one function ([`coder`]).
 //!
-//! The maker ([`make`]) finds copies with a suffix array over views of the contents in which references
+//! The maker ([`make()`]) finds copies with a suffix array over views of the contents in which references
 //! are written alike ([`search`], [`view`]), once with blank references and once with labels that stem
 //! from the first search, and keeps the smaller outcome.
 //!
