@@ -28,7 +28,8 @@ pub(crate) struct Redrive {
 struct Parked {
     id: String,
     queue: String,
-    project: u32,
+    /// Nothing for what is no message.
+    project: Option<u32>,
     kind: String,
     cause: String,
 }
@@ -56,9 +57,13 @@ pub(crate) fn list(home: &HomeArgs, context: &Context, json: bool) -> Result<Exi
         cause,
     } in &parked
     {
+        let project = match project {
+            Some(project) => format!("project {project}"),
+            None => "no project".to_owned(),
+        };
         // Debug, so that no cause is more than its line, nor commands the terminal.
         print::out(&format_args!(
-            "{queue}  project {project}  {kind:?}  {id:?}  {cause:?}"
+            "{queue}  {project}  {kind:?}  {id:?}  {cause:?}"
         ));
     }
     Ok(Exit::Done)

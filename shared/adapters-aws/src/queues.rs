@@ -6,8 +6,9 @@
 //! A lease is the visibility timeout, a delivery's receipt is that of SQS behind the name of its queue. SQS does not know
 //! that two messages are the same, so a message that is sent twice is delivered twice.
 //!
-//! **Parked messages lie in the table**, not in SQS, which can neither list nor order them. The dead-letter
-//! queue is the way there for messages whose reader never got to park them: a function that died or ran out of time.
+//! **Parked messages lie in the table**, not in SQS, which can neither list nor order them. A function puts what it cannot
+//! handle there itself, with the cause, and needs no call to SQS for it: SQS ends the delivery when the function answers. The
+//! dead-letter queue is the way there for messages whose reader never got to park them: a function that died.
 //!
 //! Bounds of SQS: 1 MiB for a message or a batch, 12 hours for a lease, 14 days for a message nobody takes. No message of
 //! the domain comes near the first (reports ride in it up to 128 KiB), so a longer one is refused; there is no way round
@@ -26,7 +27,7 @@ use aws_sdk_sqs::types::{
     SendMessageBatchRequestEntry,
 };
 use kintsugi_domain::envelope::{Envelope, Queue};
-use kintsugi_domain::ports::{Clock, Delivery, Parked, PortError, Queues};
+use kintsugi_domain::ports::{Clock, Delivery, Letter, Parked, PortError, Queues};
 use parking::Parking;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,6 +50,8 @@ const OLD_RECEIPT: &[&str] = &[
     "MessageNotInflight",
     "ReceiptHandleIsInvalid",
 ];
+/// Why a message lies in a dead-letter queue, as far as anybody can know.
+const READERS_DIED: &str = "its readers died or ran out of time on every delivery";
 /// The ending of a dead-letter queue's name.
 const DEAD: &str = "-dead";
 
@@ -261,16 +264,28 @@ impl SqsQueues {
                     continue;
                 };
                 let id = message.message_id().unwrap_or_default();
-                // The same message has the same place, should this end between the two calls.
-                let place = Places::at(sent_at(&message).saturating_mul(1_000), id);
-                let cause = "its readers died or ran out of time on every delivery";
-                self.parking
-                    .put(queue, &place, body.to_owned(), cause)
-                    .await?;
+                // The same message has the same place, should this end between the two calls, or should its function have set
+                // it aside before it died.
+                let place = place(sent_at(&message).saturating_mul(1_000), id);
+                let read = Envelope::read(body);
+                let cause =
+                    read.map_or_else(|error| error.to_string(), |_| READERS_DIED.to_owned());
+                let body = body.to_owned();
+                self.parking.keep(queue, &place, body, &cause).await?;
                 self.delete(&name, handle).await?;
             }
         }
     }
+}
+
+/// The place of a message that is known by SQS's name for it.
+fn place(sent_at_microsecond: i64, id: &str) -> String {
+    Places::at(sent_at_microsecond, id)
+}
+
+/// SQS's name of a message, from its place.
+fn name_in(place: &str) -> &str {
+    place.split_once('-').map_or(place, |(_, name)| name)
 }
 
 fn number(message: &SqsMessage, name: &MessageSystemAttributeName) -> Option<i64> {
@@ -319,7 +334,7 @@ impl Queues for SqsQueues {
                 continue;
             };
             // What is no envelope is nobody's message: SQS moves it to the dead-letter queue, and the others go on.
-            let Ok(envelope) = serde_json::from_str(&body) else {
+            let Ok(envelope) = Envelope::read(&body) else {
                 continue;
             };
             deliveries.push(Delivery {
@@ -366,33 +381,43 @@ impl Queues for SqsQueues {
         // An old receipt must not park a message that another reader holds, nor may the lease end meanwhile.
         if self.hide(queue, handle, PARKING_TIME).await? {
             let place = self.places.draw();
-            self.parking.put(queue, &place, body, cause).await?;
+            self.parking.keep(queue, &place, body, cause).await?;
             self.delete(queue.name(), handle).await?;
         }
         Ok(())
     }
 
+    async fn set_aside(&self, letter: &Letter, cause: &str) -> Result<(), PortError> {
+        let place = place(letter.sent_at.as_microsecond(), &letter.id);
+        let body = letter.body.clone();
+        self.parking.keep(letter.queue, &place, body, cause).await
+    }
+
     async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError> {
         self.collect_dead(queue).await?;
-        let mut parked = Vec::new();
-        for lot in self.parking.list(queue).await? {
-            // What is no envelope cannot be shown; it stays where it is until redrive.
-            if let Ok(envelope) = serde_json::from_str(&lot.body) {
-                parked.push(Parked {
-                    envelope,
-                    queue,
-                    cause: lot.cause,
-                });
+        let lots = self.parking.list(queue).await?.into_iter();
+        let parked = lots.map(|lot| {
+            let envelope = Envelope::read(&lot.body).ok();
+            let id = envelope.as_ref().map(|envelope| envelope.id.to_string());
+            Parked {
+                id: id.unwrap_or_else(|| name_in(&lot.place).to_owned()),
+                envelope,
+                queue,
+                cause: lot.cause,
             }
-        }
-        Ok(parked)
+        });
+        Ok(parked.collect())
     }
 
     async fn redrive(&self, queue: Queue) -> Result<usize, PortError> {
         self.collect_dead(queue).await?;
         let mut count = 0;
         for lot in self.parking.list(queue).await? {
-            self.send_bodies(queue, vec![lot.body]).await?;
+            // What is no message would only come back.
+            let Ok(envelope) = Envelope::read(&lot.body) else {
+                continue;
+            };
+            self.send_bodies(envelope.queue(), vec![lot.body]).await?;
             // Sent first: should this end here, the message is sent twice and not lost.
             count += usize::from(self.parking.remove(queue, &lot.place).await?);
         }

@@ -1,6 +1,6 @@
 //! The table: items by partition and sort key, read consistently.
 
-use crate::failure::failed;
+use crate::failure::{failed, is};
 use crate::lazy::Lazy;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
@@ -239,6 +239,17 @@ impl Table {
         let put = self.client.put_item().table_name(&self.name);
         match put.set_item(Some(item)).send().await {
             Ok(_) => Ok(()),
+            Err(error) => Err(failed(what, &error)),
+        }
+    }
+
+    /// Writes an item unless there is one with its key; says whether it did.
+    pub(crate) async fn create(&self, what: &str, item: Item) -> Result<bool, PortError> {
+        let put = self.client.put_item().table_name(&self.name);
+        let put = put.condition_expression("attribute_not_exists(pk)");
+        match put.set_item(Some(item)).send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is(&error, &["ConditionalCheckFailedException"]) => Ok(false),
             Err(error) => Err(failed(what, &error)),
         }
     }

@@ -2,11 +2,13 @@
 
 mod common;
 
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use common::Aws;
 use kintsugi_adapters_aws::SqsQueues;
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::ports::{PortError, Queues};
+use kintsugi_domain::ports::{Letter, PortError, Queues};
 use kintsugi_testkit::memory::FixedClock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +48,7 @@ async fn a_message_whose_readers_always_die_is_parked_and_comes_back_by_redrive(
     for _ in 0..2 {
         let parked = queues.parked(Queue::Signing).await.unwrap();
         assert_eq!(parked.len(), 1);
-        assert_eq!(parked[0].envelope, message("poison"));
+        assert_eq!(parked[0].envelope, Some(message("poison")));
         assert!(parked[0].cause.contains("died"), "{}", parked[0].cause);
     }
     assert_eq!(queues.depth(Queue::Signing).await.unwrap(), 0);
@@ -92,7 +94,8 @@ async fn what_is_no_envelope_keeps_nobody_from_the_others() {
     let address = address.queue_name(format!("{prefix}signing")).send().await;
     let address = address.unwrap().queue_url.unwrap();
     let send = aws.clients.sqs.send_message().queue_url(address);
-    send.message_body("not an envelope").send().await.unwrap();
+    let sent = send.message_body("not an envelope").send().await.unwrap();
+    let id = sent.message_id.unwrap();
     queues.send(&[message("good")]).await.unwrap();
     let taken = queues.receive(Queue::Signing, 10, LEASE).await.unwrap();
     assert_eq!(taken.len(), 1);
@@ -109,13 +112,51 @@ async fn what_is_no_envelope_keeps_nobody_from_the_others() {
         );
     }
     let parked = queues.parked(Queue::Signing).await.unwrap();
-    assert_eq!(parked.len(), 1, "only what can be shown is shown");
-    assert_eq!(parked[0].cause, "known cause");
+    let [known, garbage] = parked.as_slice() else {
+        panic!("{parked:?}");
+    };
+    assert_eq!(known.cause, "known cause");
+    assert_eq!((&garbage.id, &garbage.envelope), (&id, &None));
+    assert!(garbage.cause.contains("not an envelope"), "{garbage:?}");
     assert_eq!(
         queues.redrive(Queue::Signing).await.unwrap(),
-        2,
-        "nothing is lost"
+        1,
+        "a redrive does not make a message of it"
     );
+    let parked = queues.parked(Queue::Signing).await.unwrap();
+    assert_eq!(parked.len(), 1, "nothing is lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_function_set_aside_before_it_died_keeps_its_cause() {
+    let aws = Aws::start().await;
+    let (prefix, queues) = queues(&aws, 1).await;
+    queues.send(&[message("poison")]).await.unwrap();
+    let address = aws.clients.sqs.get_queue_url();
+    let address = address.queue_name(format!("{prefix}signing")).send().await;
+    let taken = aws.clients.sqs.receive_message();
+    let taken = taken
+        .queue_url(address.unwrap().queue_url.unwrap())
+        .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
+    let taken = taken.send().await.unwrap().messages.unwrap().remove(0);
+    let sent_at = &taken.attributes.unwrap()[&MessageSystemAttributeName::SentTimestamp];
+    let letter = Letter {
+        queue: Queue::Signing,
+        id: taken.message_id.unwrap(),
+        sent_at: Timestamp::from_millisecond(sent_at.parse().unwrap()).unwrap(),
+        body: taken.body.unwrap(),
+    };
+    queues.set_aside(&letter, "the true cause").await.unwrap();
+    // It never answered, so SQS gives the message up in its own way as well.
+    aws.advance(LEASE * 2);
+    let taken = queues.receive(Queue::Signing, 1, LEASE).await.unwrap();
+    assert!(taken.is_empty());
+    let parked = queues.parked(Queue::Signing).await.unwrap();
+    let [parked] = parked.as_slice() else {
+        panic!("{parked:?}");
+    };
+    assert_eq!(parked.cause, "the true cause");
+    assert_eq!(queues.redrive(Queue::Signing).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +177,7 @@ async fn a_message_longer_than_sqs_takes_is_refused_and_a_long_one_is_parked_who
     queues.send(std::slice::from_ref(&long)).await.unwrap();
     let taken = queues.receive(Queue::Signing, 1, LEASE).await.unwrap();
     queues.park(&taken[0], "too long to handle").await.unwrap();
-    assert!(queues.parked(Queue::Signing).await.unwrap()[0].envelope == long);
+    assert!(queues.parked(Queue::Signing).await.unwrap()[0].envelope == Some(long));
     let longer = queues.send(&[message(&"x".repeat(1024 * 1024))]).await;
     assert!(
         matches!(longer, Err(PortError::Broken { .. })),

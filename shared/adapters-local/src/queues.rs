@@ -6,7 +6,7 @@
 use crate::database::{Database, sqlite_error};
 use async_trait::async_trait;
 use kintsugi_domain::envelope::{Envelope, Queue};
-use kintsugi_domain::ports::{Clock, Delivery, Parked, PortError, Queues};
+use kintsugi_domain::ports::{Clock, Delivery, Letter, Parked, PortError, Queues};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 use std::fmt;
@@ -153,6 +153,32 @@ fn lease(
     Ok(leased.into_iter().map(|(_, found)| found).collect())
 }
 
+/// A parked message, or what came in its place.
+struct Lot {
+    place: i64,
+    id: String,
+    body: String,
+    cause: String,
+}
+
+/// What is parked in a queue, oldest first.
+fn lots(connection: &Connection, queue: Queue) -> Result<Vec<Lot>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT place, message, body, parked_cause FROM messages \
+             WHERE queue = ?1 AND parked_cause IS NOT NULL ORDER BY parked_at, place",
+        )?
+        .query_map([queue.name()], |row| {
+            Ok(Lot {
+                place: row.get(0)?,
+                id: row.get(1)?,
+                body: row.get(2)?,
+                cause: row.get(3)?,
+            })
+        })?
+        .collect()
+}
+
 #[async_trait]
 impl Queues for SqliteQueues {
     async fn send(&self, envelopes: &[Envelope]) -> Result<(), PortError> {
@@ -255,35 +281,52 @@ impl Queues for SqliteQueues {
         Ok(())
     }
 
+    async fn set_aside(&self, letter: &Letter, cause: &str) -> Result<(), PortError> {
+        let Letter {
+            queue, id, body, ..
+        } = letter.clone();
+        let id = envelope(&body).map_or(id, |envelope| envelope.id.to_string());
+        let (now, cause) = (self.now(), cause.to_owned());
+        self.write("set a message aside", move |connection| {
+            let sql = "INSERT INTO messages (message, queue, body, visible_at, parked_at, parked_cause) \
+                       VALUES (?1, ?2, ?3, ?4, ?4, ?5) \
+                       ON CONFLICT (message) DO UPDATE \
+                           SET queue = ?2, parked_at = ?4, parked_cause = ?5, leased = 0 \
+                           WHERE parked_cause IS NULL";
+            connection.execute(sql, params![id, queue.name(), body, now, cause])
+        })
+        .await?;
+        Ok(())
+    }
+
     async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError> {
-        let query = move |connection: &Connection| {
-            connection
-                .prepare_cached(
-                    "SELECT body, parked_cause FROM messages \
-                     WHERE queue = ?1 AND parked_cause IS NOT NULL ORDER BY parked_at, place",
-                )?
-                .query_map([queue.name()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<Vec<(String, String)>, _>>()
-        };
         let read = self.database.read(move |connection| {
-            query(connection).map_err(|error| sqlite_error("look into a queue", &error))
+            lots(connection, queue).map_err(|error| sqlite_error("look into a queue", &error))
         });
-        let parked = read.await?.into_iter().map(|(body, cause)| {
-            Ok(Parked {
-                envelope: envelope(&body)?,
-                queue,
-                cause,
-            })
+        let parked = read.await?.into_iter().map(|lot| Parked {
+            id: lot.id,
+            envelope: envelope(&lot.body).ok(),
+            queue,
+            cause: lot.cause,
         });
-        parked.collect()
+        Ok(parked.collect())
     }
 
     async fn redrive(&self, queue: Queue) -> Result<usize, PortError> {
         let now = self.now();
         self.write("redrive a queue", move |connection| {
-            let sql = "UPDATE messages SET parked_at = NULL, parked_cause = NULL, visible_at = ?2, \
-                       attempt = 0 WHERE queue = ?1 AND parked_cause IS NOT NULL";
-            connection.execute(sql, params![queue.name(), now])
+            let mut put_back = connection.prepare_cached(
+                "UPDATE messages SET parked_at = NULL, parked_cause = NULL, visible_at = ?2, \
+                 attempt = 0, queue = ?3 WHERE place = ?1",
+            )?;
+            let mut count = 0;
+            for lot in lots(connection, queue)? {
+                if let Ok(envelope) = envelope(&lot.body) {
+                    put_back.execute(params![lot.place, now, envelope.queue().name()])?;
+                    count += 1;
+                }
+            }
+            Ok(count)
         })
         .await
     }

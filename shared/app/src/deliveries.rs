@@ -5,7 +5,7 @@ use crate::stage::Done;
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::limits::DELIVERIES_MAX;
-use kintsugi_domain::ports::{Commit, Delivery, PortError, Ports};
+use kintsugi_domain::ports::{Commit, Delivery, Letter, PortError, Ports};
 use std::time::Duration;
 
 /// The longest delay before a message comes back.
@@ -36,18 +36,34 @@ pub(crate) async fn conclude(
         }
         Err(error) => {
             tracing::error!(%queue, message = %envelope.id, trace_id, attempt, reason = %error, "parked");
-            tell_parked(ports, envelope, &error).await?;
-            ports.queues.park(delivery, &error.to_string()).await
+            let cause = error.to_string();
+            tell_parked(ports, queue, envelope, &cause).await?;
+            ports.queues.park(delivery, &cause).await
         }
     }
 }
 
+/// Sets aside what a function could not handle, with its cause, and tells people; for a function, whose queue ends the delivery
+/// when it answers. What is no message (`envelope` is nothing) has no project, so nobody is told of it by alert: the home counts
+/// it.
+pub async fn give_up(
+    ports: &Ports,
+    letter: &Letter,
+    envelope: Option<&Envelope>,
+    cause: &str,
+) -> Result<(), PortError> {
+    if let Some(envelope) = envelope {
+        tell_parked(ports, letter.queue, envelope, cause).await?;
+    }
+    ports.queues.set_aside(letter, cause).await
+}
+
 async fn tell_parked(
     ports: &Ports,
+    queue: Queue,
     envelope: &Envelope,
-    error: &PortError,
+    cause: &str,
 ) -> Result<(), PortError> {
-    let queue = envelope.queue();
     // An alert about an alert that could not be delivered would go the same way, and so on. The parked
     // message itself stays to be seen.
     if queue == Queue::Alerts {
@@ -59,7 +75,7 @@ async fn tell_parked(
         "message.parked",
         &envelope.id,
         format!(
-            "message {} of queue {queue} was parked: {error}. Mend the cause, then redrive the queue.",
+            "message {} of queue {queue} was parked: {cause}. Mend the cause, then redrive the queue.",
             envelope.id
         ),
         ports.now(),

@@ -6,13 +6,14 @@
 //! the build engine, in this process or, by [`runner`], on another machine.
 //!
 //! [`stage`] says what a stage is, [`records`] how it reads; [`worker`]
-//! takes messages from the queues and [`outbox`] puts them there.
+//! takes messages from the queues, [`outbox`] puts them there, and [`deliveries`] says how each delivery ends.
 //!
 //! **Invariant: a stage changes the world by one commit, after everything else it does is stored.** What
 //! it does before (signing, storing a blob, proposing a commit) is the same when it is done again.
 
 pub mod admin;
 pub mod bundle;
+pub mod deliveries;
 pub mod diagnose;
 pub mod fix;
 pub mod flags;
@@ -34,5 +35,4 @@ pub mod triage;
 pub mod work;
 pub mod worker;
 
-mod deliveries;
 mod tickets;

@@ -104,8 +104,8 @@ where
 pub(crate) fn not_mine(stage: &str, wake: &Wake) -> PortError {
     match wake {
         Wake::Message(envelope) => PortError::broken(
-            format!("message {} on queue {}", envelope.id, envelope.queue()),
-            format!("the {stage} stage does not read it"),
+            format!("message {} of queue {}", envelope.id, envelope.queue()),
+            format!("it came to the {stage} stage, which does not read that queue"),
         ),
         Wake::Tick => PortError::broken("a tick", format!("the {stage} stage has no schedule")),
     }

@@ -7,6 +7,7 @@ use crate::id::{
 use crate::outcome::Outcome;
 use crate::trace::TraceId;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use std::fmt;
 
 /// The version of [`Envelope`]'s written form.
@@ -104,6 +105,15 @@ pub struct Envelope {
     pub trace: Option<TraceId>,
 }
 
+/// What came is no envelope. Says where and never what: reports are written to logs and lists.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an envelope: {kind} at line {line}, column {column}")]
+pub struct Unreadable {
+    kind: &'static str,
+    line: usize,
+    column: usize,
+}
+
 impl Envelope {
     /// An envelope around a message. Its id is derived from cause and content, so a stage that is run
     /// again for the same cause writes the same message.
@@ -121,6 +131,19 @@ impl Envelope {
             message,
             trace: None,
         }
+    }
+
+    /// Reads what came by a queue.
+    pub fn read(text: &str) -> Result<Self, Unreadable> {
+        serde_json::from_str(text).map_err(|error| Unreadable {
+            kind: match error.classify() {
+                Category::Data => "something else than expected",
+                Category::Eof => "the end",
+                Category::Io | Category::Syntax => "no JSON",
+            },
+            line: error.line(),
+            column: error.column(),
+        })
     }
 
     /// The queue it goes to.
@@ -283,6 +306,21 @@ mod tests {
         );
         assert_eq!(serde_json::from_str::<Envelope>(&new).unwrap(), envelope);
         assert_eq!(envelope.id, id);
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_refused_with_its_place_and_without_its_content() {
+        for (text, why) in [
+            ("{\"format\": ", "the end at line 1, column 11"),
+            ("secret", "no JSON at line 1, column 1"),
+            (
+                "{\"format\": \"secret\"}",
+                "something else than expected at line 1, column 19",
+            ),
+        ] {
+            let error = Envelope::read(text).unwrap_err();
+            assert_eq!(error.to_string(), format!("not an envelope: {why}"));
+        }
     }
 
     #[test]

@@ -272,12 +272,28 @@ pub struct Delivery {
     pub attempt: u32,
 }
 
-/// A message that nobody could handle.
+/// What a queue handed to a reader that answers the queue itself and has no receipt: a function in Lambda. Whatever was sent,
+/// which may be no message of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The queue that it came by; perhaps not the one where its message belongs.
+    pub queue: Queue,
+    /// The queue's own name for it; the same for every delivery.
+    pub id: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// What it says, as it came.
+    pub body: String,
+}
+
+/// What nobody could handle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parked {
-    /// The message.
-    pub envelope: Envelope,
-    /// Its queue.
+    /// The message's id; where there is no message, the queue's own name for what came.
+    pub id: String,
+    /// The message, or nothing where what came is none that this program can read.
+    pub envelope: Option<Envelope>,
+    /// The queue that it came by.
     pub queue: Queue,
     /// Why it was parked.
     pub cause: String,
@@ -310,10 +326,16 @@ pub trait Queues: Send + Sync {
     /// than the one that received it.
     async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError>;
 
+    /// Sets aside what came, as it came, with its cause; it is listed by [`Queues::parked`] like what was parked. The same
+    /// letter again is the same once, with its first cause. Does not end the delivery: whoever handed it out does when its
+    /// reader answers.
+    async fn set_aside(&self, letter: &Letter, cause: &str) -> Result<(), PortError>;
+
     /// What was set aside, oldest first.
     async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError>;
 
-    /// Puts everything that was set aside back into the queue, and says how many.
+    /// Puts every message that was set aside back, each into the queue where it belongs, and says how many. What this program
+    /// cannot read as a message stays where it is.
     async fn redrive(&self, queue: Queue) -> Result<usize, PortError>;
 
     /// How many messages wait or are being handled.

@@ -4,6 +4,7 @@
 //! here: `lambda_http` reads those.
 
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::envelope::Queue;
 use serde::{Deserialize, Serialize};
 
 /// One message as SQS delivers it.
@@ -16,6 +17,9 @@ pub(crate) struct Record {
     pub(crate) body: String,
     #[serde(default)]
     pub(crate) attributes: Attributes,
+    /// The queue that it came by, as AWS names resources.
+    #[serde(default, rename = "eventSourceARN")]
+    source: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -23,6 +27,8 @@ pub(crate) struct Record {
 pub(crate) struct Attributes {
     /// A number, written as text.
     approximate_receive_count: Option<String>,
+    /// Milliseconds since 1970, written as text.
+    sent_timestamp: Option<String>,
 }
 
 impl Record {
@@ -33,6 +39,19 @@ impl Record {
             .as_deref()
             .and_then(|count| count.parse().ok())
             .unwrap_or(1)
+    }
+
+    /// When it was sent; 1970 when SQS does not say.
+    pub(crate) fn sent_at(&self) -> Timestamp {
+        let written = self.attributes.sent_timestamp.as_deref();
+        written
+            .and_then(|ms| Timestamp::from_millisecond(ms.parse().ok()?).ok())
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// The queue of the domain that it came by: its name ends the name of the queue in SQS.
+    pub(crate) fn queue(&self) -> Option<Queue> {
+        Queue::named(self.source.rsplit(['-', ':']).next()?)
     }
 }
 
@@ -89,7 +108,9 @@ mod tests {
     #[test]
     fn a_batch_is_read_with_its_attempts() {
         let payload = json!({"Records": [
-            {"messageId": "m-1", "body": "{}", "attributes": {"ApproximateReceiveCount": "3"}, "awsRegion": "x"},
+            {"messageId": "m-1", "body": "{}", "awsRegion": "x",
+             "attributes": {"ApproximateReceiveCount": "3", "SentTimestamp": "1795233600000"},
+             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:kintsugi-prod-2-rollouts"},
             {"messageId": "m-2", "body": "not json"}
         ]});
         let Ok(Event::Batch(records)) = Event::read(payload) else {
@@ -99,7 +120,11 @@ mod tests {
             records.iter().map(Record::attempt).collect::<Vec<_>>(),
             [3, 1]
         );
+        assert_eq!(records[0].sent_at().as_second(), 1_795_233_600);
+        assert_eq!(records[0].queue(), Some(Queue::Rollouts));
         assert_eq!(records[1].message_id, "m-2");
+        assert_eq!(records[1].sent_at(), Timestamp::UNIX_EPOCH);
+        assert_eq!(records[1].queue(), None);
     }
 
     #[test]

@@ -3,17 +3,17 @@
 use crate::Tick;
 use crate::event::{BatchAnswer, Event};
 use crate::metrics::{Begun, Counts, Meter};
-use crate::queue::{self, Deadline};
+use crate::queue::{Batch, Deadline};
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use kintsugi_app::outbox;
 use kintsugi_app::stage::{Done, Stage, Wake, settle};
+use kintsugi_app::{deliveries, outbox};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::Envelope;
-use kintsugi_domain::ports::{Clock, PortError, Ports};
+use kintsugi_domain::ports::{Clock, Letter, PortError, Ports};
 use kintsugi_domain::trace::{TraceId, in_trace};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Service as _};
@@ -37,6 +37,18 @@ pub(crate) trait Handler: Send + Sync + 'static {
             "this stage has no schedule",
         ))
     }
+}
+
+/// Takes over what a function cannot handle.
+#[async_trait]
+pub(crate) trait Park: Send + Sync + 'static {
+    /// Sets a letter aside with its cause, and has people told of the message in it. MUST be safe to call twice.
+    async fn park(
+        &self,
+        letter: &Letter,
+        envelope: Option<&Envelope>,
+        cause: &str,
+    ) -> Result<(), PortError>;
 }
 
 /// Sends what the invocation committed to the outbox.
@@ -94,7 +106,10 @@ enum Work {
         router: Router,
         direct: Option<Arc<dyn Direct>>,
     },
-    Queue(Arc<dyn Handler>),
+    Queue {
+        handler: Arc<dyn Handler>,
+        aside: Arc<dyn Park>,
+    },
 }
 
 impl Function {
@@ -110,22 +125,20 @@ impl Function {
         }
     }
 
-    /// A function that is woken by its queues and, where its handler says so, by the clock.
-    fn queue(handler: impl Handler, clock: Arc<dyn Clock>, relay: impl Relay) -> Self {
-        Self {
-            work: Work::Queue(Arc::new(handler)),
-            relay: Arc::new(relay),
-            clock,
-        }
-    }
-
-    /// A function of a stage: messages and ticks become its commands, and what it commits is relayed.
+    /// A function of a stage, woken by its queues and, where the stage has a schedule, by the clock: messages and ticks become
+    /// its commands, what it commits is relayed, and what it cannot handle is set aside.
     pub fn stage<S>(stage: S, ports: Ports) -> Self
     where
         S: Stage<Command = Wake, Done = Done> + 'static,
     {
-        let clock = Arc::clone(&ports.clock);
-        Self::queue(Staged(stage), clock, Outbox(ports))
+        Self {
+            work: Work::Queue {
+                handler: Arc::new(Staged(stage)),
+                aside: Arc::new(Aside(ports.clone())),
+            },
+            clock: Arc::clone(&ports.clock),
+            relay: Arc::new(Outbox(ports)),
+        }
     }
 
     /// A function of the routes of a stage.
@@ -172,9 +185,10 @@ impl Function {
                     None => lambda_http::run(router).await,
                 }
             }
-            Work::Queue(handler) => {
+            Work::Queue { handler, aside } => {
                 let queue = Arc::new(QueueFunction {
                     handler,
+                    aside,
                     clock: self.clock,
                     around: Around {
                         stage,
@@ -278,8 +292,24 @@ impl Relay for Outbox {
     }
 }
 
+/// What a home has set aside.
+struct Aside(Ports);
+
+#[async_trait]
+impl Park for Aside {
+    async fn park(
+        &self,
+        letter: &Letter,
+        envelope: Option<&Envelope>,
+        cause: &str,
+    ) -> Result<(), PortError> {
+        deliveries::give_up(&self.0, letter, envelope, cause).await
+    }
+}
+
 struct QueueFunction {
     handler: Arc<dyn Handler>,
+    aside: Arc<dyn Park>,
     clock: Arc<dyn Clock>,
     around: Around,
 }
@@ -290,9 +320,13 @@ impl QueueFunction {
         let deadline = Deadline::new(Arc::clone(&self.clock), event.context.deadline);
         let (answer, counts) = match Event::read(event.payload) {
             Ok(Event::Batch(records)) => {
-                let stage = self.around.stage;
-                let (answer, counts) =
-                    queue::handle(&self.handler, stage, records, &deadline).await;
+                let batch = Batch {
+                    stage: self.around.stage,
+                    handler: Arc::clone(&self.handler),
+                    aside: Arc::clone(&self.aside),
+                    deadline,
+                };
+                let (answer, counts) = batch.handle(records).await;
                 (Ok(answer), counts)
             }
             Ok(Event::Tick(tick)) => {

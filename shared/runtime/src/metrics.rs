@@ -6,11 +6,12 @@
 //! |---|---|---|
 //! | `Handled` | count | messages, ticks or requests that were answered |
 //! | `Retried` | count | messages that went back and may work the next time |
-//! | `Failed` | count | messages that cannot be handled (their queue sets them aside after its last delivery), ticks that failed, requests answered with 5xx |
+//! | `Parked` | count | messages that were set aside with their cause, and what came in place of a message; also summed over the home |
+//! | `Failed` | count | messages that could not even be set aside, ticks that failed, requests answered with 5xx |
 //! | `Duration` | milliseconds | the invocation, with the relay of the outbox |
 //! | `ColdStart` | count | 1 on the first invocation of a process |
 //!
-//! Namespace `Kintsugi`, dimensions `Home` and `Stage`. **Invariant: nothing about persons, projects or contents**: a
+//! Namespace `Kintsugi`, dimensions `Home` and `Stage`; `Parked` also under `Home` alone, for one alarm. **Invariant: nothing about persons, projects or contents**: a
 //! dimension is a bill for each of its values. For the same reason a count of zero is not written.
 //!
 //! Not here: what CloudWatch counts by itself (invocations, throttles, depth and age of queues), logs.
@@ -27,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(crate) struct Counts {
     pub(crate) handled: u64,
     pub(crate) retried: u64,
+    pub(crate) parked: u64,
     pub(crate) failed: u64,
 }
 
@@ -36,7 +38,7 @@ impl Counts {
         Self {
             handled: u64::from(is_handled),
             failed: u64::from(!is_handled),
-            retried: 0,
+            ..Self::default()
         }
     }
 }
@@ -87,6 +89,7 @@ impl Meter {
         let all = [
             ("Handled", "Count", counts.handled),
             ("Retried", "Count", counts.retried),
+            ("Parked", "Count", counts.parked),
             ("Failed", "Count", counts.failed),
             ("ColdStart", "Count", u64::from(begun.is_cold)),
         ];
@@ -98,17 +101,15 @@ impl Meter {
             .iter()
             .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
             .collect();
+        let mut directives = vec![directive(&json!(["Home", "Stage"]), &metrics)];
+        if counts.parked > 0 {
+            let parked = [json!({"Name": "Parked", "Unit": "Count"})];
+            directives.push(directive(&json!(["Home"]), &parked));
+        }
         let mut line = Map::new();
         line.insert(
             "_aws".into(),
-            json!({
-                "Timestamp": now,
-                "CloudWatchMetrics": [{
-                    "Namespace": "Kintsugi",
-                    "Dimensions": [["Home", "Stage"]],
-                    "Metrics": metrics,
-                }],
-            }),
+            json!({"Timestamp": now, "CloudWatchMetrics": directives}),
         );
         line.insert("Home".into(), json!(self.home));
         line.insert("Stage".into(), json!(self.stage));
@@ -117,6 +118,11 @@ impl Meter {
         }
         Value::Object(line)
     }
+}
+
+/// Which metrics CloudWatch makes of a line, under which dimensions.
+fn directive(dimensions: &Value, metrics: &[Value]) -> Value {
+    json!({"Namespace": "Kintsugi", "Dimensions": [dimensions], "Metrics": metrics})
 }
 
 #[cfg(test)]
@@ -141,7 +147,7 @@ mod tests {
         let counts = Counts {
             handled: 8,
             retried: 1,
-            failed: 0,
+            ..Counts::default()
         };
         assert_eq!(
             meter.line(meter.begin(), counts),
@@ -165,6 +171,25 @@ mod tests {
                 "Retried": 1,
                 "ColdStart": 1,
                 "Duration": 40,
+            })
+        );
+    }
+
+    #[test]
+    fn what_was_parked_is_also_counted_for_the_whole_home() {
+        let meter = Meter::new("prod", "triage", Arc::new(Steps::default()));
+        let counts = Counts {
+            parked: 2,
+            ..Counts::default()
+        };
+        let line = meter.line(meter.begin(), counts);
+        assert_eq!(line["Parked"], 2);
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"][1],
+            json!({
+                "Namespace": "Kintsugi",
+                "Dimensions": [["Home"]],
+                "Metrics": [{"Name": "Parked", "Unit": "Count"}],
             })
         );
     }

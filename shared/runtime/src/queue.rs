@@ -1,13 +1,21 @@
-//! A batch of messages: each handled by itself, what failed reported by itself.
+//! A batch of messages: each handled by itself, what failed goes back by itself, and what cannot be handled is set aside with
+//! its cause by the function itself.
+//!
+//! A failure that may pass sends the message back to SQS, which delivers it [`DELIVERIES_MAX`] times. On the last of these,
+//! or at once where trying again cannot help, the message is parked and people are told, as a local home does
+//! (`kintsugi_app::deliveries`); to SQS it is then done. **SQS's dead-letter queue gets only what no function lived to
+//! answer for.**
 
 use crate::event::{BatchAnswer, ItemFailure, Record};
-use crate::function::Handler;
+use crate::function::{Handler, Park};
 use crate::metrics::Counts;
 use futures::stream::{self, StreamExt};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope};
-use kintsugi_domain::ports::Clock;
+use kintsugi_domain::limits::DELIVERIES_MAX;
+use kintsugi_domain::ports::{Clock, Letter};
 use kintsugi_domain::trace::in_trace;
+use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
@@ -16,8 +24,10 @@ use tracing::field::{Empty, display};
 /// Most messages of one batch in work at once. More would only wait for each other's locks.
 const IN_WORK_MAX: usize = 8;
 
-/// Kept back from the invocation's time to relay the outbox and to answer, milliseconds.
-const RESERVE_MS: u64 = 2_000;
+/// Kept back from the invocation's time to set messages aside, relay the outbox and answer, milliseconds.
+const RESERVE_MS: u64 = 3_000;
+/// The part of it for what comes after the setting aside, milliseconds.
+const ANSWER_MS: u64 = 1_500;
 
 /// When the invocation ends, and the clock that says how near that is.
 #[derive(Clone)]
@@ -38,78 +48,156 @@ impl Deadline {
 
     /// What is left for work; zero when no more should be begun.
     pub(crate) fn left(&self) -> Duration {
+        self.left_before(RESERVE_MS)
+    }
+
+    fn left_before(&self, reserve_ms: u64) -> Duration {
         let left_ms = self.at.as_millisecond() - self.clock.now().as_millisecond();
         let left_ms = u64::try_from(left_ms).unwrap_or(0);
-        Duration::from_millis(left_ms.saturating_sub(RESERVE_MS))
+        Duration::from_millis(left_ms.saturating_sub(reserve_ms))
     }
 }
 
-/// Handles a batch, at most [`IN_WORK_MAX`] messages at once; what failed, and how many ended how.
-pub(crate) async fn handle(
-    handler: &Arc<dyn Handler>,
-    stage: &'static str,
-    records: Vec<Record>,
-    deadline: &Deadline,
-) -> (BatchAnswer, Counts) {
-    let mut ended = stream::iter(records)
-        .map(|record| one(Arc::clone(handler), stage, record, deadline.clone()))
-        .buffer_unordered(IN_WORK_MAX);
-    let mut counts = Counts::default();
-    let mut answer = BatchAnswer::default();
-    while let Some(one) = ended.next().await {
-        let Err((item, kind)) = one else {
-            counts.handled += 1;
-            continue;
+/// What a batch is handled with.
+pub(crate) struct Batch {
+    pub(crate) stage: &'static str,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) aside: Arc<dyn Park>,
+    pub(crate) deadline: Deadline,
+}
+
+/// How one message ended.
+enum Ended {
+    Handled,
+    Parked,
+    /// It goes back, to be delivered again.
+    Retried(ItemFailure),
+    /// It cannot be handled and could not be set aside: it goes back, and in the end SQS sets it aside.
+    Failed(ItemFailure),
+}
+
+impl Batch {
+    /// Handles a batch, at most [`IN_WORK_MAX`] messages at once; what goes back, and how many ended how.
+    pub(crate) async fn handle(&self, records: Vec<Record>) -> (BatchAnswer, Counts) {
+        let mut ended = stream::iter(records)
+            .map(|record| self.one(record))
+            .buffer_unordered(IN_WORK_MAX);
+        let mut counts = Counts::default();
+        let mut answer = BatchAnswer::default();
+        while let Some(one) = ended.next().await {
+            let (count, back) = match one {
+                Ended::Handled => (&mut counts.handled, None),
+                Ended::Parked => (&mut counts.parked, None),
+                Ended::Retried(item) => (&mut counts.retried, Some(item)),
+                Ended::Failed(item) => (&mut counts.failed, Some(item)),
+            };
+            *count += 1;
+            answer.batch_item_failures.extend(back);
+        }
+        answer.batch_item_failures.sort();
+        (answer, counts)
+    }
+
+    async fn one(&self, record: Record) -> Ended {
+        let attempt = record.attempt();
+        let span = tracing::info_span!(
+            "command",
+            stage = self.stage,
+            command.id = %record.message_id,
+            attempt,
+            trace_id = Empty,
+        );
+        self.end(record, attempt).instrument(span).await
+    }
+
+    async fn end(&self, record: Record, attempt: u32) -> Ended {
+        let read = read(&record.body);
+        let failed = match &read {
+            Ok(envelope) => self.attempt(envelope.clone()).await.err(),
+            Err(failure) => Some(failure.clone()),
         };
-        match kind {
-            Kind::Later => counts.retried += 1,
-            Kind::Never => counts.failed += 1,
+        let Some(Failure { kind, reason }) = failed else {
+            return Ended::Handled;
+        };
+        let back = ItemFailure {
+            item_identifier: record.message_id.clone(),
+        };
+        if matches!(kind, Kind::Later) && attempt < DELIVERIES_MAX {
+            tracing::warn!(%reason, "the message goes back to its queue");
+            return Ended::Retried(back);
         }
-        answer.batch_item_failures.push(item);
+        let envelope = read.ok();
+        match self.park(record, envelope.as_ref(), &reason).await {
+            Ok(()) => {
+                tracing::error!(%reason, "the message was parked");
+                Ended::Parked
+            }
+            Err(why) => {
+                tracing::error!(%reason, why, "the message cannot be handled, and was not parked");
+                Ended::Failed(back)
+            }
+        }
     }
-    answer.batch_item_failures.sort();
-    (answer, counts)
-}
 
-async fn one(
-    handler: Arc<dyn Handler>,
-    stage: &'static str,
-    record: Record,
-    deadline: Deadline,
-) -> Result<(), (ItemFailure, Kind)> {
-    let attempt = record.attempt();
-    let span = tracing::info_span!(
-        "command",
-        stage,
-        command.id = %record.message_id,
-        attempt,
-        trace_id = Empty,
-    );
-    let Err(failure) = attempt_one(handler, &record.body, &deadline)
-        .instrument(span.clone())
-        .await
-    else {
-        return Ok(());
-    };
-    span.in_scope(|| match failure.kind {
-        Kind::Later => {
-            tracing::warn!(reason = %failure.reason, "the message goes back to its queue");
+    async fn park(
+        &self,
+        record: Record,
+        envelope: Option<&Envelope>,
+        cause: &str,
+    ) -> Result<(), String> {
+        let queue = record.queue().or_else(|| envelope.map(Envelope::queue));
+        let letter = Letter {
+            queue: queue.ok_or("it does not say by which queue it came")?,
+            sent_at: record.sent_at(),
+            id: record.message_id,
+            body: record.body,
+        };
+        let left = self.deadline.left_before(ANSWER_MS);
+        let trace = envelope.and_then(|envelope| envelope.trace);
+        let parking = in_trace(trace, self.aside.park(&letter, envelope, cause));
+        match tokio::time::timeout(left, parking).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no time is left in this invocation".to_owned()),
         }
-        Kind::Never => tracing::error!(
-            reason = %failure.reason,
-            "the message cannot be handled and will be set aside"
-        ),
-    });
-    let item_identifier = record.message_id;
-    Err((ItemFailure { item_identifier }, failure.kind))
+    }
+
+    async fn attempt(&self, envelope: Envelope) -> Result<(), Failure> {
+        let trace = envelope.trace;
+        if let Some(trace) = trace {
+            tracing::Span::current().record("trace_id", display(trace));
+        }
+        let left = self.deadline.left();
+        if left.is_zero() {
+            return Err(Failure::later("no time is left in this invocation"));
+        }
+        // A task of its own: a panic ends this message and no other.
+        let handler = Arc::clone(&self.handler);
+        let work = in_trace(trace, async move { handler.message(envelope).await });
+        let mut task = tokio::spawn(work.in_current_span());
+        match tokio::time::timeout(left, &mut task).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) if error.is_transient() => Err(Failure::later(error.to_string())),
+            Ok(Ok(Err(error))) => Err(Failure::never(error.to_string())),
+            // A defect may depend on what else there is, and may be mended before the last delivery.
+            Ok(Err(panic)) => Err(Failure::later(format!("the stage broke: {panic}"))),
+            Err(_) => {
+                // Commits are whole or absent, so work can be cut at any point.
+                task.abort();
+                Err(Failure::later("the invocation's time ran out"))
+            }
+        }
+    }
 }
 
-/// Why a message was not handled. Both kinds go back: SQS counts the deliveries and sets aside.
+/// Why a message was not handled.
+#[derive(Clone)]
 struct Failure {
     kind: Kind,
     reason: String,
 }
 
+#[derive(Clone, Copy)]
 enum Kind {
     /// It may work the next time.
     Later,
@@ -117,48 +205,35 @@ enum Kind {
     Never,
 }
 
-async fn attempt_one(
-    handler: Arc<dyn Handler>,
-    body: &str,
-    deadline: &Deadline,
-) -> Result<(), Failure> {
-    let never = |reason: String| Failure {
-        kind: Kind::Never,
-        reason,
-    };
-    let later = |reason: String| Failure {
-        kind: Kind::Later,
-        reason,
-    };
-    let envelope: Envelope =
-        serde_json::from_str(body).map_err(|error| never(format!("not an envelope: {error}")))?;
-    if envelope.format != ENVELOPE_FORMAT {
-        return Err(never(format!(
-            "an envelope of format {}, and this function reads {ENVELOPE_FORMAT}",
-            envelope.format
-        )));
+impl Failure {
+    fn later(reason: impl Into<String>) -> Self {
+        let (kind, reason) = (Kind::Later, reason.into());
+        Self { kind, reason }
     }
-    let trace = envelope.trace;
-    if let Some(trace) = trace {
-        tracing::Span::current().record("trace_id", display(trace));
+
+    fn never(reason: impl Into<String>) -> Self {
+        let (kind, reason) = (Kind::Never, reason.into());
+        Self { kind, reason }
     }
-    let left = deadline.left();
-    if left.is_zero() {
-        return Err(later("no time is left in this invocation".into()));
+}
+
+/// Reads what came. What says that it is an envelope and cannot be read may be of a newer version of this function, which is
+/// perhaps being deployed: it is tried again.
+fn read(body: &str) -> Result<Envelope, Failure> {
+    #[derive(Deserialize)]
+    struct Written {
+        format: u16,
     }
-    // A task of its own: a panic ends this message and no other.
-    let work = in_trace(trace, async move { handler.message(envelope).await });
-    let mut task = tokio::spawn(work.in_current_span());
-    match tokio::time::timeout(left, &mut task).await {
-        Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) if error.is_transient() => Err(later(error.to_string())),
-        Ok(Ok(Err(error))) => Err(never(error.to_string())),
-        Ok(Err(panic)) => Err(never(format!("the stage broke: {panic}"))),
-        Err(_) => {
-            // Commits are whole or absent, so work can be cut at any point.
-            task.abort();
-            Err(later("the invocation's time ran out".into()))
-        }
+
+    match Envelope::read(body) {
+        Ok(envelope) if envelope.format == ENVELOPE_FORMAT => Ok(envelope),
+        Ok(Envelope { format, .. }) => Err(Failure::later(format!(
+            "an envelope of format {format}, and this function reads {ENVELOPE_FORMAT}"
+        ))),
+        Err(error) => match serde_json::from_str::<Written>(body) {
+            Ok(Written { format }) => Err(Failure::later(format!("{error} (of format {format})"))),
+            Err(_) => Err(Failure::never(error.to_string())),
+        },
     }
 }
 
@@ -166,7 +241,7 @@ async fn attempt_one(
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use kintsugi_domain::envelope::Message;
+    use kintsugi_domain::envelope::{Message, Queue};
     use kintsugi_domain::id::ProjectId;
     use kintsugi_domain::ports::PortError;
     use kintsugi_domain::trace::TraceId;
@@ -194,69 +269,201 @@ mod tests {
             match channel.as_str() {
                 "panics" => panic!("a defect"),
                 "hangs" => std::future::pending().await,
+                "wrong" => Err(PortError::broken("a message", "it cannot be right")),
                 "busy" => Err(PortError::unavailable("the store", "locked")),
                 _ => Ok(()),
             }
         }
     }
 
-    fn record(id: &str, body: &str) -> Record {
-        serde_json::from_value(serde_json::json!({"messageId": id, "body": body})).unwrap()
+    /// Remembers what was set aside: the letter's id, the project of its message, the cause.
+    #[derive(Default)]
+    struct Lots {
+        parked: Mutex<Vec<(Letter, Option<ProjectId>, String)>>,
+        is_broken: bool,
+    }
+
+    #[async_trait]
+    impl Park for Lots {
+        async fn park(
+            &self,
+            letter: &Letter,
+            envelope: Option<&Envelope>,
+            cause: &str,
+        ) -> Result<(), PortError> {
+            if self.is_broken {
+                return Err(PortError::unavailable("the table", "throttled"));
+            }
+            let project = envelope.map(|envelope| envelope.project);
+            let lot = (letter.clone(), project, cause.to_owned());
+            self.parked.lock().unwrap().push(lot);
+            Ok(())
+        }
+    }
+
+    fn record(id: &str, body: &str, attempt: u32) -> Record {
+        serde_json::from_value(serde_json::json!({
+            "messageId": id,
+            "body": body,
+            "attributes": {"ApproximateReceiveCount": attempt.to_string(), "SentTimestamp": "7000"},
+            "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:kintsugi-prod-signing",
+        }))
+        .unwrap()
+    }
+
+    fn written(channel: &str) -> Envelope {
+        let channel = channel.into();
+        Envelope::new("c", ProjectId(1), Message::Publish { channel })
+    }
+
+    fn publish_again(id: &str, channel: &str, attempt: u32) -> Record {
+        let body = serde_json::to_string(&written(channel)).unwrap();
+        record(id, &body, attempt)
     }
 
     fn publish(id: &str, channel: &str) -> Record {
-        let channel = channel.into();
-        let envelope = Envelope::new(id, ProjectId(1), Message::Publish { channel });
-        record(id, &serde_json::to_string(&envelope).unwrap())
+        publish_again(id, channel, 1)
+    }
+
+    struct Ran {
+        /// Ids of what goes back.
+        back: Vec<String>,
+        /// Channels that the stage saw.
+        seen: Vec<String>,
+        /// What was set aside, in the order of ids.
+        parked: Vec<(Letter, Option<ProjectId>, String)>,
+        counts: Counts,
     }
 
     /// Handles the records `left_ms` before the end of the invocation.
-    fn run(records: Vec<Record>, left_ms: u64) -> (Vec<String>, Vec<String>, Counts) {
-        let scripted = Arc::new(Scripted::default());
-        let handler: Arc<dyn Handler> = scripted.clone();
-        let deadline = Deadline::new(Arc::new(At(1_000)), 1_000_000 + left_ms);
+    fn run_with(records: Vec<Record>, left_ms: u64, lots: Lots) -> Ran {
+        let (scripted, lots) = (Arc::new(Scripted::default()), Arc::new(lots));
+        let batch = Batch {
+            stage: "test",
+            handler: scripted.clone(),
+            aside: lots.clone(),
+            deadline: Deadline::new(Arc::new(At(1_000)), 1_000_000 + left_ms),
+        };
         let (answer, counts) = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap()
-            .block_on(handle(&handler, "test", records, &deadline));
-        let failed = answer
+            .block_on(batch.handle(records));
+        let back = answer
             .batch_item_failures
             .into_iter()
             .map(|failure| failure.item_identifier)
             .collect();
         let mut seen = scripted.0.lock().unwrap().clone();
         seen.sort();
-        (failed, seen, counts)
+        let mut parked = lots.parked.lock().unwrap().clone();
+        parked.sort_by(|(one, ..), (other, ..)| one.id.cmp(&other.id));
+        Ran {
+            back,
+            seen,
+            parked,
+            counts,
+        }
+    }
+
+    fn run(records: Vec<Record>, left_ms: u64) -> Ran {
+        run_with(records, left_ms, Lots::default())
     }
 
     #[test]
     fn every_good_message_is_handled_whatever_the_others_do() {
-        let mut old = Envelope::new(
-            "c",
-            ProjectId(1),
-            Message::Publish {
-                channel: "x".into(),
-            },
-        );
-        old.format = 9;
+        let mut newer = written("x");
+        newer.format = 9;
         let records = vec![
             publish("good-1", "stable"),
-            record("garbage", "{"),
-            record("format", &serde_json::to_string(&old).unwrap()),
+            record("garbage", "{", 1),
+            record("format", &serde_json::to_string(&newer).unwrap(), 1),
+            record("newer", "{\"format\": 2, \"what\": 1}", 1),
             publish("panic", "panics"),
             publish("busy", "busy"),
+            publish("wrong", "wrong"),
             publish("good-2", "beta"),
         ];
-        let (failed, seen, counts) = run(records, 30_000);
+        let ran = run(records, 30_000);
         let wanted = Counts {
             handled: 2,
-            retried: 1,
-            failed: 3,
+            retried: 4,
+            parked: 2,
+            failed: 0,
         };
-        assert_eq!(counts, wanted);
-        assert_eq!(failed, ["busy", "format", "garbage", "panic"]);
-        assert_eq!(seen, ["beta", "busy", "panics", "stable"]);
+        assert_eq!(ran.counts, wanted);
+        assert_eq!(ran.back, ["busy", "format", "newer", "panic"]);
+        assert_eq!(ran.seen, ["beta", "busy", "panics", "stable", "wrong"]);
+        let [
+            (garbage, None, not_read),
+            (wrong, Some(ProjectId(1)), cause),
+        ] = ran.parked.as_slice()
+        else {
+            panic!("{:?}", ran.parked);
+        };
+        assert_eq!(
+            *garbage,
+            Letter {
+                queue: Queue::Signing,
+                id: "garbage".into(),
+                sent_at: Timestamp::from_second(7).unwrap(),
+                body: "{".into(),
+            }
+        );
+        assert!(not_read.starts_with("not an envelope"), "{not_read}");
+        assert_eq!(wrong.id, "wrong");
+        assert_eq!(cause, "a message: it cannot be right");
+    }
+
+    #[test]
+    fn on_its_last_delivery_a_message_is_parked_with_the_cause_of_that_one() {
+        let mut newer = written("x");
+        newer.format = 9;
+        let last = DELIVERIES_MAX;
+        let records = vec![
+            publish_again("busy", "busy", last),
+            publish_again("busy-before", "busy", last - 1),
+            publish_again("good", "stable", last),
+            publish_again("panic", "panics", last + 1),
+            record("format", &serde_json::to_string(&newer).unwrap(), last),
+            publish_again("slow", "hangs", last),
+        ];
+        let ran = run(records, RESERVE_MS + 1_000);
+        assert_eq!(ran.back, ["busy-before"]);
+        let causes = ran
+            .parked
+            .iter()
+            .map(|(letter, _, cause)| (&*letter.id, &**cause));
+        let causes: Vec<(&str, &str)> = causes.collect();
+        let [busy, format, panicked, slow] = causes.as_slice() else {
+            panic!("{causes:?}");
+        };
+        assert_eq!(*busy, ("busy", "the store: locked"));
+        assert_eq!(
+            *format,
+            (
+                "format",
+                "an envelope of format 9, and this function reads 1"
+            )
+        );
+        assert!(panicked.1.contains("a defect"), "{panicked:?}");
+        assert_eq!(*slow, ("slow", "the invocation's time ran out"));
+    }
+
+    #[test]
+    fn what_cannot_be_set_aside_goes_back_to_its_queue() {
+        let lots = Lots {
+            is_broken: true,
+            ..Lots::default()
+        };
+        let records = vec![
+            publish("wrong", "wrong"),
+            record("garbage", "{", DELIVERIES_MAX),
+            publish("good", "stable"),
+        ];
+        let ran = run_with(records, 30_000, lots);
+        assert_eq!(ran.back, ["garbage", "wrong"]);
+        assert_eq!((ran.counts.handled, ran.counts.failed), (1, 2));
     }
 
     #[test]
@@ -281,17 +488,21 @@ mod tests {
                 let message = Message::Publish { channel };
                 let mut envelope = Envelope::new(n.to_string(), ProjectId(1), message);
                 envelope.trace = trace(n);
-                record("m", &serde_json::to_string(&envelope).unwrap())
+                record("m", &serde_json::to_string(&envelope).unwrap(), 1)
             })
             .collect();
         let traces = Arc::new(Traces(Mutex::default()));
-        let handler: Arc<dyn Handler> = traces.clone();
-        let deadline = Deadline::new(Arc::new(At(0)), 1_000_000);
+        let batch = Batch {
+            stage: "test",
+            handler: traces.clone(),
+            aside: Arc::new(Lots::default()),
+            deadline: Deadline::new(Arc::new(At(0)), 1_000_000),
+        };
         tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
             .unwrap()
-            .block_on(handle(&handler, "test", records, &deadline));
+            .block_on(batch.handle(records));
         let seen = traces.0.lock().unwrap();
         assert_eq!(seen.len(), 20);
         for (cause, current) in seen.iter() {
@@ -303,19 +514,17 @@ mod tests {
     #[test]
     fn a_message_that_outlasts_the_invocation_goes_back_and_the_rest_is_done() {
         let batch = vec![publish("slow", "hangs"), publish("good", "stable")];
-        let (failed, seen, _) = run(batch, RESERVE_MS + 1_000);
-        assert_eq!(failed, ["slow"]);
-        assert_eq!(seen, ["hangs", "stable"]);
+        let ran = run(batch, RESERVE_MS + 1_000);
+        assert_eq!(ran.back, ["slow"]);
+        assert_eq!(ran.seen, ["hangs", "stable"]);
     }
 
     #[test]
     fn near_the_deadline_nothing_is_begun_and_everything_goes_back() {
-        let (failed, seen, _) = run(
-            vec![publish("a", "stable"), publish("b", "beta")],
-            RESERVE_MS,
-        );
-        assert_eq!(failed, ["a", "b"]);
-        assert!(seen.is_empty());
+        let batch = vec![publish("a", "stable"), publish("b", "beta")];
+        let ran = run(batch, RESERVE_MS);
+        assert_eq!(ran.back, ["a", "b"]);
+        assert!(ran.seen.is_empty());
     }
 
     #[test]
@@ -323,8 +532,8 @@ mod tests {
         let records = (0..50)
             .map(|n| publish(&format!("m{n}"), "stable"))
             .collect();
-        let (failed, seen, _) = run(records, 30_000);
-        assert!(failed.is_empty());
-        assert_eq!(seen.len(), 50);
+        let ran = run(records, 30_000);
+        assert!(ran.back.is_empty());
+        assert_eq!(ran.seen.len(), 50);
     }
 }

@@ -19,8 +19,8 @@ use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::id::{MessageId, ProjectId};
 use kintsugi_domain::job::{Job, Report};
 use kintsugi_domain::ports::{
-    Blobs, BuildEngine, Commit, Delivery, Forge, KeyName, Link, Notifier, Parked, PortError,
-    Proposal, Query, Queues, RawRecord, RecordKey, Signer, Store,
+    Blobs, BuildEngine, Commit, Delivery, Forge, KeyName, Letter, Link, Notifier, Parked,
+    PortError, Proposal, Query, Queues, RawRecord, RecordKey, Signer, Store,
 };
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -262,6 +262,11 @@ impl<P: Queues + ?Sized> Queues for Crashing<P> {
     async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError> {
         let effect = self.inner.park(delivery, cause);
         self.faults.effect("park", effect).await
+    }
+
+    async fn set_aside(&self, letter: &Letter, cause: &str) -> Result<(), PortError> {
+        let effect = self.inner.set_aside(letter, cause);
+        self.faults.effect("set aside", effect).await
     }
 
     async fn parked(&self, queue: Queue) -> Result<Vec<Parked>, PortError> {

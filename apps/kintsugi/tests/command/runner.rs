@@ -229,7 +229,7 @@ fn check_done(data: &Path, job: &Job) {
         let told = home.queues.parked(Queue::Bundles).await.unwrap();
         let message = Message::BuildDone { job: job.id };
         assert_eq!(told.len(), 1);
-        assert_eq!(told[0].envelope.message, message);
+        assert_eq!(told[0].envelope.as_ref().unwrap().message, message);
     });
 }
 

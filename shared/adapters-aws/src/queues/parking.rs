@@ -40,8 +40,8 @@ impl Parking {
         Self { table, bodies }
     }
 
-    /// Parks a body. The same place again is the same message again.
-    pub(super) async fn put(
+    /// Parks a body, unless that place is taken: the same place again is the same message again, and the first cause stays.
+    pub(super) async fn keep(
         &self,
         queue: Queue,
         place: &str,
@@ -54,7 +54,8 @@ impl Parking {
         let mut item = Key::new(partition(queue), place).item();
         item.insert(CAUSE.to_owned(), text(cut(cause)));
         item.extend([body.attribute()]);
-        self.table.put(&what, item).await
+        self.table.create(&what, item).await?;
+        Ok(())
     }
 
     /// What is parked, oldest first.

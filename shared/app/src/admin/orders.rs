@@ -271,7 +271,9 @@ pub(super) async fn put_flag(call: &Call<'_>, flag: &Flag) -> Decision {
 /// Only the line of the audit log is committed; the queue itself follows ([`super::Admin`]).
 pub(super) async fn redrive(call: &Call<'_>, queue: Queue, why: &str) -> Decision {
     let why = reason(why, false)?;
-    let parked = call.ports.queues.parked(queue).await?.len();
+    let parked = call.ports.queues.parked(queue).await?;
+    let messages = parked.iter().filter(|parked| parked.envelope.is_some());
+    let parked = messages.count();
     let answer = Answer::Redriven {
         queue,
         messages: parked,

@@ -9,7 +9,7 @@ use kintsugi_domain::diagnosis::Diagnosis;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::event::Event;
 use kintsugi_domain::fix::{Fix, FixState};
-use kintsugi_domain::id::{DsnKey, FixId, IssueId, JobId, MessageId, ProjectId, RequestId};
+use kintsugi_domain::id::{DsnKey, FixId, IssueId, JobId, ProjectId, RequestId};
 use kintsugi_domain::issue::{Issue, IssueState};
 use kintsugi_domain::job::{FixClass, Gate, Job, JobState, Order, Report};
 use kintsugi_domain::limits::PAGE_RECORDS_MAX;
@@ -282,13 +282,13 @@ impl From<Job> for JobView {
 /// A message that nobody could handle. Its content is not shown: it may be a report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParkedView {
-    /// The message.
-    pub id: MessageId,
-    /// Its queue.
+    /// The message; where there is none, the queue's own name for what came.
+    pub id: String,
+    /// The queue that it came by.
     pub queue: Queue,
-    /// Its project.
-    pub project: ProjectId,
-    /// What it asks for: `sign_release` …
+    /// Its project; nothing where there is no message.
+    pub project: Option<ProjectId>,
+    /// What it asks for: `sign_release` …; `unreadable` where there is no message.
     pub kind: String,
     /// Why it was parked.
     pub cause: String,

@@ -305,18 +305,25 @@ async fn parked(ports: &Ports, project: Option<ProjectId>) -> Result<Vec<ParkedV
     let mut found = Vec::new();
     for queue in Queue::ALL {
         for parked in ports.queues.parked(queue).await? {
-            if project.is_none_or(|project| project == parked.envelope.project) {
+            let of = parked.envelope.as_ref().map(|envelope| envelope.project);
+            if project.is_none_or(|project| of == Some(project)) {
+                let message = parked.envelope.map(|envelope| envelope.message);
                 found.push(ParkedView {
-                    id: parked.envelope.id,
+                    id: parked.id,
                     queue,
-                    project: parked.envelope.project,
-                    kind: kind_of(&parked.envelope.message),
+                    project: of,
+                    kind: message.as_ref().map_or_else(unreadable, kind_of),
                     cause: parked.cause,
                 });
             }
         }
     }
     Ok(found)
+}
+
+/// What stands for the name of a message where there is none.
+fn unreadable() -> String {
+    "unreadable".to_owned()
 }
 
 /// The name of a message as it is written.

@@ -108,7 +108,7 @@ pub(super) async fn parked(
                     tr {
                         th scope="row" { code { (message.id) } }
                         td { (message.kind.replace('_', " ")) }
-                        td { (message.project) }
+                        td { @if let Some(project) = message.project { (project) } }
                         td { (message.cause) }
                     }
                 }

@@ -4,8 +4,9 @@
 #![expect(clippy::indexing_slicing, reason = "test code")]
 
 use super::message;
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{Envelope, Queue};
-use kintsugi_domain::ports::{Delivery, PortError, Queues};
+use kintsugi_domain::ports::{Delivery, Letter, Parked, PortError, Queues};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub async fn all(fresh: impl AsyncFn() -> Arc<dyn Queues>, pass: impl AsyncFn(Du
     a_retry_comes_back_after_its_delay(&*fresh().await, &pass).await;
     an_old_receipt_cannot_take_a_newer_delivery(&*fresh().await, &pass).await;
     what_is_parked_comes_back_only_by_redrive(&*fresh().await, &pass).await;
+    what_a_function_sets_aside_is_listed_once_and_messages_come_back(&*fresh().await).await;
     sending_twice_loses_nothing(&*fresh().await).await;
     readers_at_once_share_the_messages(fresh().await).await;
 }
@@ -184,7 +186,8 @@ pub async fn what_is_parked_comes_back_only_by_redrive(
     let parked = queues.parked(Queue::Signing).await.unwrap();
     assert_eq!(parked.len(), 2);
     assert_eq!(parked[0].cause, "first cause");
-    assert_eq!(parked[0].envelope, message(1));
+    assert_eq!(parked[0].envelope, Some(message(1)));
+    assert_eq!(parked[0].id, message(1).id.as_str());
     assert_eq!(parked[0].queue, Queue::Signing);
     assert_eq!(parked[1].cause, "second cause");
     assert!(queues.parked(Queue::Alerts).await.unwrap().is_empty());
@@ -193,6 +196,47 @@ pub async fn what_is_parked_comes_back_only_by_redrive(
     assert_eq!(queues.redrive(Queue::Signing).await.unwrap(), 0);
     assert!(queues.parked(Queue::Signing).await.unwrap().is_empty());
     assert_eq!(one(queues).await.attempt, 1);
+}
+
+/// What came is set aside as it came, once, with its first cause: a message goes where it belongs at redrive, and what is no
+/// message stays to be seen.
+pub async fn what_a_function_sets_aside_is_listed_once_and_messages_come_back(queues: &dyn Queues) {
+    let letter = |id: &str, second: i64, body: String| Letter {
+        queue: Queue::Events,
+        id: id.to_owned(),
+        sent_at: Timestamp::from_second(1_795_233_600 + second).unwrap(),
+        body,
+    };
+    let astray = letter("l-1", 1, serde_json::to_string(&message(1)).unwrap());
+    let garbage = letter(
+        "l-2",
+        2,
+        "{\"format\":1,\"hello\":\"\u{0}\u{ffff}ü\"".to_owned(),
+    );
+    for cause in ["first cause", "second cause"] {
+        queues.set_aside(&astray, cause).await.unwrap();
+        queues.set_aside(&garbage, cause).await.unwrap();
+    }
+    let garbage = Parked {
+        id: "l-2".to_owned(),
+        envelope: None,
+        queue: Queue::Events,
+        cause: "first cause".to_owned(),
+    };
+    let parked = queues.parked(Queue::Events).await.unwrap();
+    let astray = Parked {
+        id: message(1).id.to_string(),
+        envelope: Some(message(1)),
+        ..garbage.clone()
+    };
+    assert_eq!(parked, [astray, garbage.clone()]);
+    assert!(queues.parked(Queue::Signing).await.unwrap().is_empty());
+    assert_eq!(queues.redrive(Queue::Events).await.unwrap(), 1);
+    assert_eq!(queues.redrive(Queue::Events).await.unwrap(), 0);
+    assert_eq!(queues.parked(Queue::Events).await.unwrap(), [garbage]);
+    let delivery = one(queues).await;
+    assert_eq!((delivery.envelope, delivery.attempt), (message(1), 1));
+    assert_eq!(queues.depth(Queue::Events).await.unwrap(), 0);
 }
 
 /// Sending a message that waits or is being handled again keeps it; whether it is delivered twice is open.

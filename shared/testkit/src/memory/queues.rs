@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Queue};
-use kintsugi_domain::ports::{Clock, Delivery, Parked, PortError, Queues};
+use kintsugi_domain::ports::{Clock, Delivery, Letter, Parked, PortError, Queues};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -118,7 +118,7 @@ impl State {
             || self
                 .parked
                 .iter()
-                .any(|parked| parked.envelope.id == envelope.id)
+                .any(|parked| parked.id == envelope.id.as_str())
     }
 
     /// The places of the messages to deliver, in the order to deliver them.
@@ -221,12 +221,32 @@ impl Queues for MemoryQueues {
         self.with_item(&delivery.receipt, |state, place| {
             if let Some(item) = state.items.remove(&place) {
                 state.parked.push(Parked {
-                    envelope: item.envelope,
+                    id: item.envelope.id.to_string(),
+                    envelope: Some(item.envelope),
                     queue: item.queue,
                     cause: cause.to_owned(),
                 });
             }
         });
+        Ok(())
+    }
+
+    async fn set_aside(&self, letter: &Letter, cause: &str) -> Result<(), PortError> {
+        let envelope = Envelope::read(&letter.body).ok();
+        let id = envelope.as_ref().map(|it| it.id.to_string());
+        let id = id.unwrap_or_else(|| letter.id.clone());
+        let mut state = locked(&self.state);
+        if state.parked.iter().all(|parked| parked.id != id) {
+            state
+                .items
+                .retain(|_, item| item.envelope.id.as_str() != id);
+            state.parked.push(Parked {
+                id,
+                envelope,
+                queue: letter.queue,
+                cause: cause.to_owned(),
+            });
+        }
         Ok(())
     }
 
@@ -241,11 +261,11 @@ impl Queues for MemoryQueues {
         let mut state = locked(&self.state);
         let (back, stay): (Vec<_>, Vec<_>) = std::mem::take(&mut state.parked)
             .into_iter()
-            .partition(|parked| parked.queue == queue);
+            .partition(|parked| parked.queue == queue && parked.envelope.is_some());
         state.parked = stay;
         let count = back.len();
-        for parked in back {
-            state.push(parked.envelope, now);
+        for envelope in back.into_iter().filter_map(|parked| parked.envelope) {
+            state.push(envelope, now);
         }
         Ok(count)
     }

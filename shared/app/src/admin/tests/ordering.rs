@@ -230,7 +230,7 @@ fn parked_messages_are_shown_without_their_content_and_go_back_on_order() {
         (first.kind.as_str(), first.cause.as_str()),
         ("publish", "no key")
     );
-    assert_eq!(first.project, project);
+    assert_eq!(first.project, Some(project));
     let redrive = || Action::Redrive {
         queue: Queue::Signing,
         reason: "key made".into(),
