@@ -16,7 +16,7 @@ use kintsugi_domain::envelope::{Envelope, Queue};
 use lambda::Lambda;
 use samples::Sample;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::TcpListener;
 use tempfile::TempDir;
@@ -148,6 +148,82 @@ async fn an_unreadable_record_is_reported_alone_and_the_others_are_done() {
         let (mut lambda, _data) = started(&sample.stage).await;
         let answer = lambda.invoke(&event).await.response(&name);
         assert_eq!(failures(&answer), ["unreadable"], "{name}");
+    }
+}
+
+/// A parked message, as the admin API tells of it: its project, kind and cause, by its id.
+async fn parked(data: &TempDir) -> BTreeMap<String, (Value, String, String)> {
+    let path = data.path().to_str().unwrap();
+    let mut lambda = Lambda::start("admin", &[("KINTSUGI_DATA", path)]).await;
+    let order = json!({"kintsugi": "first_token", "subject": "ada"});
+    let token = lambda.invoke(&order).await.response("first_token");
+    let mut request = browser("GET", "/admin/v1/parked", None);
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    request["headers"]["authorization"] = json!(bearer);
+    let (status, answer) = got(&mut lambda, &request).await;
+    assert_eq!(status, 200, "{answer}");
+    let answer: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    let text = |item: &Value, name: &str| item[name].as_str().unwrap().to_owned();
+    let items = answer.as_array().unwrap().iter();
+    let one = |item: &Value| {
+        let told = (
+            item["project"].clone(),
+            text(item, "kind"),
+            text(item, "cause"),
+        );
+        (text(item, "id"), told)
+    };
+    items.map(one).collect()
+}
+
+#[tokio::test]
+async fn what_no_function_can_handle_is_parked_with_its_cause_and_keeps_nobody_from_the_others() {
+    for sample in samples::of_functions() {
+        let name = sample.name();
+        let mut event = sample.event.clone();
+        let Some(records) = event.get_mut("Records").and_then(Value::as_array_mut) else {
+            continue;
+        };
+        // A message of another stage, and what is no message at all.
+        let mut others = samples::of_functions().into_iter();
+        let other = others
+            .find(|other| other.stage != sample.stage && other.event.get("Records").is_some());
+        let mut astray = records[0].clone();
+        astray["messageId"] = json!("astray");
+        astray["body"] = json!(other.unwrap().bodies()[0]);
+        let envelope: Envelope = serde_json::from_str(astray["body"].as_str().unwrap()).unwrap();
+        let mut garbage = records[0].clone();
+        garbage["messageId"] = json!("garbage");
+        garbage["body"] = json!("a secret");
+        records.extend([astray, garbage]);
+        let (mut lambda, data) = started(&sample.stage).await;
+        let answer = lambda.invoke(&event).await.response(&name);
+        assert!(failures(&answer).is_empty(), "{name}: {answer}");
+        let line = lambda.logged("/_aws").await;
+        assert_eq!(
+            (&line["Parked"], &line["Handled"]),
+            (&json!(2), &json!(1)),
+            "{name}: {line}"
+        );
+        lambda.stop().await;
+
+        let parked = parked(&data).await;
+        let (project, kind, cause) = &parked["garbage"];
+        assert_eq!(
+            (project, kind.as_str()),
+            (&Value::Null, "unreadable"),
+            "{name}"
+        );
+        assert_eq!(
+            cause, "not an envelope: no JSON at line 1, column 1",
+            "{name}"
+        );
+        let (project, _, cause) = &parked[envelope.id.as_str()];
+        assert_eq!(*project, json!(envelope.project), "{name}");
+        assert!(
+            cause.contains("does not read that queue"),
+            "{name}: {cause}"
+        );
     }
 }
 

@@ -165,6 +165,11 @@ impl Lambda {
             .expect("it is not logged")
     }
 
+    /// Ends it, so that another may have its data folder.
+    pub(super) async fn stop(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// How the process ends.
     pub(super) async fn end(&mut self) -> ExitStatus {
         tokio::time::timeout(PATIENCE, self.child.wait())
