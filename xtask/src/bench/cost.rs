@@ -61,7 +61,7 @@ fn measured(root: &Path, site: &Site) -> Result<Value, String> {
     site.with_stack(&build, &emulator, |_, endpoint| {
         let home = site.home(endpoint)?;
         let (url, admin) = (home.url.clone(), home.admin.clone());
-        let [repository, _] = REPOSITORIES.map(|name| home.repository(name));
+        let [repository, ..] = REPOSITORIES.map(|name| home.repository(name));
         let load = |mode: &str| {
             let mut command = Command::new(&site.python);
             command

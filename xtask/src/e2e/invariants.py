@@ -1,6 +1,6 @@
 """What must be so at the end of the end-to-end run, whatever was killed on the way: nothing lost, nothing twice.
 
-Usage: invariants.py STACK ENDPOINT URL TOKEN_FILE. Ends with 1 and says what is not so.
+Usage: invariants.py STACK ENDPOINT URL TOKEN_FILE PRODUCTS. Ends with 1 and says what is not so.
 """
 
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import botocore.session
 
-STACK, ENDPOINT, URL, TOKEN_FILE = sys.argv[1:]
+STACK, ENDPOINT, URL, TOKEN_FILE, PRODUCTS = sys.argv[1:]
 TOKEN = Path(TOKEN_FILE).read_text().strip()
 # How long what is under way may take to come to its end.
 PATIENCE = 120
@@ -61,7 +61,7 @@ def waiting():
 until(waiting, "every queue comes to its end")
 must(ask("parked") == [], "nothing was parked")
 projects = ask("projects")
-must(len(projects) == 2, f"there are two projects, not {len(projects)}")
+must(len(projects) == int(PRODUCTS), f"there are {PRODUCTS} projects, not {len(projects)}")
 for project in (it["id"] for it in projects):
     versions = sorted(it["version"] for it in items(project, "releases"))
     must(versions == ["1.0.0", "1.0.1", "1.1.0"], f"each version was released once: {versions}")
@@ -75,4 +75,4 @@ for project in (it["id"] for it in projects):
     must(issues[0]["state"] == "resolved", f"the issue is resolved: {issues}")
     fixes = items(project, "fixes")
     must([it["state"] for it in fixes] == ["effective"], f"one fix, and it is effective: {fixes}")
-print(f"two products: 3 releases each, every accepted report is one event, {len(queues)} queues are empty, nothing is parked")
+print(f"{PRODUCTS} products: 3 releases each, every accepted report is one event, {len(queues)} queues are empty, nothing is parked")

@@ -21,20 +21,31 @@ use std::time::Duration;
 
 /// The stack and, behind its prefix, the home.
 const STACK: &str = "kintsugi-e2e";
-/// The products' repositories: of the demo in peace, and of the one with faults.
-pub(crate) const REPOSITORIES: [&str; 2] = ["peace.git", "faults.git"];
+/// The products' repositories: of the demo in peace, and of those with faults.
+pub(crate) const REPOSITORIES: [&str; 4] =
+    ["peace.git", "killed.git", "broken.git", "restarted.git"];
 /// The emulator, in the repository.
 pub(crate) const EMULATOR: &str = "shared/adapters-aws/tests/common/emulator.py";
 /// What the emulator lacks.
 const STAND_IN: &str = include_str!("stand_in.py");
 /// What must be so at the end.
 const INVARIANTS: &str = include_str!("invariants.py");
+/// Messages that no function can handle.
+const POISON: &str = include_str!("poison.py");
 /// The share of requests to DynamoDB that are turned away while there are faults.
 const THROTTLED: f64 = 0.03;
 /// How often the emulator is given orders meanwhile.
 const ORDERS_EVERY: Duration = Duration::from_secs(2);
 /// Lets the clock of the queues go ahead: what a dead function held comes back soon.
 const AHEAD: &str = "advance 20";
+/// One more function breaks in the middle of its batch. Seldom, because one that runs out of time takes all of it.
+const BREAK: [&str; 2] = ["break", "advance 120"];
+/// How often.
+const BREAK_EVERY: Duration = Duration::from_secs(5);
+/// The emulator goes away and comes back.
+const RESTART: [&str; 2] = ["restart", "advance 120"];
+/// How often.
+const RESTART_EVERY: Duration = Duration::from_secs(20);
 /// Lets it go ahead by more than a message is hidden after a failed try (the template's `VisibilityTimeout`): at the end
 /// nothing is to be waited for that was given back.
 const NEXT_TRY: &str = "advance 370";
@@ -160,7 +171,8 @@ impl Site {
         done.and_then(|done| deleted.map(|()| done))
     }
 
-    /// Has the demo play against the deployed home with a runner beside it, once in peace and once with faults.
+    /// Has the demo play against the deployed home with a runner beside it, once in peace and then with faults, each of its own
+    /// kind; after each nothing is lost and nothing was done twice.
     fn loop_through(&self, emulator: &Background, endpoint: &str) -> Result<(), String> {
         let home = self.home(endpoint)?;
         let demo = |repository: &str| {
@@ -170,21 +182,47 @@ impl Site {
                 .args(["--repository", &home.repository(repository)]);
             run(&mut demo)
         };
-        let [peace, faults] = REPOSITORIES;
+        let judge = |products: usize| {
+            let mut judge = self.script("invariants.py", INVARIANTS, endpoint, &home)?;
+            judge.arg(products.to_string());
+            meanwhile(emulator, (&[NEXT_TRY], ORDERS_EVERY), || run(&mut judge))
+        };
+        let [peace, killed, broken, restarted] = REPOSITORIES;
         step("kintsugi demo", || demo(peace))?;
-        step("kintsugi demo, while functions die", || {
-            with_faults(emulator, || demo(faults))
+        step("kintsugi demo, while functions are killed", || {
+            with_faults(emulator, || demo(killed))?;
+            judge(2)
         })?;
-        step("nothing lost, nothing twice", || {
-            let script = self.folder.join("invariants.py");
-            fs::write(&script, INVARIANTS).map_err(|error| error.to_string())?;
-            let mut judge = Command::new(&self.python);
-            judge
-                .arg(&script)
-                .args([STACK, endpoint, &home.url])
-                .arg(&home.admin);
-            meanwhile(emulator, &[NEXT_TRY], || run(&mut judge))
+        step("kintsugi demo, while functions break", || {
+            meanwhile(emulator, (&BREAK, BREAK_EVERY), || demo(broken))?;
+            emulator.tell("broken")?;
+            judge(3)
+        })?;
+        step("kintsugi demo, while AWS restarts", || {
+            meanwhile(emulator, (&RESTART, RESTART_EVERY), || demo(restarted))?;
+            judge(4)
+        })?;
+        step("poison", || {
+            let mut poison = self.script("poison.py", POISON, endpoint, &home)?;
+            run(poison.arg(&self.kintsugi))?;
+            judge(4)
         })
+    }
+
+    /// A script about the home, with what tells it where that is.
+    fn script(
+        &self,
+        name: &str,
+        text: &str,
+        endpoint: &str,
+        home: &Home,
+    ) -> Result<Command, String> {
+        let script = self.folder.join(name);
+        fs::write(&script, text).map_err(|error| error.to_string())?;
+        let mut command = Command::new(&self.python);
+        command.arg(&script).args([STACK, endpoint, &home.url]);
+        command.arg(&home.admin);
+        Ok(command)
     }
 
     /// What the emulator lacks, the first token, and a runner.
@@ -250,6 +288,9 @@ impl Site {
             .env("MINISTACK_HOST", "localhost")
             .env("IOT_MTLS_ENABLED", "0")
             .env("SFTP_ENABLED", "0")
+            // What it holds outlives its restarts.
+            .env("PERSIST_STATE", "1")
+            .env("S3_PERSIST", "1")
             .env("LAMBDA_EXECUTOR", "local")
             .env("LOG_LEVEL", "WARNING");
         Ok(command)
@@ -310,20 +351,20 @@ fn with_faults(
     work: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     emulator.tell(&format!("throttle {THROTTLED}"))?;
-    let worked = meanwhile(emulator, &["kill", AHEAD], work);
+    let worked = meanwhile(emulator, (&["kill", AHEAD], ORDERS_EVERY), work);
     worked.and(emulator.tell("throttle 0"))
 }
 
-/// Has something done, and the emulator obey these orders again and again until it is done.
+/// Has something done, and the emulator obey these orders every so often until it is done.
 fn meanwhile(
     emulator: &Background,
-    orders: &[&str],
+    (orders, every): (&[&str], Duration),
     work: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), String> {
     let (end, ended) = mpsc::channel::<()>();
     let (worked, obeyed) = thread::scope(|scope| {
         let obeying = scope.spawn(move || {
-            while ended.recv_timeout(ORDERS_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+            while ended.recv_timeout(every) == Err(mpsc::RecvTimeoutError::Timeout) {
                 orders.iter().try_for_each(|order| emulator.tell(order))?;
             }
             Ok(())

@@ -5,6 +5,7 @@ that of the git server, which has an empty repository of each name, and the name
 with its standard input.
 
 - Routes: the emulator drops the routes of SAM's HttpApi events; they are made from the processed template.
+- Object Lock: the emulator's CloudFormation does not turn it on for the bucket.
 - Address: an HTTP API has a host name of its own, which needs DNS; a proxy on 127.0.0.1 names that host.
 - Clock: the emulator's scheduler does not fill in the id and the time of a tick; here the scheduled functions are invoked every
   second, as the local home does; not while there is a file `hold` in the folder.
@@ -27,6 +28,7 @@ from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
 STACK, ENDPOINT, FOLDER, *REPOSITORIES = sys.argv[1:]
 # The functions with a schedule in the template.
@@ -41,7 +43,7 @@ def client(service):
         endpoint_url=ENDPOINT,
         aws_access_key_id="test",
         aws_secret_access_key="test",
-        config=Config(retries={"total_max_attempts": 3}, read_timeout=120),
+        config=Config(retries={"total_max_attempts": 3}, read_timeout=120, s3={"addressing_style": "path"}),
     )
 
 
@@ -79,6 +81,14 @@ def make_routes():
     raise SystemExit("the stack has no HTTP API")
 
 
+def lock_bucket():
+    """Turns Object Lock on, as the template asks for."""
+    described = client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
+    bucket = next(it["OutputValue"] for it in described if it["OutputKey"] == "BucketName")
+    lock = {"ObjectLockEnabled": "Enabled"}
+    client("s3").put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=lock)
+
+
 class Quiet(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -114,6 +124,13 @@ def front(api):
     class Front(Quiet):
         def forward(self):
             body = self.body()
+            try:
+                self.hand_on(body)
+            except (OSError, http.client.HTTPException):
+                # The gateway's answer when it cannot reach what is behind it.
+                self.answer(503, [], b"")
+
+        def hand_on(self, body):
             connection = http.client.HTTPConnection(to.hostname, to.port, timeout=120)
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             connection.putheader("host", host)
@@ -185,7 +202,12 @@ def clock(home):
         number += 1
         for stage in SCHEDULED:
             tick = {"id": f"tick-{number}", "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-            answer = functions.invoke(FunctionName=f"kintsugi-{home}-{stage}", Payload=json.dumps(tick))
+            try:
+                answer = functions.invoke(FunctionName=f"kintsugi-{home}-{stage}", Payload=json.dumps(tick))
+            except BotoCoreError as error:
+                # The emulator restarts: a tick that is lost is followed by the next.
+                print(f"tick of {stage}: {error}", file=sys.stderr, flush=True)
+                continue
             if "FunctionError" in answer:
                 print(f"tick of {stage}: {answer['Payload'].read().decode()}", file=sys.stderr, flush=True)
 
@@ -204,6 +226,7 @@ def first_token(home):
 
 
 home = STACK.removeprefix("kintsugi-")
+lock_bucket()
 print(front(make_routes()), git(), first_token(home), sep="\n", flush=True)
 threading.Thread(target=clock, args=[home], daemon=True).start()
 sys.stdin.read()
