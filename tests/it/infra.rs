@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod builds;
 mod source;
 mod template;
 mod uses;
@@ -33,7 +34,10 @@ fn watched(template: &Template, metric: &str) -> BTreeSet<String> {
         .values()
         .map(|alarm| alarm.get("Properties").unwrap())
         .filter(|alarm| alarm.get("MetricName").is_some_and(|it| it == metric))
-        .filter(|alarm| texts(alarm.get("AlarmActions").unwrap()) == ["${AlarmTopic}"])
+        .filter(|alarm| {
+            let actions = alarm.get("AlarmActions");
+            actions.is_some_and(|it| texts(it) == ["${AlarmTopic}"])
+        })
         .map(|alarm| text(alarm.pointer("/Dimensions/0/Value").unwrap()))
         .collect()
 }
@@ -97,6 +101,22 @@ fn functions_are_told_the_names_of_what_they_work_with() {
         ("KINTSUGI_LOG", "${LogLevel}".to_owned()),
     ]);
     assert_eq!(told, expected);
+    for stage in samples::functions() {
+        let pointer = format!("/Resources/{}Function/Properties", titled(&stage));
+        let own = template.at(&pointer).pointer("/Environment/Variables");
+        let own: BTreeMap<&str, String> = own
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), text(value)))
+            .collect();
+        let expected = match &*stage {
+            "notify" => Some(("KINTSUGI_ALERT_TOPIC", "${AlertTopic}".to_owned())),
+            "sign" => Some(("KINTSUGI_RETENTION_DAYS", "${MetadataDays}".to_owned())),
+            _ => None,
+        };
+        assert_eq!(own, BTreeMap::from_iter(expected), "{stage}");
+    }
 }
 
 #[test]
@@ -386,7 +406,13 @@ fn a_role_holds_what_its_stage_uses_and_nothing_else() {
         };
         assert_eq!(texts(managed), expected, "{role}");
     }
-    let roles = template.of_type("AWS::IAM::Role");
+    let mut roles: BTreeSet<String> = template
+        .of_type("AWS::IAM::Role")
+        .keys()
+        .map(ToString::to_string)
+        .collect();
+    // Those of builds: `infra/builds.rs`.
+    roles.retain(|role| !role.starts_with("Build"));
     assert_eq!(roles.len(), STAGES.len());
 }
 

@@ -6,6 +6,10 @@
 //! **Links are presigned requests** (AWS Signature Version 4 in the query): for one object and one method; a link to store also
 //! for one length and one SHA-256.
 //!
+//! **Signed metadata is locked** (S3 Object Lock, mode governance) where the home says for how long: below `tuf/<project>/metadata/`
+//! each version of an object can be neither deleted nor overwritten until then, by no function's role. The bucket must have
+//! been made for it.
+//!
 //! **No key of the port begins with `~`** ([`check_blob_key`]): names below `~` belong to the adapters themselves, see
 //! [`crate::store`].
 
@@ -15,11 +19,14 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
+use aws_sdk_s3::types::ObjectLockMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kintsugi_domain::digest::{Digest, Hashing};
-use kintsugi_domain::ports::{Blobs, Link, PortError, check_blob_key};
+use kintsugi_domain::ports::{Blobs, Clock, Link, PortError, check_blob_key};
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Content in a bucket. Clones share the client's connections.
@@ -27,6 +34,33 @@ use std::time::Duration;
 pub struct S3Blobs {
     client: Lazy<Client>,
     bucket: String,
+    retention: Option<Retention>,
+}
+
+/// For how long signed metadata is locked.
+#[derive(Clone)]
+struct Retention {
+    days: u32,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} days", self.days)
+    }
+}
+
+impl Retention {
+    fn until(&self) -> DateTime {
+        let seconds = i64::from(self.days).saturating_mul(86_400);
+        DateTime::from_secs(self.clock.now().as_second().saturating_add(seconds))
+    }
+}
+
+/// Whether a key is that of signed metadata.
+fn is_metadata(key: &str) -> bool {
+    let mut parts = key.split('/');
+    parts.next() == Some("tuf") && parts.nth(1) == Some("metadata")
 }
 
 impl S3Blobs {
@@ -35,16 +69,27 @@ impl S3Blobs {
         Self {
             client,
             bucket: bucket.into(),
+            retention: None,
         }
+    }
+
+    /// The same, with signed metadata locked for so many days from when it is stored.
+    #[must_use]
+    pub fn with_retention(mut self, days: u32, clock: Arc<dyn Clock>) -> Self {
+        self.retention = Some(Retention { days, clock });
+        self
     }
 
     /// Stores an object under any name, also those below `~`.
     pub(crate) async fn put_object(&self, name: &str, content: Vec<u8>) -> Result<(), PortError> {
+        let retention = self.retention.as_ref().filter(|_| is_metadata(name));
         let put = self
             .client
             .put_object()
             .bucket(&self.bucket)
             .key(name)
+            .set_object_lock_mode(retention.map(|_| ObjectLockMode::Governance))
+            .set_object_lock_retain_until_date(retention.map(Retention::until))
             .body(ByteStream::from(content));
         match put.send().await {
             Ok(_) => Ok(()),

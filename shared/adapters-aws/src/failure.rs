@@ -12,6 +12,7 @@ use std::fmt;
 const WRONG_REQUEST: &[&str] = &[
     "EntityTooLarge",
     "InvalidMessageContents",
+    "InvalidParameter",
     "InvalidParameterException",
     "InvalidParameterValue",
     "InvalidRequest",

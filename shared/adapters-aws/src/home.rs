@@ -29,6 +29,8 @@ pub struct Settings {
     pub queue_prefix: String,
     /// What keys and secrets are named after: `prod`. Letters, digits, `-` and `_`.
     pub key_prefix: String,
+    /// Days for which signed metadata is locked in the bucket, which must have Object Lock; nothing: it is not.
+    pub retention_days: Option<u32>,
     /// How long a reader of a queue waits for a message. Functions are woken by SQS and never wait.
     pub receive_wait: Duration,
 }
@@ -97,6 +99,8 @@ pub struct Clients {
     pub dynamodb: Lazy<aws_sdk_dynamodb::Client>,
     /// Queues.
     pub sqs: Lazy<aws_sdk_sqs::Client>,
+    /// Alerts to people.
+    pub sns: Lazy<aws_sdk_sns::Client>,
     /// Content.
     pub s3: Lazy<aws_sdk_s3::Client>,
     /// Signing keys.
@@ -134,6 +138,7 @@ impl Clients {
         Self {
             dynamodb: patient(&given, aws_sdk_dynamodb::Client::new),
             sqs: patient(&given, aws_sdk_sqs::Client::new),
+            sns: patient(&given, aws_sdk_sns::Client::new),
             kms: patient(&given, aws_sdk_kms::Client::new),
             secrets: patient(&given, aws_sdk_secretsmanager::Client::new),
             // Content may be long: for S3 there is no bound on a call, which ends when nothing moves any more. Another
@@ -180,7 +185,10 @@ impl Home {
         outside: Outside,
     ) -> Result<Self, PortError> {
         let clock = SystemClock;
-        let blobs = S3Blobs::new(clients.s3.clone(), &settings.bucket);
+        let mut blobs = S3Blobs::new(clients.s3.clone(), &settings.bucket);
+        if let Some(days) = settings.retention_days {
+            blobs = blobs.with_retention(days, Arc::new(clock));
+        }
         let table = Table::new(clients.dynamodb.clone(), &settings.table);
         Ok(Self {
             store: DynamoStore::new(table.clone(), blobs.clone(), Arc::new(clock)),

@@ -22,12 +22,14 @@ use crate::place::Places;
 use crate::table::Table;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
-    Message as SqsMessage, MessageSystemAttributeName, QueueAttributeName,
-    SendMessageBatchRequestEntry,
+    Message as SqsMessage, MessageSystemAttributeName, MessageSystemAttributeNameForSends,
+    MessageSystemAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::ports::{Clock, Delivery, Letter, Parked, PortError, Queues};
+use kintsugi_domain::trace::TraceId;
 use parking::Parking;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -92,6 +94,13 @@ fn seconds(time: Duration) -> i32 {
     i32::try_from(whole.min(HIDDEN_SECONDS_MAX)).unwrap_or(i32::MAX)
 }
 
+/// A message as it is sent.
+struct Outgoing {
+    body: String,
+    /// Its trace, for X-Ray: the system attribute `AWSTraceHeader`, which counts neither as length nor on the bill.
+    trace: Option<TraceId>,
+}
+
 /// An envelope as it travels. SQS takes the characters of XML 1.0 only, of which serialised JSON can break two.
 fn written(envelope: &Envelope) -> Result<String, PortError> {
     let what = || format!("message {}", envelope.id);
@@ -107,22 +116,39 @@ fn written(envelope: &Envelope) -> Result<String, PortError> {
 }
 
 /// Bodies in the order given, in groups that fit into one call.
-fn batches(bodies: Vec<String>) -> Vec<Vec<String>> {
-    let mut batches: Vec<Vec<String>> = Vec::new();
+fn batches<T>(messages: Vec<T>, length: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
     let mut bytes = 0_usize;
-    for body in bodies {
-        bytes = bytes.saturating_add(body.len());
+    for message in messages {
+        let length = length(&message);
+        bytes = bytes.saturating_add(length);
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_MESSAGES_MAX && bytes <= BATCH_BYTES_MAX => {
-                batch.push(body);
+                batch.push(message);
             }
             Some(_) | None => {
-                bytes = body.len();
-                batches.push(vec![body]);
+                bytes = length;
+                batches.push(vec![message]);
             }
         }
     }
     batches
+}
+
+/// A message as an entry of a batch; beside it, what X-Ray reads of its trace.
+fn entry(number: usize, message: Outgoing) -> Result<SendMessageBatchRequestEntry, BuildError> {
+    let mut entry = SendMessageBatchRequestEntry::builder()
+        .id(number.to_string())
+        .message_body(message.body);
+    if let Some(trace) = message.trace {
+        let header = MessageSystemAttributeValue::builder()
+            .data_type("String")
+            .string_value(trace.to_amazon())
+            .build()?;
+        let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+        entry = entry.message_system_attributes(name, header);
+    }
+    entry.build()
 }
 
 impl SqsQueues {
@@ -167,18 +193,14 @@ impl SqsQueues {
         Ok(address)
     }
 
-    async fn send_bodies(&self, queue: Queue, bodies: Vec<String>) -> Result<(), PortError> {
+    async fn send_all(&self, queue: Queue, messages: Vec<Outgoing>) -> Result<(), PortError> {
         let what = || format!("send to queue {queue}");
         let address = self.address(queue.name()).await?;
-        for batch in batches(bodies) {
+        for batch in batches(messages, |message| message.body.len()) {
             let mut send = self.client.send_message_batch().queue_url(&address);
-            for (number, body) in batch.into_iter().enumerate() {
-                let entry = SendMessageBatchRequestEntry::builder()
-                    .id(number.to_string())
-                    .message_body(body)
-                    .build()
-                    .map_err(|error| PortError::broken(what(), error))?;
-                send = send.entries(entry);
+            for (number, message) in batch.into_iter().enumerate() {
+                let entry = entry(number, message);
+                send = send.entries(entry.map_err(|error| PortError::broken(what(), error))?);
             }
             let answer = send.send().await.map_err(|error| failed(what(), &error))?;
             if let Some(refused) = answer.failed.first() {
@@ -310,13 +332,14 @@ fn attempt(message: &SqsMessage) -> u32 {
 #[async_trait]
 impl Queues for SqsQueues {
     async fn send(&self, envelopes: &[Envelope]) -> Result<(), PortError> {
-        let mut bodies: BTreeMap<Queue, Vec<String>> = BTreeMap::new();
+        let mut messages: BTreeMap<Queue, Vec<Outgoing>> = BTreeMap::new();
         for envelope in envelopes {
-            let body = written(envelope)?;
-            bodies.entry(envelope.queue()).or_default().push(body);
+            let (body, trace) = (written(envelope)?, envelope.trace);
+            let message = Outgoing { body, trace };
+            messages.entry(envelope.queue()).or_default().push(message);
         }
-        for (queue, bodies) in bodies {
-            self.send_bodies(queue, bodies).await?;
+        for (queue, messages) in messages {
+            self.send_all(queue, messages).await?;
         }
         Ok(())
     }
@@ -417,7 +440,11 @@ impl Queues for SqsQueues {
             let Ok(envelope) = Envelope::read(&lot.body) else {
                 continue;
             };
-            self.send_bodies(envelope.queue(), vec![lot.body]).await?;
+            let back = Outgoing {
+                body: lot.body,
+                trace: envelope.trace,
+            };
+            self.send_all(envelope.queue(), vec![back]).await?;
             // Sent first: should this end here, the message is sent twice and not lost.
             count += usize::from(self.parking.remove(queue, &lot.place).await?);
         }
@@ -450,6 +477,7 @@ mod tests {
     #[test]
     fn batches_keep_the_bounds_of_sqs_and_the_order() {
         let many: Vec<String> = (0..25).map(|n| n.to_string()).collect();
+        let batches = |bodies| batches(bodies, String::len);
         let sizes: Vec<usize> = batches(many.clone()).iter().map(Vec::len).collect();
         assert_eq!(sizes, [10, 10, 5]);
         assert_eq!(batches(many.clone()).concat(), many);
@@ -457,6 +485,27 @@ mod tests {
         let sizes: Vec<usize> = batches(long).iter().map(Vec::len).collect();
         assert_eq!(sizes, [2, 1]);
         assert!(batches(Vec::new()).is_empty());
+    }
+
+    /// The emulator drops what batches carry beside their bodies, so it is shown here.
+    #[test]
+    fn a_message_carries_its_trace_for_x_ray() {
+        let sent = |trace: Option<&str>| {
+            let message = Outgoing {
+                body: "{}".to_owned(),
+                trace: trace.and_then(|trace| trace.parse().ok()),
+            };
+            let attributes = entry(3, message).unwrap().message_system_attributes;
+            let mut attributes = attributes.unwrap_or_default();
+            let header = attributes.remove(&MessageSystemAttributeNameForSends::AwsTraceHeader)?;
+            Some((header.data_type, header.string_value?))
+        };
+        let header = "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736";
+        assert_eq!(
+            sent(Some("4bf92f3577b34da6a3ce929d0e0e4736")),
+            Some(("String".to_owned(), header.to_owned()))
+        );
+        assert_eq!(sent(None), None);
     }
 
     #[test]

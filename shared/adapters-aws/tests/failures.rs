@@ -22,6 +22,7 @@ fn home(aws: &Aws, table: &str, bucket: &str, queue_prefix: &str) -> Ports {
         bucket: bucket.to_owned(),
         queue_prefix: queue_prefix.to_owned(),
         key_prefix: "test".to_owned(),
+        retention_days: None,
         receive_wait: Duration::ZERO,
     };
     let outside = Outside {

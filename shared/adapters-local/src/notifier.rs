@@ -84,13 +84,14 @@ fn post(agent: &Agent, name: &str, url: &str, alert: &Alert) -> Result<(), PortE
 #[async_trait]
 impl Notifier for WebhookNotifier {
     async fn notify(&self, channel: &AlertChannel, alert: &Alert) -> Result<(), PortError> {
-        let AlertChannel::Webhook { url } = channel;
-        let (agent, name, url, alert) = (
-            self.agent.clone(),
-            channel.name(),
-            url.clone(),
-            alert.clone(),
-        );
+        let name = channel.name();
+        let url = match channel {
+            AlertChannel::Webhook { url } => url.clone(),
+            AlertChannel::Topic => {
+                return Err(PortError::broken(name, "only a home in AWS has a topic"));
+            }
+        };
+        let (agent, alert) = (self.agent.clone(), alert.clone());
         blocking("webhook", move || post(&agent, &name, &url, &alert)).await
     }
 }

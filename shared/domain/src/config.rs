@@ -211,6 +211,8 @@ pub enum AlertChannel {
         /// Where to.
         url: String,
     },
+    /// The home's own topic; only homes in AWS have one.
+    Topic,
 }
 
 impl AlertChannel {
@@ -224,6 +226,7 @@ impl AlertChannel {
                     .and_then(|rest| rest.split('/').next());
                 format!("webhook {}", host.unwrap_or_default())
             }
+            Self::Topic => "topic".to_owned(),
         }
     }
 }

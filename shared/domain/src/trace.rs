@@ -71,6 +71,13 @@ impl TraceId {
         format!("{time}{rest}").parse().ok()
     }
 
+    /// The header by which services of AWS hand the trace on, without a decision on whether X-Ray samples it.
+    pub fn to_amazon(self) -> String {
+        let digits = self.to_string();
+        let (time, rest) = digits.split_at_checked(8).unwrap_or_default();
+        format!("Root=1-{time}-{rest}")
+    }
+
     /// The trace that the current step belongs to; none outside of [`in_trace`].
     pub fn current() -> Option<Self> {
         CURRENT.get()

@@ -8,6 +8,8 @@
 //! | `KINTSUGI_BUCKET` | the S3 bucket |
 //! | `KINTSUGI_QUEUE_PREFIX` | what the names of the queues begin with |
 //! | `KINTSUGI_KEY_PREFIX` | what keys and secrets are named after |
+//! | `KINTSUGI_RETENTION_DAYS` | for how many days signed metadata is locked in the bucket; may be missing |
+//! | `KINTSUGI_ALERT_TOPIC` | the SNS topic for alerts, an ARN; may be missing |
 //!
 //! Region and keys come from AWS's own variables, which Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
 //! `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL` names an emulator. No profiles and no files: a cold start reads none.
@@ -84,7 +86,7 @@ async fn open_one(settings: &Settings) -> Result<Ports, OpenError> {
     }
     let names = names(settings)?;
     let clients = aws::Clients::with_access(access(settings)?);
-    let home = aws::Home::with(&clients, &names, outside(&clients, &names))?;
+    let home = aws::Home::with(&clients, &names, outside(&clients, &names, topic(settings)))?;
     Ok(home.ports())
 }
 
@@ -102,6 +104,7 @@ fn names(settings: &Settings) -> Result<aws::Settings, SettingError> {
             "KINTSUGI_KEY_PREFIX",
             "what keys and secrets are named after",
         )?,
+        retention_days: retention_days(settings)?,
         // A function is woken by SQS with its messages in hand.
         receive_wait: Duration::ZERO,
     })
@@ -126,14 +129,34 @@ fn access(settings: &Settings) -> Result<aws::Access, SettingError> {
     })
 }
 
-/// What AWS does not give: the same as at home, but for where the credentials lie.
-fn outside(clients: &aws::Clients, names: &aws::Settings) -> aws::Outside {
+/// For how long signed metadata is locked; only the function that signs is told.
+fn retention_days(settings: &Settings) -> Result<Option<u32>, SettingError> {
+    let days = settings.optional("KINTSUGI_RETENTION_DAYS");
+    let days = days.filter(|it| !it.is_empty()).map(str::parse);
+    days.transpose().map_err(|_| SettingError::Unreadable {
+        name: "KINTSUGI_RETENTION_DAYS",
+        meaning: "a number of days",
+    })
+}
+
+/// The topic for alerts; only the function that tells people is given one.
+fn topic(settings: &Settings) -> Option<String> {
+    let topic = settings.optional("KINTSUGI_ALERT_TOPIC");
+    topic.filter(|it| !it.is_empty()).map(str::to_owned)
+}
+
+/// What AWS does not give: the same as at home, but for where the credentials lie, and that a home in AWS has a topic.
+fn outside(clients: &aws::Clients, names: &aws::Settings, topic: Option<String>) -> aws::Outside {
     let name = format!("kintsugi/{}/forge", names.key_prefix);
     let clock = Arc::new(aws::SystemClock);
     let secret = aws::SecretText::new(clients.secrets.clone(), &name, clock);
     aws::Outside {
         forge: Arc::new(Forges::new(Arc::new(SecretCredentials(secret)))),
-        notifier: Arc::new(local::WebhookNotifier::new()),
+        notifier: Arc::new(aws::TopicNotifier::new(
+            clients.sns.clone(),
+            topic,
+            Arc::new(local::WebhookNotifier::new()),
+        )),
         web: Arc::new(local::WebDocuments::new(Arc::new(aws::SystemClock))),
     }
 }

@@ -24,6 +24,14 @@ pub enum SettingError {
         /// What it should hold.
         meaning: &'static str,
     },
+    /// The variable holds something else.
+    #[error("the environment variable {name} cannot be read: it should hold {meaning}")]
+    Unreadable {
+        /// The variable.
+        name: &'static str,
+        /// What it should hold.
+        meaning: &'static str,
+    },
 }
 
 impl SettingError {
@@ -32,6 +40,7 @@ impl SettingError {
         match self {
             Self::Missing { .. } => "setting.missing",
             Self::Empty { .. } => "setting.empty",
+            Self::Unreadable { .. } => "setting.unreadable",
         }
     }
 }

@@ -116,7 +116,7 @@ pub(super) fn found(stage: &str) -> Found {
         text.extend(served);
     }
     let mut methods = BTreeSet::new();
-    for port in ["blobs", "queues", "signer"] {
+    for port in ["blobs", "notifier", "queues", "signer"] {
         let calls = after(&text, &format!(".{port}."));
         methods.extend(calls.into_iter().map(|method| format!("{port}.{method}")));
     }

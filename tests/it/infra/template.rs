@@ -33,7 +33,7 @@ pub(super) fn path() -> PathBuf {
     root().join("infra/template.yaml")
 }
 
-fn interpreter() -> PathBuf {
+pub(super) fn interpreter() -> PathBuf {
     let named = std::env::var_os("KINTSUGI_TEST_PYTHON");
     named
         .expect("KINTSUGI_TEST_PYTHON must name a Python with cfn-lint: run `cargo xtask test`")

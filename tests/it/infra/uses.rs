@@ -109,6 +109,7 @@ pub(super) const STAGES: &[Uses] = &[
     },
     Uses {
         stage: "notify",
+        methods: &["notifier.notify"],
         ..NOTHING
     },
     Uses {
@@ -170,7 +171,8 @@ pub(super) const CALLS: &[(&str, &[&str])] = &[
     ("get_secret_value", &["secretsmanager:GetSecretValue"]),
     ("head_object", &["s3:GetObject", "s3:ListBucket"]),
     ("put_item", &["dynamodb:PutItem"]),
-    ("put_object", &["s3:PutObject"]),
+    ("publish", &["sns:Publish"]),
+    ("put_object", &["s3:PutObject", "s3:PutObjectRetention"]),
     ("query", &["dynamodb:Query"]),
     ("receive_message", &["sqs:ReceiveMessage"]),
     ("schedule_key_deletion", &["kms:ScheduleKeyDeletion"]),
@@ -188,6 +190,8 @@ pub(super) const OF_SERVICES: &[&str] = &[
     "kms:GenerateDataKey",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
 ];
 
 /// What all KMS keys of the account and region match.
@@ -259,6 +263,11 @@ impl Uses {
         if self.method("blobs.put") {
             grants.extend(on(&["s3:PutObject"], &objects));
         }
+        // Who signs locks what it has signed.
+        if self.keys.contains(&"Timestamp") {
+            let metadata = format!("${{Bucket.Arn}}/{}/*/metadata/*", self.folder);
+            grants.extend(on(&["s3:PutObjectRetention"], &metadata));
+        }
         if ["blobs.get", "blobs.length", "blobs.digest"]
             .map(|it| self.method(it))
             .contains(&true)
@@ -266,6 +275,9 @@ impl Uses {
             grants.extend(on(&["s3:GetObject"], &objects));
             // Without it S3 says of a missing object that it is forbidden.
             grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));
+        }
+        if self.method("notifier.notify") {
+            grants.extend(on(&["sns:Publish"], "${AlertTopic}"));
         }
         grants.extend(self.secrets());
         grants.extend(self.signatures());
@@ -340,6 +352,10 @@ pub(super) fn of_all() -> BTreeSet<Grant> {
         let queue = format!("${{{}Queue.Arn}}", titled(queue.name()));
         grants.extend(on(&["sqs:GetQueueUrl", "sqs:SendMessage"], &queue));
     }
+    grants.extend(on(
+        &["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+        "*",
+    ));
     grants.extend(on(
         &["kms:Decrypt", "kms:GenerateDataKey"],
         "${DataKey.Arn}",

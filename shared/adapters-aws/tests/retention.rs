@@ -1,0 +1,56 @@
+//! Signed metadata that nobody can take away for a while.
+
+mod common;
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::types::ObjectLockMode;
+use common::Aws;
+use kintsugi_adapters_aws::S3Blobs;
+use kintsugi_domain::ports::{Blobs, Clock};
+use kintsugi_testkit::memory::FixedClock;
+use std::sync::Arc;
+
+const DAY: i64 = 86_400;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_metadata_is_locked_for_as_long_as_the_home_says_and_nothing_else_is() {
+    let aws = Aws::start().await;
+    let (s3, name) = (&aws.clients.s3, aws.name());
+    let create = s3.create_bucket().bucket(&name);
+    let create = create.object_lock_enabled_for_bucket(true);
+    create.send().await.unwrap();
+    let clock = FixedClock::default();
+    let blobs = S3Blobs::new(s3.clone(), &name).with_retention(400, Arc::new(clock.clone()));
+    let head = async |key: &str| {
+        s3.head_object()
+            .bucket(&name)
+            .key(key)
+            .send()
+            .await
+            .unwrap()
+    };
+
+    let metadata = "tuf/1/metadata/7.targets.json";
+    for content in ["one", "one again"] {
+        blobs.put(metadata, content.into()).await.unwrap();
+    }
+    let stored = head(metadata).await;
+    assert_eq!(stored.object_lock_mode, Some(ObjectLockMode::Governance));
+    let until = stored.object_lock_retain_until_date.unwrap().secs();
+    assert_eq!(until, clock.now().as_second() + 400 * DAY);
+    // By its version, which is what would destroy it.
+    let delete = s3.delete_object().bucket(&name).key(metadata);
+    let delete = delete.version_id(stored.version_id.unwrap());
+    let refused = delete.send().await.unwrap_err();
+    assert_eq!(refused.code(), Some("AccessDenied"), "{refused:?}");
+
+    for key in ["tuf/1/targets/metadata/x.json", "events/1/metadata/x.json"] {
+        blobs.put(key, b"two".to_vec()).await.unwrap();
+        assert_eq!(head(key).await.object_lock_mode, None, "{key}");
+    }
+    // A home without retention asks for none: its bucket need not know of it.
+    let (bucket, plain) = aws.named_bucket().await;
+    plain.put(metadata, b"three".to_vec()).await.unwrap();
+    let stored = s3.head_object().bucket(bucket).key(metadata).send().await;
+    assert_eq!(stored.unwrap().object_lock_mode, None);
+}
