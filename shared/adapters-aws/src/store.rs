@@ -282,6 +282,10 @@ impl Store for DynamoStore {
         self.waiting(limit).await
     }
 
+    async fn own_outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        Ok(self.listed.own(limit))
+    }
+
     async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError> {
         self.mark_sent(ids).await
     }

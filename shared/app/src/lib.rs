@@ -14,6 +14,7 @@
 pub mod admin;
 pub mod bundle;
 pub mod diagnose;
+pub mod events;
 pub mod fix;
 pub mod flags;
 pub mod ingest;

@@ -176,24 +176,32 @@ impl Event {
     }
 }
 
-/// An event as stored: the event and the issue it went to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// That an event was filed: once, in one issue. Its body lies in a batch, beside those that were filed with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiledEvent {
     /// The event.
-    pub event: Event,
+    pub id: EventId,
+    /// Its project.
+    pub project: ProjectId,
     /// The issue it belongs to.
     pub issue: crate::id::IssueId,
+    /// When we accepted it.
+    pub received_at: Timestamp,
+    /// The key of the blob that holds its body.
+    pub batch: String,
 }
 
 impl Record for FiledEvent {
     const KIND: Kind = Kind::Event;
+    // 1 held the whole event.
+    const FORMAT: u16 = 2;
 
     fn project(&self) -> ProjectId {
-        self.event.project
+        self.project
     }
 
     fn key(&self) -> String {
-        self.event.id.to_string()
+        self.id.to_string()
     }
 
     fn indexes(&self) -> Vec<IndexEntry> {

@@ -44,9 +44,6 @@ pub const DELTA_BASES_MAX: usize = 5;
 pub const CHANNEL_CACHE_SECONDS_MAX: u32 = 30;
 /// Published releases that a channel document lists, the newest.
 pub const CHANNEL_RELEASES_MAX: usize = 20;
-/// Events that one commit files; each is four writes at most (the event, its issue, and where the issue came
-/// back, its fix and an alert).
-pub const FILED_EVENTS_MAX: usize = 20;
 /// Largest package, bytes (unpacked archive).
 pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest metadata file a client reads, bytes.

@@ -257,6 +257,12 @@ pub trait Store: Send + Sync {
     /// Messages that were committed and not yet marked as sent, oldest first.
     async fn outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError>;
 
+    /// Those of [`Store::outbox`] that this process committed. A store where looking costs MAY answer from memory, and then
+    /// leaves out what it forgot; what others committed MAY be among them.
+    async fn own_outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        self.outbox(limit).await
+    }
+
     /// Marks messages as sent. Unknown ids are ignored.
     async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError>;
 }

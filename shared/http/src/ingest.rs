@@ -30,11 +30,7 @@ struct Home {
 
 pub(crate) fn routes(ports: &Ports) -> Router {
     let home = Arc::new(Home {
-        stage: Ingest::new(
-            ports.store.clone(),
-            ports.blobs.clone(),
-            ports.signer.clone(),
-        ),
+        stage: Ingest::new(ports),
         clock: ports.clock.clone(),
     });
     let routes = Router::new()

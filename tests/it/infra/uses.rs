@@ -33,26 +33,26 @@ const NOTHING: Uses = Uses {
 pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "ingest",
-        methods: &["blobs.put", "signer.secret"],
-        folder: "events",
+        methods: &["signer.secret"],
         keys: &["Users"],
+        borrows: &["events::keep"],
         ..NOTHING
     },
     Uses {
         stage: "triage",
-        methods: &["blobs.get"],
-        folder: "events",
+        borrows: &["events::batch", "events::keep", "ingest::COUNTER"],
         ..NOTHING
     },
     Uses {
         stage: "diagnose",
         methods: &["forge"],
+        borrows: &["events::sample"],
         ..NOTHING
     },
     Uses {
         stage: "fix",
         methods: &["forge"],
-        borrows: &["work::done_message"],
+        borrows: &["events::sample", "work::done_message"],
         ..NOTHING
     },
     Uses {
@@ -134,12 +134,17 @@ pub(super) const STAGES: &[Uses] = &[
         // What runners read and write.
         folder: "tuf/*/targets",
         keys: &["Leases", "Tokens"],
-        borrows: &["ingest::COUNTER"],
+        borrows: &["events::filed", "ingest::COUNTER"],
     },
 ];
 
 /// What is borrowed, with the methods and keys that come with it.
 pub(super) const BORROWED: &[(&str, &[&str], &[&str])] = &[
+    // Bodies of reports: their folder is `BODIES`.
+    ("events::batch", &[], &[]),
+    ("events::filed", &[], &[]),
+    ("events::keep", &[], &[]),
+    ("events::sample", &[], &[]),
     ("ingest::COUNTER", &[], &[]),
     (
         "sign::grant",
@@ -221,6 +226,23 @@ pub(super) fn aliases(uses: &Uses) -> Vec<String> {
         .collect()
 }
 
+/// The folder of the bodies of reports.
+const BODIES: &str = "events";
+
+fn objects(folder: &str, reads: bool, writes: bool) -> Vec<Grant> {
+    let objects = format!("${{Bucket.Arn}}/{folder}/*");
+    let mut grants = Vec::new();
+    if writes {
+        grants.extend(on(&["s3:PutObject"], &objects));
+    }
+    if reads {
+        grants.extend(on(&["s3:GetObject"], &objects));
+        // Without it S3 says of a missing object that it is forbidden.
+        grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));
+    }
+    grants
+}
+
 impl Uses {
     fn method(&self, name: &str) -> bool {
         self.methods.contains(&name)
@@ -255,18 +277,12 @@ impl Uses {
                 grants.extend(on(&collect, &format!("${{{name}Dead.Arn}}")));
             }
         }
-        let objects = format!("${{Bucket.Arn}}/{}/*", self.folder);
-        if self.method("blobs.put") {
-            grants.extend(on(&["s3:PutObject"], &objects));
-        }
-        if ["blobs.get", "blobs.length", "blobs.digest"]
-            .map(|it| self.method(it))
-            .contains(&true)
-        {
-            grants.extend(on(&["s3:GetObject"], &objects));
-            // Without it S3 says of a missing object that it is forbidden.
-            grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));
-        }
+        let any = |names: &[&str]| names.iter().any(|it| self.method(it));
+        let reads = any(&["blobs.get", "blobs.length", "blobs.digest"]);
+        grants.extend(objects(self.folder, reads, self.method("blobs.put")));
+        let any = |names: &[&str]| names.iter().any(|it| self.borrows.contains(it));
+        let reads = any(&["events::batch", "events::filed", "events::sample"]);
+        grants.extend(objects(BODIES, reads, any(&["events::keep"])));
         grants.extend(self.secrets());
         grants.extend(self.signatures());
         grants.into_iter().collect()

@@ -146,7 +146,7 @@ impl Mirror {
             }
             Kind::Event => {
                 let filed: FiledEvent = parse(write)?;
-                let before = self.filed.insert(filed.event.id, filed.issue.to_string());
+                let before = self.filed.insert(filed.id, filed.issue.to_string());
                 must(before.is_none(), "an event is filed once", || key)?;
             }
             Kind::Job => {

@@ -258,7 +258,7 @@ impl World {
     pub(super) fn ingest(&self, body: Vec<u8>, events: Vec<EventId>) -> Process {
         let faults = Faults::interleaved();
         let ports = self.ports(&faults);
-        let ingest = Ingest::new(ports.store, ports.blobs, ports.signer);
+        let ingest = Ingest::new(&ports);
         let request = Request {
             project: PROJECT,
             endpoint: kintsugi_app::ingest::Endpoint::Envelope,

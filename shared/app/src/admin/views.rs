@@ -7,13 +7,13 @@ use super::shown::{
     RequestView, RolloutView, TallyView,
 };
 use super::{auth, requests};
+use crate::events::filed;
 use crate::ingest::COUNTER;
 use crate::records;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::audit::{Audit, HOME};
 use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::envelope::{Message, Queue};
-use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::Fix;
 use kintsugi_domain::flag::Flag;
 use kintsugi_domain::guard::{Tally, tally_counter};
@@ -114,11 +114,10 @@ impl ProjectViews<'_> {
         let Some(issue) = self.get::<Issue>(id.as_str()).await? else {
             return Ok(None);
         };
-        let sample = self.get::<FiledEvent>(issue.sample.as_str()).await?;
         let index = Some(IndexEntry::new("issue", id));
         let fixes: Page<Fix> = self.page(index, &Part::default()).await?;
         Ok(Some(IssueView {
-            sample: sample.map(|filed| filed.event),
+            sample: filed(self.ports, self.project.id, &issue.sample).await?,
             diagnosis: self.get(id.as_str()).await?,
             fixes: fixes.map(FixLine::from).items,
             issue,

@@ -1,15 +1,15 @@
 //! Ingestion: a request of a Sentry client becomes scrubbed events on the way to triage.
 //!
-//! In order: project and key, size, decoding under a cap, framing, reading, scrubbing, one commit. The
-//! commit holds the message (or the name of the stored batch) and the counters, so an accepted report
-//! is durable when the client hears of it, and a request that is replayed is the same message.
+//! In order: project and key, size, decoding under a cap, framing, reading, scrubbing, handing on. The events go to their
+//! queue in one message, or lie in a stored batch that the message names, and only then does the client hear that they
+//! were taken: **an accepted report is durable**. A request that is replayed is the same message.
 //!
 //! **Invariants: nothing is stored before it is scrubbed. Every request ends accepted or refused. One
 //! bad item never loses its neighbours. What is not kept is counted.**
 //!
-//! Counters (`ingest`, per project): `accepted` events, `refused/<code>` requests, `dropped/<reason>`
-//! items, `client_discarded/<reason>` events that the client says it threw away itself. Requests for
-//! projects that do not exist are counted under project 0, which can never be one.
+//! Counters (`ingest`, per project): `accepted` events, which triage adds when it files them, each once however often it was
+//! sent; `refused/<code>` requests, `dropped/<reason>` items, `client_discarded/<reason>` events that the client says it
+//! threw away itself. Requests for projects that do not exist are counted under project 0, which can never be one.
 //!
 //! Projects and keys are cached in memory for up to [`PROJECT_CACHE_SECONDS`]: a new project or key
 //! works at once or nearly so, a withdrawn one may report for that long.
@@ -30,6 +30,7 @@ mod stack;
 pub use known::PROJECT_CACHE_SECONDS;
 pub use protocol::{Answer, answer};
 
+use crate::events::keep;
 use crate::stage::Stage;
 use async_trait::async_trait;
 use kintsugi_domain::Timestamp;
@@ -38,7 +39,8 @@ use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope, Message};
 use kintsugi_domain::event::Event;
 use kintsugi_domain::id::{DsnKey, EventId, MessageId, ProjectId};
 use kintsugi_domain::limits::{EVENT_BYTES_MAX, INLINE_EVENTS_BYTES_MAX, REQUEST_BYTES_MAX};
-use kintsugi_domain::ports::{Blobs, Commit, PortError, Signer, Store};
+use kintsugi_domain::ports::{Blobs, Commit, PortError, Ports, Queues, Store};
+use kintsugi_domain::trace::TraceId;
 use known::{Known, Projects};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -153,17 +155,19 @@ impl Found {
 /// The stage.
 pub struct Ingest {
     store: Arc<dyn Store>,
+    queues: Arc<dyn Queues>,
     blobs: Arc<dyn Blobs>,
     projects: Projects,
 }
 
 impl Ingest {
-    /// The stage over its ports. `signer` gives the salt for the hashes of users' ids.
-    pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn Blobs>, signer: Arc<dyn Signer>) -> Self {
+    /// The stage of a home.
+    pub fn new(ports: &Ports) -> Self {
         Self {
-            projects: Projects::new(store.clone(), signer),
-            store,
-            blobs,
+            projects: Projects::new(ports.store.clone(), ports.signer.clone()),
+            store: ports.store.clone(),
+            queues: ports.queues.clone(),
+            blobs: ports.blobs.clone(),
         }
     }
 
@@ -195,7 +199,7 @@ impl Ingest {
         Ok(found)
     }
 
-    /// Stores what was found: events and counters in one commit.
+    /// Hands on what was found, and counts what was not kept.
     async fn save(
         &self,
         project: ProjectId,
@@ -205,9 +209,8 @@ impl Ingest {
         let mut commit = Commit::new();
         let events = found.events.len();
         if events > 0 {
-            let accepted = i64::try_from(events).unwrap_or(i64::MAX);
-            commit = commit.add(project, COUNTER, "accepted", accepted);
-            commit = commit.send(self.message(project, digest, found.events).await?);
+            let message = self.message(project, digest, found.events).await?;
+            commit = self.hand_on(message, commit).await?;
         }
         for (field, by) in &found.tally {
             commit = commit.add(project, COUNTER, field, *by);
@@ -235,8 +238,7 @@ impl Ingest {
         let message = if content.len() <= INLINE_EVENTS_BYTES_MAX {
             Message::Reported { events }
         } else {
-            let blob = format!("events/{project}/{}.json", Digest::of(&content));
-            self.blobs.put(&blob, content).await?;
+            let blob = keep(self.blobs.as_ref(), project, &content).await?;
             Message::ReportedBatch { blob }
         };
         let cause = format!("request:{digest}");
@@ -249,8 +251,21 @@ impl Ingest {
             cause,
             project,
             message,
-            trace: None,
+            trace: TraceId::current(),
         })
+    }
+
+    /// Hands the message to its queue, which keeps it as durably as the outbox would for less. What the queue does not take
+    /// goes into the outbox, by the commit.
+    async fn hand_on(&self, message: Envelope, commit: Commit) -> Result<Commit, PortError> {
+        match self.queues.send(std::slice::from_ref(&message)).await {
+            Ok(()) => Ok(commit),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(message = %message.id, reason = %error, "the queue is out of order; the outbox keeps the report");
+                Ok(commit.send(message))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn refuse(&self, project: ProjectId, refusal: Refusal) -> Result<Done, PortError> {

@@ -1,13 +1,16 @@
 //! The stage over memory ports: what is accepted, what is refused, what is counted.
 
 use super::*;
+use crate::events;
+use crate::triage::Triage;
 use futures::executor::block_on;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::event::Level;
 use kintsugi_domain::project::Project;
-use kintsugi_testkit::memory::{MemoryBlobs, MemorySigner, MemoryStore};
+use kintsugi_testkit::memory::MemoryHome;
 use serde_json::json;
 use std::io::Write as _;
+use std::time::Duration;
 
 mod bodies;
 mod shapes;
@@ -17,26 +20,17 @@ const PROJECT: ProjectId = ProjectId(1);
 const SAMPLE: &str = include_str!("../../../../samples/till/sample-event.json");
 
 struct Home {
-    store: MemoryStore,
-    blobs: MemoryBlobs,
+    memory: MemoryHome,
     ingest: Ingest,
 }
 
 fn home() -> Home {
-    let store = MemoryStore::new();
-    let blobs = MemoryBlobs::new();
-    let ingest = Ingest::new(
-        Arc::new(store.clone()),
-        Arc::new(blobs.clone()),
-        Arc::new(MemorySigner::new(1)),
-    );
-    let home = Home {
-        store,
-        blobs,
-        ingest,
-    };
+    let memory = MemoryHome::new(1);
+    let ingest = Ingest::new(&memory.ports());
+    let home = Home { memory, ingest };
     block_on(
-        home.store
+        home.memory
+            .store
             .commit(Commit::new().create(&project(PROJECT, KEY))),
     )
     .unwrap();
@@ -104,12 +98,21 @@ impl Home {
         block_on(self.ingest.run(request)).unwrap()
     }
 
+    /// What is counted when triage has filed what was handed on.
     fn counters(&self, project: ProjectId) -> BTreeMap<String, i64> {
-        block_on(self.store.counter(project, COUNTER)).unwrap()
+        let triage = Triage::new(self.memory.ports());
+        let answers = block_on(triage.run_all(&self.messages().iter().collect::<Vec<_>>()));
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        block_on(self.memory.store.counter(project, COUNTER)).unwrap()
     }
 
     fn messages(&self) -> Vec<Envelope> {
-        block_on(self.store.outbox(100)).unwrap()
+        let received = self
+            .memory
+            .queues
+            .receive(Queue::Events, 100, Duration::ZERO);
+        let received = block_on(received).unwrap().into_iter();
+        received.map(|delivery| delivery.envelope).collect()
     }
 
     /// The events of the only message.
@@ -124,8 +127,8 @@ impl Home {
         let Message::ReportedBatch { blob } = message else {
             panic!("{message:?}");
         };
-        let content = block_on(self.blobs.get(blob, usize::MAX)).unwrap().unwrap();
-        serde_json::from_slice(&content).unwrap()
+        let batch = events::batch(&self.memory.blobs, blob);
+        block_on(batch).unwrap().unwrap()
     }
 
     /// Runs one event given as JSON and returns what was handed on.
@@ -252,7 +255,8 @@ fn projects_and_keys_are_remembered_for_a_while_and_no_longer() {
     assert!(accepts(1, 0));
     assert!(!accepts(2, 0));
     block_on(
-        home.store
+        home.memory
+            .store
             .commit(Commit::new().create(&project(ProjectId(2), KEY))),
     )
     .unwrap();
@@ -266,7 +270,7 @@ fn projects_and_keys_are_remembered_for_a_while_and_no_longer() {
         value: project(PROJECT, "other"),
         version: 1,
     };
-    block_on(home.store.commit(Commit::new().update(&stored))).unwrap();
+    block_on(home.memory.store.commit(Commit::new().update(&stored))).unwrap();
     assert!(accepts(1, PROJECT_CACHE_SECONDS - 1));
     assert!(!accepts(1, PROJECT_CACHE_SECONDS));
 }
@@ -279,7 +283,7 @@ fn a_clock_that_was_set_back_keeps_nothing_in_memory() {
         value: project(PROJECT, "other"),
         version: 1,
     };
-    block_on(home.store.commit(Commit::new().update(&stored))).unwrap();
+    block_on(home.memory.store.commit(Commit::new().update(&stored))).unwrap();
     let mut earlier = request(sample_envelope());
     earlier.at = at(-100);
     assert_eq!(home.refused(earlier), (403, "wrong_key"));
@@ -316,8 +320,8 @@ fn many_events_go_through_a_stored_batch() {
         home.messages()[0].message,
         Message::ReportedBatch { .. }
     ));
-    assert_eq!(home.blobs.keys().len(), 1);
-    assert!(home.blobs.keys()[0].starts_with("events/1/"));
+    assert_eq!(home.memory.blobs.keys().len(), 1);
+    assert!(home.memory.blobs.keys()[0].starts_with("events/1/"));
     assert_eq!(home.events().len(), 100);
 }
 
@@ -479,7 +483,7 @@ fn the_rules_of_the_project_decide_what_is_removed() {
         "patterns": [{"name": "member", "pattern": "M-\\d{6}"}],
     }))
     .unwrap();
-    block_on(home.store.commit(Commit::new().create(&other))).unwrap();
+    block_on(home.memory.store.commit(Commit::new().create(&other))).unwrap();
     let event = json!({"message": "M-123456 is alice@example.org"}).to_string();
     for project in [PROJECT, strict] {
         let mut request = request(envelope_of(&[("event", event.clone())]));

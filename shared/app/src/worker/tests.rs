@@ -117,7 +117,7 @@ impl World {
 #[test]
 fn what_can_never_be_handled_is_parked_at_once_and_people_are_told() {
     let world = world(None);
-    let blob = "events/1/gone.json".to_owned();
+    let blob = "events/1/gone.json.zst".to_owned();
     world.send(Message::ReportedBatch { blob });
     world.settle();
     assert_eq!(world.parked(Queue::Events), 1);
@@ -126,14 +126,18 @@ fn what_can_never_be_handled_is_parked_at_once_and_people_are_told() {
         panic!("{told:?}");
     };
     assert_eq!(alert.code, "message.parked");
-    assert!(alert.text.contains("events/1/gone.json"), "{}", alert.text);
+    assert!(
+        alert.text.contains("events/1/gone.json.zst"),
+        "{}",
+        alert.text
+    );
 }
 
 #[test]
 fn an_alert_that_nobody_takes_raises_no_other() {
     for is_transient in [false, true] {
         let world = world(Some(Deaf { is_transient }));
-        let blob = "events/1/gone.json".to_owned();
+        let blob = "events/1/gone.json.zst".to_owned();
         world.send(Message::ReportedBatch { blob });
         let handled = world.settle();
         assert_eq!(world.parked(Queue::Alerts), 1);
@@ -146,11 +150,12 @@ fn an_alert_that_nobody_takes_raises_no_other() {
 #[test]
 fn a_parked_message_goes_on_after_a_redrive() {
     let world = world(None);
-    let blob = "events/1/late.json".to_owned();
+    let blob = "events/1/late.json.zst".to_owned();
     world.send(Message::ReportedBatch { blob: blob.clone() });
     world.settle();
     let ports = &world.worker.ports;
-    block_on(ports.blobs.put(&blob, b"[]".to_vec())).unwrap();
+    let empty = zstd::bulk::compress(b"[]", 0).unwrap();
+    block_on(ports.blobs.put(&blob, empty)).unwrap();
     block_on(ports.queues.redrive(Queue::Events)).unwrap();
     world.settle();
     assert_eq!(world.parked(Queue::Events), 0);
