@@ -7,6 +7,7 @@ mod configuration;
 mod deployed;
 mod facts;
 mod features;
+mod licences;
 mod made_up;
 mod rules;
 mod table;

@@ -11,11 +11,16 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A private Python environment.
+/// A Debian package, and a command that works where what it provides is there.
+pub(crate) type Package = (&'static str, &'static [&'static str]);
+
+/// A private Python environment, with what is used beside it.
 pub(crate) struct Environment {
     /// What its folder's name begins with.
     pub(crate) name: &'static str,
-    /// The pinned packages.
+    /// What the system must have besides Python.
+    pub(crate) packages: &'static [Package],
+    /// The pinned packages of Python.
     pub(crate) requirements: &'static str,
     /// What else pip is told.
     pub(crate) options: &'static [&'static str],
@@ -26,6 +31,21 @@ pub(crate) struct Environment {
 /// What the tests need.
 const TESTS: Environment = Environment {
     name: "venv",
+    packages: &[
+        ("git", &["git", "--version"]),
+        // The bundled SQLite and zstd are compiled from C.
+        ("gcc", &["cc", "--version"]),
+        // What a C compiler links with; Debian's gcc only recommends it.
+        (
+            "libc6-dev",
+            &[
+                "sh",
+                "-c",
+                "echo 'int main(void){}' | cc -x c - -o /dev/null",
+            ],
+        ),
+        ("ca-certificates", &["test", "-d", "/etc/ssl/certs"]),
+    ],
     requirements: include_str!("../python-requirements.txt"),
     options: &[],
     shows: "import tuf, joserfc, sentry_sdk, cryptography, cfnlint, ministack, hypercorn, samtranslator",
@@ -34,6 +54,7 @@ const TESTS: Environment = Environment {
 /// What builds and deploys the functions. Its list is whole but for one package on purpose.
 pub(crate) const DEPLOY: Environment = Environment {
     name: "deploy",
+    packages: &[],
     requirements: include_str!("../deploy-requirements.txt"),
     options: &["--no-deps"],
     shows: "import samcli.commands.build, samcli.commands.deploy, aws_lambda_builders",
@@ -45,7 +66,6 @@ const MARK: &str = "complete";
 /// Makes sure that everything is there; returns the Python of the private environment.
 pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
     components()?;
-    system_packages(NEEDS)?;
     TESTS.ready(target)
 }
 
@@ -62,43 +82,10 @@ fn components() -> Result<(), String> {
     Ok(())
 }
 
-/// One thing that a Debian package provides, and how to see that it is there.
-pub(crate) struct Need {
-    pub(crate) package: &'static str,
-    pub(crate) command: &'static [&'static str],
-}
-
-const NEEDS: &[Need] = &[
-    Need {
-        package: "git",
-        command: &["git", "--version"],
-    },
-    Need {
-        package: "python3",
-        command: &["python3", "--version"],
-    },
-    Need {
-        package: "python3-venv",
-        command: &["python3", "-c", "import venv, ensurepip"],
-    },
-    Need {
-        // The bundled SQLite and zstd are compiled from C.
-        package: "gcc",
-        command: &["cc", "--version"],
-    },
-    Need {
-        // What a C compiler links with; Debian's gcc only recommends it.
-        package: "libc6-dev",
-        command: &[
-            "sh",
-            "-c",
-            "echo 'int main(void){}' | cc -x c - -o /dev/null",
-        ],
-    },
-    Need {
-        package: "ca-certificates",
-        command: &["test", "-d", "/etc/ssl/certs"],
-    },
+/// What every private environment is made with.
+const PYTHON: &[Package] = &[
+    ("python3", &["python3", "--version"]),
+    ("python3-venv", &["python3", "-c", "import venv, ensurepip"]),
 ];
 
 fn works(command: &[&str]) -> bool {
@@ -115,12 +102,12 @@ fn works(command: &[&str]) -> bool {
 }
 
 /// Makes sure that packages of the system are there.
-pub(crate) fn system_packages(needs: &[Need]) -> Result<(), String> {
+fn system_packages(needed: &[Package]) -> Result<(), String> {
     let missing = || -> Vec<&'static str> {
-        needs
+        needed
             .iter()
-            .filter(|need| !works(need.command))
-            .map(|need| need.package)
+            .filter(|(_, shows)| !works(shows))
+            .map(|(package, _)| *package)
             .collect()
     };
     let wanted = missing();
@@ -174,8 +161,9 @@ impl Environment {
         format!("{}-{digest}", self.name)
     }
 
-    /// Makes sure that it is there; returns its Python.
+    /// Makes sure that it is there, and what is used beside it; returns its Python.
     pub(crate) fn ready(&self, target: &Path) -> Result<PathBuf, String> {
+        system_packages(&[PYTHON, self.packages].concat())?;
         let identity = Command::new("python3")
             .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
             .stdin(Stdio::null())

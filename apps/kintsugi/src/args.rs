@@ -12,6 +12,10 @@ use std::path::PathBuf;
 /// A self-healing release pipeline: reports go in, healed releases come out.
 #[derive(Debug, Parser)]
 #[command(name = "kintsugi", version, disable_help_subcommand = true)]
+#[command(long_version = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nApache-2.0; contains hakoniwa under LGPL-3.0: see kintsugi help licences"
+))]
 #[command(after_help = "Exit codes: see kintsugi help exit-codes")]
 pub(crate) struct Arguments {
     /// Print JSON for programs instead of text for people.
@@ -61,9 +65,9 @@ pub(crate) enum Command {
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
-    /// Print the help of a command, or the table exit-codes.
+    /// Print the help of a command, the table exit-codes, or the licences.
     Help {
-        /// A command, or exit-codes.
+        /// A command, exit-codes, or licences.
         topic: Option<String>,
     },
 }

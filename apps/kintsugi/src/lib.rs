@@ -99,6 +99,13 @@ fn wait_for<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Erro
     runtime.block_on(answer)
 }
 
+/// What has to go wherever the program goes. In it, so that no copy is without.
+const LICENCES: [&str; 3] = [
+    include_str!("../../../NOTICE"),
+    include_str!("../../../licences/hakoniwa.txt"),
+    include_str!("../../../licences/GPL-3.0.txt"),
+];
+
 /// Prints the help of the whole, of a command, or a table.
 fn help(topic: Option<&str>) -> Result<Exit, Error> {
     let mut whole = Arguments::command();
@@ -106,6 +113,7 @@ fn help(topic: Option<&str>) -> Result<Exit, Error> {
     match topic {
         None => print::out(&whole.render_long_help().ansi()),
         Some("exit-codes") => print::out(exit::table().trim_end()),
+        Some("licences") => print::out(LICENCES.join("\n\n").trim_end()),
         Some(name) => match whole.find_subcommand_mut(name) {
             Some(found) => print::out(&found.render_long_help().ansi()),
             None => return Err(Error::NoTopic { topic: name.into() }),

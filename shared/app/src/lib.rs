@@ -36,4 +36,6 @@ pub mod work;
 pub mod worker;
 
 mod deliveries;
+#[cfg(test)]
+mod testing;
 mod tickets;

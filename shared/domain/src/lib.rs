@@ -9,6 +9,7 @@
 //! Not here: signatures and metadata (`kintsugi-trust`), what a stage does with a decision
 //! (`kintsugi-app`), and anything that knows a database or a cloud (`kintsugi-adapters-*`).
 
+pub mod address;
 pub mod alert;
 pub mod audit;
 pub mod bundle;

@@ -16,6 +16,7 @@ use kintsugi_domain::rollout::{Rollout, RolloutState};
 use kintsugi_testkit::memory::{
     FixedClock, MemoryForge, MemoryHome, MemoryQueues, MemorySigner, MemoryStore,
 };
+use kintsugi_testkit::product;
 use kintsugi_trust::token::TokenError;
 use semver::Version;
 use std::sync::Arc;
@@ -24,18 +25,6 @@ use std::time::Duration;
 mod identity;
 mod ordering;
 mod requests;
-
-const CONFIG: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["python3", "-m", "unittest"]
-[package]
-include = ["till"]
-[health]
-command = ["python3", "-m", "till", "health"]
-"#;
 
 struct Home {
     admin: Admin,
@@ -57,7 +46,7 @@ fn home() -> Home {
 }
 
 fn config() -> Box<Config> {
-    Box::new(Config::parse("kintsugi.toml", CONFIG).unwrap())
+    Box::new(product::config(""))
 }
 
 fn actor(role: Role) -> Token {

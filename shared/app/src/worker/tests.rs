@@ -1,34 +1,19 @@
 //! What becomes of messages that cannot be handled.
 
 use super::*;
-use crate::records;
+use crate::testing::{PROJECT, all};
 use async_trait::async_trait;
 use futures::executor::block_on;
 use kintsugi_domain::alert::Alert;
-use kintsugi_domain::config::{AlertChannel, Config};
+use kintsugi_domain::config::AlertChannel;
 use kintsugi_domain::envelope::Message;
-use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::{Job, Report};
 use kintsugi_domain::limits::DELIVERIES_MAX;
 use kintsugi_domain::ports::{Commit, Notifier};
-use kintsugi_domain::project::Project;
 use kintsugi_testkit::memory::MemoryHome;
+use kintsugi_testkit::product;
 
-const PROJECT: ProjectId = ProjectId(1);
-const CONFIG: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["true"]
-[package]
-include = ["till"]
-[health]
-command = ["true"]
-[[alerts]]
-kind = "webhook"
-url = "http://127.0.0.1:1/"
-"#;
+const ALERTS: &str = "[[alerts]]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n";
 
 /// An engine that is never asked.
 struct NoEngine;
@@ -68,13 +53,7 @@ fn world(notifier: Option<Deaf>) -> World {
     if let Some(notifier) = notifier {
         ports.notifier = Arc::new(notifier);
     }
-    let project = Project {
-        id: PROJECT,
-        config: Config::parse("kintsugi.toml", CONFIG).unwrap(),
-        keys: vec![],
-        repository: None,
-        added_at: ports.now(),
-    };
+    let project = product::project(PROJECT, product::config(ALERTS));
     block_on(ports.store.commit(Commit::new().create(&project))).unwrap();
     let worker = Worker::new(&ports, Arc::new(NoEngine));
     World { home, worker }
@@ -105,12 +84,7 @@ impl World {
     }
 
     fn alerts(&self) -> Vec<Alert> {
-        let alerts = records::all::<Alert>(&self.home.store, PROJECT, None);
-        block_on(alerts)
-            .unwrap()
-            .into_iter()
-            .map(|it| it.value)
-            .collect()
+        all(&self.home.store)
     }
 }
 

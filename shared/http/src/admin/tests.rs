@@ -18,17 +18,7 @@ use tower::ServiceExt as _;
 
 mod people;
 
-pub(crate) const CONFIG: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["python3", "-m", "unittest"]
-[package]
-include = ["till"]
-[health]
-command = ["python3", "-m", "till", "health"]
-"#;
+pub(crate) use kintsugi_testkit::product::CONFIG;
 
 /// A home in memory.
 pub(crate) struct Home {
