@@ -299,12 +299,15 @@ impl Handler for Filed {
     async fn messages(&self, envelopes: Vec<Envelope>) -> Vec<Result<(), PortError>> {
         let messages: Vec<&Envelope> = envelopes.iter().collect();
         let ended = self.0.run_all(&messages).await;
-        // One line for all of them: a report's own would cost as much as its place in the queue.
+        // One line for all of them: a report's own would cost as much as its place in the queue. Their traces stand in it.
         let handled = ended.iter().filter(|done| done.is_ok()).count();
+        let traces = envelopes.iter().filter_map(|envelope| envelope.trace);
+        let traces: Vec<String> = traces.map(|trace| trace.to_string()).collect();
         tracing::info!(
             stage = Triage::NAME,
             messages = ended.len(),
             handled,
+            traces = traces.join(" "),
             "handled together"
         );
         ended.into_iter().map(|done| done.map(|_| ())).collect()

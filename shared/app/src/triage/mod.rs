@@ -21,6 +21,8 @@ use kintsugi_domain::event::Event;
 use kintsugi_domain::id::{EventId, ProjectId};
 use kintsugi_domain::limits::CONFLICT_RETRIES_MAX;
 use kintsugi_domain::ports::{PortError, Ports};
+use kintsugi_domain::project::Project;
+use kintsugi_domain::record::Stored;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +32,9 @@ use std::sync::Arc;
 pub struct Triage {
     ports: Ports,
 }
+
+/// How a message ended, and its place among those that were delivered together.
+type Answer = (usize, Result<Done, PortError>);
 
 /// A message with the events that it reports.
 struct Reports<'m> {
@@ -65,21 +70,45 @@ impl Triage {
     /// Files what messages report that were delivered together; one answer for each, in their order. A commit that loses
     /// against another one is decided again, as [`crate::stage::settle`] does.
     pub async fn run_all(&self, messages: &[&Envelope]) -> Vec<Result<Done, PortError>> {
-        let mut answers = Vec::new();
-        let mut projects: BTreeMap<ProjectId, Vec<Reports<'_>>> = BTreeMap::new();
+        let mut projects: BTreeMap<ProjectId, Vec<(usize, &Envelope)>> = BTreeMap::new();
         for (place, message) in messages.iter().enumerate() {
-            match self.read(place, message).await {
-                Ok(reports) => {
-                    projects.entry(message.project).or_default().push(reports);
-                }
-                Err(error) => answers.push((place, Err(error))),
-            }
+            let of_project = projects.entry(message.project).or_default();
+            of_project.push((place, message));
         }
-        for reports in projects.into_values() {
-            answers.extend(self.file_together(&reports).await);
+        let mut answers = Vec::with_capacity(messages.len());
+        for (project, messages) in projects {
+            match self.of_project(project, &messages).await {
+                Ok(ended) => answers.extend(ended),
+                Err(error) => {
+                    let all = messages.iter();
+                    answers.extend(all.map(|(place, _)| (*place, Err(error.clone()))));
+                }
+            }
         }
         answers.sort_by_key(|(place, _)| *place);
         answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    /// The same for the messages of one project. An error is all of them's.
+    async fn of_project(
+        &self,
+        id: ProjectId,
+        messages: &[(usize, &Envelope)],
+    ) -> Result<Vec<Answer>, PortError> {
+        let project = records::project(self.ports.store.as_ref(), id).await?;
+        let Some(Stored { value: project, .. }) = project else {
+            let gone = || Ok(Done::nothing("the project does not exist"));
+            return Ok(messages.iter().map(|(place, _)| (*place, gone())).collect());
+        };
+        let (mut reports, mut answers) = (Vec::new(), Vec::new());
+        for (place, message) in messages {
+            match self.read(*place, message).await {
+                Ok(read) => reports.push(read),
+                Err(error) => answers.push((*place, Err(error))),
+            }
+        }
+        answers.extend(self.file_together(&project, &reports).await);
+        Ok(answers)
     }
 
     /// The events of a message.
@@ -106,31 +135,37 @@ impl Triage {
         })
     }
 
-    /// Files the reports of one project. What fails for good is somebody's alone: then each is tried by itself.
-    async fn file_together(&self, all: &[Reports<'_>]) -> Vec<(usize, Result<Done, PortError>)> {
-        let mut answers = Vec::with_capacity(all.len());
-        match self.settled(all).await {
-            Ok(done) => answers.extend(all.iter().zip(done).map(|(it, done)| (it.place, Ok(done)))),
+    /// Files reports. What fails for good is somebody's alone: then each message is tried by itself.
+    async fn file_together(&self, project: &Project, all: &[Reports<'_>]) -> Vec<Answer> {
+        match self.settled(project, all).await {
+            Ok(done) => {
+                let places = all.iter().map(|reports| reports.place);
+                places.zip(done.into_iter().map(Ok)).collect()
+            }
             Err(error) if error.is_transient() || all.len() < 2 => {
-                answers.extend(all.iter().map(|it| (it.place, Err(error.clone()))));
+                let places = all.iter().map(|reports| reports.place);
+                places.map(|place| (place, Err(error.clone()))).collect()
             }
             Err(_) => {
+                let mut answers = Vec::with_capacity(all.len());
                 for one in all {
-                    let done = self.settled(std::slice::from_ref(one)).await;
-                    let done = done.map(|done| done.into_iter().next());
-                    let done = done.map(|done| done.unwrap_or_else(|| one.done(&BTreeSet::new())));
-                    answers.push((one.place, done));
+                    let done = self.settled(project, std::slice::from_ref(one)).await;
+                    answers.push((one.place, done.map(first)));
                 }
+                answers
             }
         }
-        answers
     }
 
-    async fn settled(&self, all: &[Reports<'_>]) -> Result<Vec<Done>, PortError> {
+    async fn settled(
+        &self,
+        project: &Project,
+        all: &[Reports<'_>],
+    ) -> Result<Vec<Done>, PortError> {
         let mut filed = BTreeSet::new();
         let mut lost = 0;
         loop {
-            match self.file(all, &mut filed).await {
+            match self.file(project, all, &mut filed).await {
                 Err(PortError::Conflict { .. }) if lost < CONFLICT_RETRIES_MAX => lost += 1,
                 ended => return ended,
             }
@@ -140,24 +175,17 @@ impl Triage {
     /// Files what is not filed yet, and adds it to `filed`.
     async fn file(
         &self,
+        project: &Project,
         all: &[Reports<'_>],
         filed: &mut BTreeSet<EventId>,
     ) -> Result<Vec<Done>, PortError> {
-        let Some(first) = all.first() else {
-            return Ok(Vec::new());
-        };
-        let store = self.ports.store.as_ref();
-        let Some(project) = records::project(store, first.message.project).await? else {
-            let gone = || Done::nothing("the project does not exist");
-            return Ok(all.iter().map(|_| gone()).collect());
-        };
-        let rules = &project.value.config.triage;
+        let rules = &project.config.triage;
         let reports = all.iter().flat_map(|reports| {
             let report = |event| Report::new(reports.message, event, reports.batch, rules);
             reports.events.iter().map(report)
         });
         for part in parts(reports.collect()) {
-            let mut filing = Filing::begin(&self.ports, &project.value, &part).await?;
+            let mut filing = Filing::begin(&self.ports, project, &part).await?;
             for report in &part {
                 filing.add(report).await?;
             }
@@ -165,6 +193,11 @@ impl Triage {
         }
         Ok(all.iter().map(|reports| reports.done(filed)).collect())
     }
+}
+
+fn first(done: Vec<Done>) -> Done {
+    let none = || Done::nothing("no message");
+    done.into_iter().next().unwrap_or_else(none)
 }
 
 #[async_trait]
@@ -177,12 +210,10 @@ impl Stage for Triage {
         let Some((message, _)) = wake.message() else {
             return Err(not_mine(Self::NAME, &wake));
         };
-        let reports = self.read(0, message).await?;
-        let done = self.file(&[reports], &mut BTreeSet::new()).await?;
-        Ok(done
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| Done::nothing("no events")))
+        match self.run_all(&[message]).await.pop() {
+            Some(ended) => ended,
+            None => Ok(Done::nothing("no message")),
+        }
     }
 }
 
