@@ -4,6 +4,7 @@ use crate::access::Keys;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
+use crate::release::Release;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
+    /// Compare versions.
+    #[command(subcommand)]
+    Release(Release),
     /// Print the help of a command, or the table exit-codes.
     Help {
         /// A command, or exit-codes.

@@ -27,6 +27,7 @@ mod operator;
 mod parked;
 mod print;
 pub mod project;
+mod release;
 mod runner;
 mod scrub;
 mod signals;
@@ -86,6 +87,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),
+        Command::Release(asked) => release::run(asked, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
 }

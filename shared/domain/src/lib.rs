@@ -41,6 +41,7 @@ pub mod state;
 pub mod story;
 pub mod trace;
 pub mod train;
+pub mod version;
 
 /// A point in time, UTC, written as RFC 3339.
 pub use jiff::Timestamp;

@@ -6,6 +6,7 @@ mod delta;
 mod files;
 mod machine;
 mod parked;
+mod release;
 mod runner;
 mod running;
 mod sample;
