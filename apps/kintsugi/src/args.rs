@@ -5,6 +5,7 @@ use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
 use crate::release::Release;
+use crate::trains::Trains;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Parked(HomeArgs),
     /// Put the parked messages of a queue back, after their cause was mended.
     Redrive(Redrive),
+    /// Say which fixes depart when, and what holds them.
+    Trains(Trains),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Make, apply or read the delta between two versions of a file.

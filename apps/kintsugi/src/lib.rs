@@ -32,6 +32,7 @@ mod runner;
 mod scrub;
 mod signals;
 mod tools;
+mod trains;
 mod up;
 
 use args::{Arguments, Command};
@@ -84,6 +85,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
         Command::Parked(arguments) => parked::list(arguments, context, json),
+        Command::Trains(arguments) => trains::run(arguments, context, json),
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),

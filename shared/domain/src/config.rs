@@ -5,6 +5,7 @@ mod approval;
 
 pub use approval::{ApprovalRules, TwoPerson};
 
+use crate::calendar::CalendarRules;
 use crate::scrub_rules::ScrubRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
@@ -36,6 +37,9 @@ pub struct Config {
     /// Which fixes depart when.
     #[serde(default)]
     pub trains: TrainRules,
+    /// When trains may depart.
+    #[serde(default)]
+    pub calendar: CalendarRules,
     /// How a release reaches the fleet.
     #[serde(default)]
     pub rollout: RolloutRules,
@@ -391,6 +395,7 @@ impl Config {
             }
         }
         self.scrub.check()?;
+        self.calendar.check()?;
         self.check_rollout()
     }
 
@@ -495,10 +500,10 @@ pub(crate) fn line_of(text: &str, key: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(crate) const GOOD: &str = r#"
 [product]
 name = "till"
 language = "python"

@@ -12,6 +12,7 @@
 pub mod alert;
 pub mod audit;
 pub mod bundle;
+pub mod calendar;
 pub mod channel;
 pub mod cohort;
 pub mod config;
@@ -32,6 +33,7 @@ pub mod outcome;
 pub mod ports;
 pub mod project;
 pub mod record;
+pub mod recurrence;
 pub mod release;
 pub mod request;
 pub mod rollout;

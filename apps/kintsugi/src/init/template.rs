@@ -5,6 +5,7 @@
 //! pipeline does. A line `#key = value` shows a default; prose has a space after the `#`.
 
 use super::guess::Guess;
+use kintsugi_domain::calendar::CalendarRules;
 use kintsugi_domain::config::{
     AlertChannel, ApprovalRules, Command, Config, FixRules, Language, PackageRules, Product,
     RolloutRules, TrainRules, TriageRules,
@@ -155,6 +156,29 @@ const SECTIONS: &[Section] = &[
             ("minor_days", "Days between minor releases."),
             ("major_days", "Days between major releases."),
             ("channel", "The channel that trains go to."),
+        ],
+    },
+    Section {
+        name: "calendar",
+        about: "When trains may depart. A freeze wins, and never stops a rollback. Windows recur by rules of RFC 5545:\n# [[calendar.freeze]] or [[calendar.maintenance]] with name = \"...\", start = \"2026-12-18T18:00\", length = \"P14D\"\n# and perhaps rule = \"FREQ=YEARLY\".",
+        keys: &[
+            (
+                "time_zone",
+                "The time zone of holidays, and of windows that name none.",
+            ),
+            (
+                "hotfixes_pass",
+                "Whether a hotfix departs in a freeze and on a holiday.",
+            ),
+            (
+                "holidays",
+                "Days on which nothing departs: [\"2026-12-25\"].",
+            ),
+            ("freeze", "Windows in which nothing departs."),
+            (
+                "maintenance",
+                "If there are any, the only windows in which patch, minor and major trains depart.",
+            ),
         ],
     },
     Section {
@@ -325,6 +349,7 @@ fn example(guess: &Guess) -> Config {
         },
         approval: ApprovalRules::default(),
         trains: TrainRules::default(),
+        calendar: CalendarRules::default(),
         rollout: RolloutRules::default(),
         scrub: ScrubRules::default(),
         alerts: vec![AlertChannel::Webhook {

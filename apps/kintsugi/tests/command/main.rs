@@ -12,3 +12,4 @@ mod running;
 mod sample;
 mod scrub;
 mod support;
+mod trains;
