@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
-    /// Compare versions.
+    /// Compare versions; check an artifact against what its release says.
     #[command(subcommand)]
     Release(Release),
     /// Print the help of a command, or the table exit-codes.

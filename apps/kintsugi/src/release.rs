@@ -1,6 +1,8 @@
-//! `kintsugi release`: what versions say of each other.
+//! `kintsugi release`: what versions say of each other, and whether an artifact is what a release says.
 //!
 //! Not here: ordering a release, which is an order to a home (`docs/admin-api.md`).
+
+mod verify;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -19,12 +21,15 @@ pub(crate) enum Release {
         /// The version to arrive at.
         to: String,
     },
+    /// Check a package or delta offline: the repository's metadata, the digest, and the release's signed provenance.
+    Verify(verify::Verify),
 }
 
 /// Answers what was asked.
 pub(crate) fn run(asked: &Release, json: bool) -> Result<Exit, Error> {
     match asked {
         Release::Compare { from, to } => compare(from, to, json),
+        Release::Verify(asked) => verify::run(asked, json),
     }
 }
 

@@ -271,6 +271,21 @@ pub struct Built {
     pub content: Content,
     /// Deltas that are smaller than the full package, each applied and compared by the engine.
     pub deltas: Vec<Delta>,
+    /// The lock files of the commit: what else the product was made from.
+    #[serde(default)]
+    pub inputs: Vec<Input>,
+    /// What built it: the engine with its version and machine. Empty for builds of before it was told.
+    #[serde(default)]
+    pub builder: String,
+}
+
+/// A file of the source that names what else a product is made from, with exact versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Relative to the product's root.
+    pub path: String,
+    /// The digest of its content.
+    pub digest: Digest,
 }
 
 /// A stored file.

@@ -6,6 +6,7 @@
 //! which version (`kintsugi_domain::train`), and signing.
 
 use crate::git::{CommitInfo, Git, Person};
+use crate::inputs;
 use crate::merge::{self, Applied};
 use crate::package::{self, Bases, Blob, Packages};
 use crate::search::ran_none;
@@ -238,6 +239,8 @@ impl<'a> Build<'a> {
             full,
             content,
             deltas,
+            inputs: inputs::lock_files(&release),
+            builder: inputs::builder(),
         };
         Ok(Ok((built, blobs)))
     }

@@ -18,6 +18,7 @@
 mod build;
 mod changelog;
 mod git;
+mod inputs;
 mod merge;
 mod package;
 mod program;

@@ -13,3 +13,4 @@ mod sample;
 mod scrub;
 mod support;
 mod trains;
+mod verify;

@@ -242,7 +242,8 @@ impl Sign {
         for (channel, page) in pages {
             for release in listed(releases, channel) {
                 let deltas = release.built.deltas.iter().map(|delta| &delta.artifact);
-                for artifact in deltas.chain([&release.built.full]) {
+                let beside = [&release.built.full].into_iter().chain(&release.provenance);
+                for artifact in deltas.chain(beside) {
                     list(target_path(id, artifact)?, artifact.digest, artifact.length)?;
                 }
             }
