@@ -30,6 +30,7 @@ pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
+pub mod permissions;
 pub mod ports;
 pub mod project;
 pub mod record;

@@ -17,6 +17,7 @@
 
 mod build;
 mod changelog;
+mod gates;
 mod git;
 mod inputs;
 mod merge;
@@ -25,6 +26,7 @@ mod program;
 mod search;
 mod tree;
 mod workshop;
+mod zip;
 
 use async_trait::async_trait;
 use kintsugi_domain::job::{Job, Order, Report};

@@ -7,8 +7,8 @@
 use super::guess::Guess;
 use kintsugi_domain::calendar::CalendarRules;
 use kintsugi_domain::config::{
-    AlertChannel, ApprovalRules, Command, Config, FixRules, Language, PackageRules, Product,
-    RolloutRules, TrainRules, TriageRules,
+    AlertChannel, ApprovalRules, Command, Config, FixRules, GateRules, Language, PackageRules,
+    Product, RolloutRules, TrainRules, TriageRules,
 };
 use kintsugi_domain::scrub_rules::ScrubRules;
 use std::fmt::Write as _;
@@ -57,6 +57,25 @@ const SECTIONS: &[Section] = &[
         keys: &[("command", "Program and arguments."), TIMEOUT],
     },
     Section {
+        name: "gates",
+        about: "What a version must pass besides its tests, in the same sandbox: program and arguments each, none if empty.",
+        keys: &[
+            (
+                "audit",
+                "Looks for known faults in what the product depends on.",
+            ),
+            ("static_checks", "Reads the source for faults."),
+            ("unit", "Tests of single parts."),
+            ("integration", "Tests of parts together."),
+            ("e2e", "Tests of the product as a whole."),
+            (
+                "manifest",
+                "A browser extension's manifest.json: a patch may not ask for more than the version before.",
+            ),
+            TIMEOUT,
+        ],
+    },
+    Section {
         name: "package",
         about: "What devices install.",
         keys: &[
@@ -67,6 +86,14 @@ const SECTIONS: &[Section] = &[
             (
                 "version_file",
                 "A file that holds the version; written before the tests and the build.",
+            ),
+            (
+                "zip",
+                "Whether it is made as a zip file too, for people who unpack it by hand.",
+            ),
+            (
+                "extension",
+                "A folder of it that is a browser extension, zipped as stores take it.",
             ),
         ],
     },
@@ -337,9 +364,12 @@ fn example(guess: &Guess) -> Config {
         },
         test: command(&guess.test),
         build: Some(command(&["make".to_owned()])),
+        gates: GateRules::default(),
         package: PackageRules {
             include: guess.include.clone(),
             version_file: Some(version_file.to_owned()),
+            zip: false,
+            extension: String::new(),
         },
         health: command(&guess.health),
         triage: TriageRules::default(),

@@ -92,6 +92,7 @@ fn release(version: &str, commit: &str, at: Timestamp) -> Release {
                 length: 1,
             },
             deltas: vec![],
+            zips: vec![],
             inputs: vec![],
             builder: String::new(),
         },

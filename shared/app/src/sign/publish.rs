@@ -241,9 +241,7 @@ impl Sign {
         };
         for (channel, page) in pages {
             for release in listed(releases, channel) {
-                let deltas = release.built.deltas.iter().map(|delta| &delta.artifact);
-                let beside = [&release.built.full].into_iter().chain(&release.provenance);
-                for artifact in deltas.chain(beside) {
+                for artifact in release.built.artifacts().chain(&release.provenance) {
                     list(target_path(id, artifact)?, artifact.digest, artifact.length)?;
                 }
             }
