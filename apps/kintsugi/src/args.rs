@@ -4,6 +4,8 @@ use crate::access::Keys;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
+use crate::release::Release;
+use crate::trains::Trains;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -60,11 +62,16 @@ pub(crate) enum Command {
     Parked(HomeArgs),
     /// Put the parked messages of a queue back, after their cause was mended.
     Redrive(Redrive),
+    /// Say which fixes depart when, and what holds them.
+    Trains(Trains),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
+    /// Compare versions; check an artifact against what its release says.
+    #[command(subcommand)]
+    Release(Release),
     /// Print the help of a command, the table exit-codes, or the licences.
     Help {
         /// A command, exit-codes, or licences.

@@ -27,10 +27,12 @@ mod operator;
 mod parked;
 mod print;
 pub mod project;
+mod release;
 mod runner;
 mod scrub;
 mod signals;
 mod tools;
+mod trains;
 mod up;
 
 use args::{Arguments, Command};
@@ -83,9 +85,11 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
         Command::Parked(arguments) => parked::list(arguments, context, json),
+        Command::Trains(arguments) => trains::run(arguments, context, json),
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),
+        Command::Release(asked) => release::run(asked, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
 }

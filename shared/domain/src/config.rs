@@ -2,9 +2,12 @@
 //! errors name line, key and what was expected.
 
 mod approval;
+mod gates;
 
 pub use approval::{ApprovalRules, TwoPerson};
+pub use gates::{GateCommand, GateRules, SCAN_FAILURE, TEST_FAILURE};
 
+use crate::calendar::CalendarRules;
 use crate::scrub_rules::ScrubRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
@@ -20,6 +23,9 @@ pub struct Config {
     /// How it is built before packaging, if it needs to be.
     #[serde(default)]
     pub build: Option<Command>,
+    /// What a version must pass besides its tests.
+    #[serde(default)]
+    pub gates: GateRules,
     /// What goes into a package.
     pub package: PackageRules,
     /// How a device tells that an installed version works.
@@ -36,6 +42,9 @@ pub struct Config {
     /// Which fixes depart when.
     #[serde(default)]
     pub trains: TrainRules,
+    /// When trains may depart.
+    #[serde(default)]
+    pub calendar: CalendarRules,
     /// How a release reaches the fleet.
     #[serde(default)]
     pub rollout: RolloutRules,
@@ -88,6 +97,12 @@ pub struct PackageRules {
     /// A file that holds the version: written before the tests and the build.
     #[serde(default)]
     pub version_file: Option<String>,
+    /// Whether the package is made as a zip file too, for people who unpack it by hand.
+    #[serde(default)]
+    pub zip: bool,
+    /// A folder of the package that is a browser extension, zipped as stores take it. Empty: none.
+    #[serde(default)]
+    pub extension: String,
 }
 
 /// How issues are ranked (ledger A13, C2). Words are matched in lowercase.
@@ -383,7 +398,12 @@ impl Config {
             .package
             .include
             .iter()
-            .chain(&self.package.version_file);
+            .chain(&self.package.version_file)
+            .chain(
+                [&self.gates.manifest, &self.package.extension]
+                    .into_iter()
+                    .filter(|it| !it.is_empty()),
+            );
         for path in paths {
             if !is_inside(path) {
                 let found = format!("expected a path inside the product, found “{path}”");
@@ -391,6 +411,7 @@ impl Config {
             }
         }
         self.scrub.check()?;
+        self.calendar.check()?;
         self.check_rollout()
     }
 
@@ -495,10 +516,10 @@ pub(crate) fn line_of(text: &str, key: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(crate) const GOOD: &str = r#"
 [product]
 name = "till"
 language = "python"

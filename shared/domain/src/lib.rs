@@ -13,6 +13,7 @@ pub mod address;
 pub mod alert;
 pub mod audit;
 pub mod bundle;
+pub mod calendar;
 pub mod channel;
 pub mod cohort;
 pub mod config;
@@ -30,9 +31,11 @@ pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
+pub mod permissions;
 pub mod ports;
 pub mod project;
 pub mod record;
+pub mod recurrence;
 pub mod release;
 pub mod request;
 pub mod rollout;
@@ -42,6 +45,7 @@ pub mod state;
 pub mod story;
 pub mod trace;
 pub mod train;
+pub mod version;
 
 /// A point in time, UTC, written as RFC 3339.
 pub use jiff::Timestamp;

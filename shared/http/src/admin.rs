@@ -9,6 +9,7 @@
 //! | PUT `projects/{p}/config` `{config}` | admin | replaces its configuration |
 //! | POST `projects/{p}/keys`, DELETE `projects/{p}/keys/{key}` | admin | reporting keys |
 //! | GET `projects/{p}/needs` | viewer | what needs a person now |
+//! | GET `projects/{p}/trains?at=` | viewer | what would depart at a time, and what holds it |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,alerts,flags,audit}` | viewer | pages: `after`, `limit`; issues also `state` |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,jobs}/{id}` | viewer | one of them |
 //! | GET `projects/{p}/{parked,counters}` | viewer | parked messages, counted reports |
@@ -76,6 +77,7 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/keys", post(changes::add_key))
         .route("/keys/{key}", delete(changes::remove_key))
         .route("/needs", get(reads::needs))
+        .route("/trains", get(reads::trains))
         .route("/issues", get(reads::issues))
         .route("/issues/{id}", get(reads::issue))
         .route("/issues/{id}/mute", post(changes::mute))

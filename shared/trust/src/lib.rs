@@ -7,6 +7,7 @@
 //! | [`key`] | ECDSA P-384 keys and their ids | FIPS 186-5, RFC 5280, RFC 5958 |
 //! | [`tuf`] | metadata of the signed repository, written and read | TUF specification 1.0 |
 //! | [`jws`] | signed tokens, ES384 only | RFC 7515, RFC 7518, RFC 8725 |
+//! | [`attestation`] | how a release was made | DSSE v1, in-toto Statement v1, SLSA Provenance v1 |
 //! | [`statement`] | what a release is, and the permission to go down | |
 //! | `openid` (feature) | tokens of foreign issuers: RS256, ES256, ES384 | OpenID Connect Core 1.0 |
 //! | [`lease`] | ties a runner's report to the job that it was given | RFC 2104 |
@@ -23,6 +24,7 @@
 //! tokens of foreign issuers, other algorithms than P-384: a foreign key in metadata is skipped.
 
 pub mod access;
+pub mod attestation;
 pub mod json;
 pub mod jws;
 pub mod key;

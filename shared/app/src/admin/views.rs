@@ -10,6 +10,8 @@ use super::{auth, requests};
 use crate::events::filed;
 use crate::ingest::COUNTER;
 use crate::records;
+use crate::schedule::{self, Plan};
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::audit::{Audit, HOME};
 use kintsugi_domain::bundle::Bundle;
@@ -198,6 +200,12 @@ impl ProjectViews<'_> {
     /// Messages of the project that nobody could handle.
     pub async fn parked(&self) -> Result<Vec<ParkedView>, PortError> {
         parked(self.ports, Some(self.project.id)).await
+    }
+
+    /// What would depart at a time, now if none is given; nothing is changed.
+    pub async fn trains(&self, at: Option<Timestamp>) -> Result<Plan, PortError> {
+        let at = at.unwrap_or_else(|| self.ports.now());
+        schedule::plan(self.ports, &self.project, at).await
     }
 
     /// What became of reports, by reason.

@@ -121,6 +121,9 @@ fn built() -> Report {
                 base: Digest::of(b"base"),
                 artifact: artifact("till-1.0.0-1.0.1.delta", DELTA),
             }],
+            zips: vec![],
+            inputs: vec![],
+            builder: String::new(),
         }),
     })
 }

@@ -2,6 +2,7 @@
 
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Ports};
+use kintsugi_trust::attestation;
 use kintsugi_trust::key::PublicKey;
 use kintsugi_trust::tuf::{Metadata, Role, RoleKeys, Roles, assemble, canonical};
 use std::fmt;
@@ -73,6 +74,22 @@ pub(super) async fn signed<T: Metadata + Sync>(
         signatures.push((key.key_id(), der));
     }
     assemble(metadata, &signatures).map_err(|error| PortError::broken(what(), error))
+}
+
+/// A DSSE envelope of an in-toto statement, by the targets key.
+pub(super) async fn envelope(
+    ports: &Ports,
+    project: ProjectId,
+    payload: &[u8],
+) -> Result<String, PortError> {
+    let key = public(ports, project, KeyUse::Targets).await?;
+    let name = KeyName {
+        project,
+        key_use: KeyUse::Targets,
+    };
+    let message = attestation::pre_authentication_encoding(payload);
+    let der = ports.signer.sign(&name, &message).await?;
+    Ok(attestation::assemble(payload, &[(key.key_id(), der)]))
 }
 
 /// A compact JWS by the targets key. `input` makes what is signed from the key's id.

@@ -13,10 +13,13 @@
 //!
 //! **What is signed is what is stored**: before a release is signed, its files are read and compared with what the build reported.
 //!
-//! Not here yet: attestations (ledger F4), keys taken offline, several platforms per release.
+//! Beside each release lies its signed provenance (ledger F6).
+//!
+//! Not here yet: keys taken offline, several platforms per release.
 
 mod document;
 mod metadata;
+mod provenance;
 mod publish;
 
 use crate::news;
@@ -107,6 +110,9 @@ impl Sign {
             records::need(store, cause.project, release.value.bundle.as_str()).await?;
         self.verify(&release.value).await?;
         release.value.statement = Some(self.statement(&project.value, &release.value).await?);
+        let made =
+            provenance::provenance(&self.ports, &project.value, &release.value, &bundle.value);
+        release.value.provenance = Some(made.await?);
         let why = "statement signed";
         step!(release.value, ReleaseMove::Publish, at, Self::NAME, why);
         step!(bundle.value, BundleMove::Sign, at, Self::NAME, why);

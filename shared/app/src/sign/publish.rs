@@ -241,8 +241,7 @@ impl Sign {
         };
         for (channel, page) in pages {
             for release in listed(releases, channel) {
-                let deltas = release.built.deltas.iter().map(|delta| &delta.artifact);
-                for artifact in deltas.chain([&release.built.full]) {
+                for artifact in release.built.artifacts().chain(&release.provenance) {
                     list(target_path(id, artifact)?, artifact.digest, artifact.length)?;
                 }
             }

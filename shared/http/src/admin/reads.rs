@@ -5,6 +5,7 @@ use super::{Actor, Answered, Asked, At, shown};
 use crate::problem::Problem;
 use axum::extract::State;
 use kintsugi_app::admin::{Admin, Part, ProjectViews};
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::fix::Fix;
 use kintsugi_domain::id::{
@@ -39,6 +40,13 @@ pub(super) struct IssuesAsked {
     state: Option<IssueState>,
     after: Option<String>,
     limit: Option<usize>,
+}
+
+/// At which time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TimeAsked {
+    at: Option<Timestamp>,
 }
 
 async fn of<'a>(
@@ -106,6 +114,17 @@ macro_rules! paged {
 paged!(
     fixes, bundles, releases, rollouts, alerts, flags, requests, audit
 );
+
+pub(super) async fn trains(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+    Asked(asked): Asked<TimeAsked>,
+) -> Answered {
+    Ok(shown(
+        of(&admin, &actor, project).await?.trains(asked.at).await?,
+    ))
+}
 
 pub(super) async fn issues(
     State(admin): State<Admin>,

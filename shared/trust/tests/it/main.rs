@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 #![expect(clippy::string_slice, reason = "test code")]
 
+mod attestation;
 mod encoding;
 mod jws;
 mod lease;
