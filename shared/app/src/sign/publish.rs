@@ -227,11 +227,7 @@ impl Sign {
         let id = head.project;
         let mut targets = BTreeMap::new();
         let mut list = |path: String, digest, length| {
-            let info = TargetInfo {
-                length,
-                digest,
-                custom: None,
-            };
+            let info = TargetInfo::new(length, digest);
             let path: TargetPath = path
                 .parse()
                 .map_err(|error| PortError::broken("targets metadata", error))?;
@@ -263,6 +259,7 @@ impl Sign {
             version: head.targets,
             expires: head.targets_expires,
             targets,
+            delegations: None,
         };
         self.write(id, head.targets, &metadata).await?;
         Ok(())

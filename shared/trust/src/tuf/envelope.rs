@@ -1,8 +1,7 @@
 //! A metadata file: what is signed, and the signatures over it.
 
 use crate::json;
-use crate::key::PublicKey;
-use crate::tuf::{Metadata, Role, RoleKeys, TufError};
+use crate::tuf::{Metadata, Role, RoleKey, RoleKeys, TufError};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,7 +12,7 @@ pub(super) struct File<T> {
     signed: Value,
     /// What the signatures cover.
     canonical: Vec<u8>,
-    /// Signatures by key id, as DER.
+    /// Signatures by key id.
     signatures: BTreeMap<String, Vec<u8>>,
     of: PhantomData<T>,
 }
@@ -41,8 +40,8 @@ impl<T: Metadata> File<T> {
         let mut signatures = BTreeMap::new();
         for SignatureWire { keyid, sig } in wire.signatures {
             // What is not hex is no signature; others may be enough.
-            let der = hex::decode(&sig).unwrap_or_default();
-            if signatures.insert(keyid.clone(), der).is_some() {
+            let signature = hex::decode(&sig).unwrap_or_default();
+            if signatures.insert(keyid.clone(), signature).is_some() {
                 return Err(malformed(format!("two signatures of key {keyid:?}")));
             }
         }
@@ -57,12 +56,12 @@ impl<T: Metadata> File<T> {
     /// Whether enough distinct keys of a role signed. Keys are told apart by what they are, not by what
     /// they are called: one key under two ids counts once.
     pub(super) fn check(&self, by: Role, keys: &RoleKeys) -> Result<(), TufError> {
-        let mut valid: Vec<&PublicKey> = Vec::new();
+        let mut valid: Vec<&RoleKey> = Vec::new();
         for (id, key) in keys.keys() {
-            let Some(der) = self.signatures.get(id.as_str()) else {
+            let Some(signature) = self.signatures.get(id.as_str()) else {
                 continue;
             };
-            if !valid.contains(&key) && key.verify(&self.canonical, der).is_ok() {
+            if !valid.contains(&key) && key.signed(&self.canonical, signature) {
                 valid.push(key);
             }
         }
