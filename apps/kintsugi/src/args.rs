@@ -4,6 +4,7 @@ use crate::access::Keys;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
+use crate::tuf::Tuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -61,6 +62,9 @@ pub(crate) enum Command {
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
+    /// Keys of a repository that are held offline: make roots, sign them by hand, change their keys.
+    #[command(subcommand)]
+    Tuf(Tuf),
     /// Print the help of a command, or the table exit-codes.
     Help {
         /// A command, or exit-codes.

@@ -31,6 +31,7 @@ mod runner;
 mod scrub;
 mod signals;
 mod tools;
+mod tuf;
 mod up;
 
 use args::{Arguments, Command};
@@ -86,6 +87,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),
+        Command::Tuf(asked) => tuf::run(asked, context, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
 }

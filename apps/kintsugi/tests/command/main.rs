@@ -11,3 +11,4 @@ mod running;
 mod sample;
 mod scrub;
 mod support;
+mod tuf;

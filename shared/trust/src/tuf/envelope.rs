@@ -29,25 +29,40 @@ struct SignatureWire {
     sig: String,
 }
 
+/// What is signed, and signatures by key id.
+pub(super) struct Parts {
+    pub(super) signed: Value,
+    pub(super) signatures: BTreeMap<String, Vec<u8>>,
+}
+
+/// Splits a file of at most `bytes_max` bytes into its parts.
+pub(super) fn parts(role: Role, text: &[u8], bytes_max: usize) -> Result<Parts, TufError> {
+    let malformed = |why: String| TufError::Malformed { role, why };
+    let value = json::parse(text, bytes_max).map_err(|error| TufError::Json { role, error })?;
+    let wire = Wire::deserialize(&value).map_err(|error| malformed(error.to_string()))?;
+    let mut signatures = BTreeMap::new();
+    for SignatureWire { keyid, sig } in wire.signatures {
+        // What is not hex is no signature; others may be enough.
+        let signature = hex::decode(&sig).unwrap_or_default();
+        if signatures.insert(keyid.clone(), signature).is_some() {
+            return Err(malformed(format!("two signatures of key {keyid:?}")));
+        }
+    }
+    Ok(Parts {
+        signed: wire.signed,
+        signatures,
+    })
+}
+
 impl<T: Metadata> File<T> {
-    /// Splits a file of at most `bytes_max` bytes into its parts.
+    /// Reads a file of at most `bytes_max` bytes.
     pub(super) fn read(text: &[u8], bytes_max: usize) -> Result<Self, TufError> {
         let role = T::ROLE;
-        let json_error = |error| TufError::Json { role, error };
-        let malformed = |why: String| TufError::Malformed { role, why };
-        let value = json::parse(text, bytes_max).map_err(json_error)?;
-        let wire = Wire::deserialize(&value).map_err(|error| malformed(error.to_string()))?;
-        let mut signatures = BTreeMap::new();
-        for SignatureWire { keyid, sig } in wire.signatures {
-            // What is not hex is no signature; others may be enough.
-            let signature = hex::decode(&sig).unwrap_or_default();
-            if signatures.insert(keyid.clone(), signature).is_some() {
-                return Err(malformed(format!("two signatures of key {keyid:?}")));
-            }
-        }
+        let Parts { signed, signatures } = parts(role, text, bytes_max)?;
+        let canonical = json::canonical(&signed).map_err(|error| TufError::Json { role, error })?;
         Ok(Self {
-            canonical: json::canonical(&wire.signed).map_err(json_error)?,
-            signed: wire.signed,
+            canonical,
+            signed,
             signatures,
             of: PhantomData,
         })

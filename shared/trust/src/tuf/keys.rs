@@ -71,6 +71,14 @@ impl RoleKeys {
             .iter()
             .map(|key| (key.key_id(), RoleKey::P384(key.clone())))
             .collect();
+        Self::of(role, keys, threshold)
+    }
+
+    pub(super) fn of(
+        role: Role,
+        keys: BTreeMap<KeyId, RoleKey>,
+        threshold: usize,
+    ) -> Result<Self, TufError> {
         if threshold == 0 || threshold > keys.len() {
             return Err(TufError::ImpossibleThreshold {
                 role,

@@ -12,6 +12,7 @@
 //! and Ed25519; every other key is skipped and counts towards no threshold. Not here: succinct hash bins
 //! (TAP 15) and repository mirrors (TAP 4).
 
+mod ceremony;
 mod client;
 mod delegation;
 mod envelope;
@@ -25,6 +26,7 @@ mod root;
 mod search;
 mod write;
 
+pub use ceremony::{CeremonyError, Count, KeyChange, RootDraft};
 pub use client::{Change, Trusted, Wanted};
 pub use delegation::{DelegatedRole, Delegations, Scope};
 #[cfg(feature = "foreign-keys")]
