@@ -10,6 +10,7 @@ mod features;
 mod made_up;
 mod rules;
 mod table;
+mod wasm;
 
 /// Fails with one problem a line.
 #[track_caller]
