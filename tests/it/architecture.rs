@@ -11,6 +11,7 @@ mod licences;
 mod made_up;
 mod rules;
 mod table;
+mod wasm;
 
 /// Fails with one problem a line.
 #[track_caller]

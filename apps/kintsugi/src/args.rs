@@ -6,6 +6,7 @@ use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
 use crate::release::Release;
 use crate::trains::Trains;
+use crate::tuf::Tuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -69,6 +70,9 @@ pub(crate) enum Command {
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
+    /// Keys of a repository that are held offline: make roots, sign them by hand, change their keys.
+    #[command(subcommand)]
+    Tuf(Tuf),
     /// Compare versions; check an artifact against what its release says.
     #[command(subcommand)]
     Release(Release),

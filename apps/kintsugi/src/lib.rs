@@ -33,6 +33,7 @@ mod scrub;
 mod signals;
 mod tools;
 mod trains;
+mod tuf;
 mod up;
 
 use args::{Arguments, Command};
@@ -90,6 +91,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),
         Command::Release(asked) => release::run(asked, json),
+        Command::Tuf(asked) => tuf::run(asked, context, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
 }

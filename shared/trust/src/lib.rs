@@ -19,9 +19,9 @@
 //! read is bounded, its signature is checked first, and what was checked is what is used: the same
 //! parsed value, never the text read a second time.** The crate compiles to wasm.
 //!
-//! Not here: where private keys live (the `Signer` port and its adapters), fetching (the SDK and the
-//! HTTP routes), and, but for
-//! tokens of foreign issuers, other algorithms than P-384: a foreign key in metadata is skipped.
+//! Other algorithms than P-384 are only verified, and only where a feature asks for it: `openid` for tokens
+//! of foreign issuers, `foreign-keys` for repositories of others. Not here: where private keys live (the
+//! `Signer` port and its adapters), and fetching (the SDK and the HTTP routes).
 
 pub mod access;
 pub mod attestation;

@@ -14,3 +14,4 @@ mod scrub;
 mod support;
 mod trains;
 mod verify;
+mod tuf;

@@ -3,7 +3,7 @@
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Ports};
 use kintsugi_trust::attestation;
-use kintsugi_trust::key::PublicKey;
+use kintsugi_trust::key::{KeyId, PublicKey};
 use kintsugi_trust::tuf::{Metadata, Role, RoleKeys, Roles, assemble, canonical};
 use std::fmt;
 
@@ -30,6 +30,15 @@ async fn public(
     let name = KeyName { project, key_use };
     let pem = ports.signer.public_key(&name).await?;
     PublicKey::from_pem(&pem).map_err(|error| PortError::broken(format!("key {name}"), error))
+}
+
+/// The id of the key that signs for the home now.
+pub(super) async fn online_key(
+    ports: &Ports,
+    project: ProjectId,
+    key_use: KeyUse,
+) -> Result<KeyId, PortError> {
+    Ok(public(ports, project, key_use).await?.key_id())
 }
 
 async fn role_keys(ports: &Ports, project: ProjectId, role: Role) -> Result<RoleKeys, PortError> {

@@ -12,4 +12,5 @@ mod statement;
 mod ticket;
 mod token;
 mod tuf_attacks;
+mod tuf_delegations;
 mod tuf_roots;
