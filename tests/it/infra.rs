@@ -316,7 +316,7 @@ fn the_table_of_uses_says_what_the_stages_do() {
         let methods: BTreeSet<String> = found
             .methods
             .into_iter()
-            .filter(|it| it != "queues.send" && !it.ends_with(".clone"))
+            .filter(|it| it != "queues.send" && !it.contains(".clone"))
             .collect();
         assert_eq!(methods, set(uses.methods), "{}", uses.stage);
         assert_eq!(found.keys, set(uses.keys), "{}", uses.stage);

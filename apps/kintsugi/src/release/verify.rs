@@ -151,7 +151,7 @@ fn listed(trusted: &Trusted, content: &[u8], file: &Path) -> Result<(TargetPath,
     let found = targets
         .into_iter()
         .flatten()
-        .find(|(_, info)| info.digest == digest && info.length == length);
+        .find(|(_, info)| info.hashes.sha256 == Some(digest) && info.length == length);
     if let Some((path, _)) = found {
         return Ok((path.clone(), digest));
     }

@@ -13,5 +13,5 @@ mod sample;
 mod scrub;
 mod support;
 mod trains;
-mod verify;
 mod tuf;
+mod verify;

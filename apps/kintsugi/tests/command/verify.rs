@@ -263,6 +263,17 @@ fn an_artifact_is_verified_offline_with_everything_that_made_it() {
     assert!(told.contains("fix \"fix1\" of issue \"issue1\""), "{told}");
 }
 
+/// Copies the metadata but for the root to `alone`.
+fn without_root(path: &Path) {
+    fs::create_dir(path.join("alone")).unwrap();
+    for file in fs::read_dir(path.join("mirror")).unwrap() {
+        let file = file.unwrap();
+        if file.file_name() != "1.root.json" {
+            fs::copy(file.path(), path.join("alone").join(file.file_name())).unwrap();
+        }
+    }
+}
+
 #[test]
 fn each_broken_link_of_the_chain_is_named() {
     let folder = published();
@@ -316,13 +327,7 @@ fn each_broken_link_of_the_chain_is_named() {
     // Another home's root does not vouch for this one's metadata.
     let stranger = published();
     let root = stranger.path().join("mirror/1.root.json");
-    fs::create_dir(path.join("alone")).unwrap();
-    for file in fs::read_dir(path.join("mirror")).unwrap() {
-        let file = file.unwrap();
-        if file.file_name() != "1.root.json" {
-            fs::copy(file.path(), path.join("alone").join(file.file_name())).unwrap();
-        }
-    }
+    without_root(path);
     let rooted = ["--root", root.to_str().unwrap(), "--metadata", "alone"];
     fails("till.tar.zst", &rooted, "tuf.threshold", &["timestamp"]);
     let name = fs::read_dir(path.join("alone")).unwrap();
