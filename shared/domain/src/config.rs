@@ -5,6 +5,7 @@ mod approval;
 
 pub use approval::{ApprovalRules, TwoPerson};
 
+use crate::quota::QuotaRules;
 use crate::scrub_rules::ScrubRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
@@ -42,6 +43,9 @@ pub struct Config {
     /// What is removed from reports, beyond what always is.
     #[serde(default)]
     pub scrub: ScrubRules,
+    /// How many items of each category a reporting key may send.
+    #[serde(default)]
+    pub quota: QuotaRules,
     /// Where alerts go.
     #[serde(default)]
     pub alerts: Vec<AlertChannel>,

@@ -62,6 +62,9 @@ pub struct Event {
     pub tags: BTreeMap<String, String>,
     /// System facts: operating system, runtime, device.
     pub system: BTreeMap<String, String>,
+    /// What else the client said, scrubbed: `request` (method, address, headers, body), `extra`, and `contexts` of its own.
+    #[serde(default)]
+    pub details: BTreeMap<String, Value>,
     /// Name and version of the client library.
     pub sdk: Option<String>,
     /// What was removed before storing, and by which rule.
@@ -237,6 +240,7 @@ mod tests {
             fingerprint: vec![],
             tags: BTreeMap::new(),
             system: BTreeMap::new(),
+            details: BTreeMap::new(),
             sdk: None,
             remarks: vec![],
         }

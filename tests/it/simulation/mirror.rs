@@ -182,7 +182,15 @@ impl Mirror {
             | Kind::Flag
             | Kind::Audit
             | Kind::Access
-            | Kind::Request => {}
+            | Kind::Request
+            | Kind::Session
+            | Kind::Visitor
+            | Kind::Series
+            | Kind::Feedback
+            | Kind::Attachment
+            | Kind::Logs
+            | Kind::Monitor
+            | Kind::Quota => {}
         }
         Ok(())
     }

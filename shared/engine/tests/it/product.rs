@@ -187,6 +187,7 @@ pub(crate) fn event() -> Event {
         tags: BTreeMap::new(),
         system: BTreeMap::new(),
         sdk: None,
+        details: BTreeMap::new(),
         remarks: vec![],
     }
 }

@@ -110,6 +110,7 @@ mod tests {
             tags: BTreeMap::new(),
             system: BTreeMap::new(),
             sdk: None,
+            details: BTreeMap::new(),
             remarks: vec![],
         };
         let source = Source {

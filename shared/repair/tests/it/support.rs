@@ -43,6 +43,7 @@ pub(crate) fn event(kind: &str, value: &str, frames: Vec<Frame>) -> Event {
         tags: BTreeMap::new(),
         system: BTreeMap::new(),
         sdk: None,
+        details: BTreeMap::new(),
         remarks: vec![],
     }
 }
