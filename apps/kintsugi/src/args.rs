@@ -4,6 +4,7 @@ use crate::access::Keys;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
+use crate::stats::Projects;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Console(HomeArgs),
     /// Admin tokens and the keys that sign them: make them, change them, take them back.
     Keys(Keys),
+    /// What a home knows of its projects.
+    Project(Projects),
     /// List the messages that nobody could handle, and why.
     Parked(HomeArgs),
     /// Put the parked messages of a queue back, after their cause was mended.

@@ -30,6 +30,7 @@ pub mod project;
 mod runner;
 mod scrub;
 mod signals;
+mod stats;
 mod tools;
 mod up;
 
@@ -82,6 +83,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Login(arguments) => login::run(arguments, context, json),
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
+        Command::Project(arguments) => stats::run(arguments, context, json),
         Command::Parked(arguments) => parked::list(arguments, context, json),
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),

@@ -10,4 +10,5 @@ mod runner;
 mod running;
 mod sample;
 mod scrub;
+mod stats;
 mod support;
