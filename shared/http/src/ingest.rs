@@ -44,6 +44,8 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/api/{project}/store/", post(store))
         .route("/api/{project}/security", post(security))
         .route("/api/{project}/security/", post(security))
+        .route("/api/{project}/minidump", post(minidump))
+        .route("/api/{project}/minidump/", post(minidump))
         .with_state(home);
     staged(routes, Ingest::NAME, &ports.ids)
         .layer(middleware::from_fn(|request, next| CORS.run(request, next)))
@@ -71,6 +73,14 @@ async fn security(
     request: Request,
 ) -> Result<Response, Problem> {
     home.take(&project, Endpoint::Security, request).await
+}
+
+async fn minidump(
+    State(home): State<Arc<Home>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    home.take(&project, Endpoint::Minidump, request).await
 }
 
 impl Home {

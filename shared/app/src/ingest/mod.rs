@@ -27,6 +27,7 @@ mod items;
 mod json;
 mod keep;
 mod known;
+mod multipart;
 mod protocol;
 mod quotas;
 pub mod sentry;
@@ -66,6 +67,8 @@ pub enum Endpoint {
     Store,
     /// `/api/{project}/security/`: one report of a browser.
     Security,
+    /// `/api/{project}/minidump/`: a form with a minidump, or the dump itself.
+    Minidump,
 }
 
 /// A request as it arrived.
@@ -189,7 +192,8 @@ impl Ingest {
             Ok(body) => body,
             Err(error) => return Ok(Err(Refusal::of_body(&error))),
         };
-        match opened(&body, request.endpoint, key, &known) {
+        let kind = auth::header(&request.headers, "content-type");
+        match opened(&body, (request.endpoint, kind), key, &known) {
             Ok((parts, key)) => Ok(Ok(self.sort(&parts, &key, request, &known).await?)),
             Err(refusal) => Ok(Err(refusal)),
         }
@@ -212,12 +216,12 @@ impl Ingest {
             .quotas
             .grant(named, &known.quota, &wanted, request.at)
             .await?;
-        let is_envelope = request.endpoint == Endpoint::Envelope;
+        let has_header = !parts.header.is_empty();
         let origin = Origin {
             frame: sentry::Frame {
                 project: request.project,
                 received_at: request.at,
-                header: is_envelope.then_some(&parts.header),
+                header: has_header.then_some(&parts.header),
             },
             scrubber: &known.scrubber,
             query: request.query.as_deref(),
@@ -372,7 +376,7 @@ impl Stage for Ingest {
 /// Takes a body apart, and says which key sent it: a tunnel forwards the body alone, whose header names the key.
 fn opened<'b>(
     body: &'b [u8],
-    endpoint: Endpoint,
+    (endpoint, content_type): (Endpoint, Option<&str>),
     key: Option<DsnKey>,
     known: &Known,
 ) -> Result<(Parts<'b>, DsnKey), Refusal> {
@@ -382,6 +386,8 @@ fn opened<'b>(
         }
         Endpoint::Store => Parts::one("event", body),
         Endpoint::Security => Parts::one("raw_security", body),
+        Endpoint::Minidump => multipart::parse(content_type, body)
+            .map_err(|error| Refusal::new(400, "minidump_missing", error))?,
     };
     let tunnelled = || auth::key_of_dsn(parts.header.get("dsn")?.as_str()?);
     let key = key.or_else(tunnelled);

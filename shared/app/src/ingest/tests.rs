@@ -13,6 +13,7 @@ use std::io::Write as _;
 
 mod account;
 mod bodies;
+mod forms;
 mod kinds;
 mod limits;
 mod shapes;

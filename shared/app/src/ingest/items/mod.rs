@@ -7,6 +7,7 @@ mod attachment;
 mod check_in;
 mod feedback;
 mod logs;
+mod minidump;
 mod security;
 mod session;
 mod transaction;
@@ -15,11 +16,13 @@ use super::envelope::Item;
 use super::found::Found;
 use super::json;
 use super::keep::Kept;
+use super::multipart;
 use super::protocol;
 use super::sentry::{self, Frame};
 use kintsugi_domain::accounting::Category;
 use kintsugi_domain::limits::{
     ATTACHMENT_BYTES_MAX, EVENT_BYTES_MAX, ITEM_BYTES_MAX, LOG_ENTRIES_MAX,
+    REQUEST_DECODED_BYTES_MAX,
 };
 use kintsugi_domain::series::{Measure, Series};
 use kintsugi_scrub::Scrubber;
@@ -29,6 +32,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Treatment {
     Event,
+    Minidump,
     RawSecurity,
     Transaction,
     Session,
@@ -59,6 +63,7 @@ const fn kind(name: &'static str, category: Category, treatment: Treatment) -> I
     let bytes_max = match treatment {
         Treatment::Event => EVENT_BYTES_MAX,
         Treatment::Attachment => ATTACHMENT_BYTES_MAX,
+        Treatment::Minidump => REQUEST_DECODED_BYTES_MAX,
         Treatment::RawSecurity
         | Treatment::Transaction
         | Treatment::Session
@@ -111,6 +116,19 @@ const KINDS: [ItemKind; 29] = [
     kind("integration", Category::Default, Treatment::Skipped),
 ];
 
+/// What a dump becomes: an error like others. It is no kind that an envelope can name.
+static MINIDUMP: ItemKind = kind(multipart::MINIDUMP, Category::Error, Treatment::Minidump);
+
+/// What an item is to us: a dump, or the kind that its name says.
+fn kind_of(item: &Item<'_>) -> Option<&'static ItemKind> {
+    let attached = item.header.get("attachment_type").and_then(Value::as_str);
+    let is_dump = item.kind == multipart::MINIDUMP || attached == Some("event.minidump");
+    if is_dump {
+        return Some(&MINIDUMP);
+    }
+    known_kind(&item.kind)
+}
+
 /// The kind of that name.
 pub(super) fn known_kind(name: &str) -> Option<&'static ItemKind> {
     KINDS.iter().find(|kind| kind.name == name)
@@ -118,11 +136,12 @@ pub(super) fn known_kind(name: &str) -> Option<&'static ItemKind> {
 
 /// What an item counts against a quota as: nothing for kinds that are skipped, and for what clients say about themselves.
 pub(super) fn charged(item: &Item<'_>) -> Option<(Category, usize)> {
-    let kind = known_kind(&item.kind)?;
+    let kind = kind_of(item)?;
     match kind.treatment {
         Treatment::Skipped | Treatment::ClientReport => None,
         Treatment::Logs => Some((kind.category, stated_count(item))),
         Treatment::Event
+        | Treatment::Minidump
         | Treatment::RawSecurity
         | Treatment::Transaction
         | Treatment::Session
@@ -175,7 +194,7 @@ impl Origin<'_> {
 
 /// Reads one item and puts what is of use into what was found.
 pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
-    let Some(kind) = known_kind(&item.kind) else {
+    let Some(kind) = kind_of(item) else {
         found.receive(Category::Default, 1);
         found.drop(Category::Default, "unknown_item", 1);
         return;
@@ -189,6 +208,11 @@ pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
         found.drop(kind.category, kind.name, 1);
     } else if item.payload.len() > kind.bytes_max {
         found.drop(kind.category, "too_large", 1);
+    } else if kind.treatment == Treatment::Minidump {
+        match minidump::as_event(item) {
+            Ok(value) => event(kind, &value, item.payload, origin, found),
+            Err(_) => found.drop(kind.category, "broken", 1),
+        }
     } else if kind.treatment == Treatment::Attachment {
         match attachment::read(item, origin) {
             Ok(kept) => found.keep(kept),
@@ -221,7 +245,7 @@ fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, fou
         Treatment::UserReport => feedback::report(value, payload, origin),
         Treatment::CheckIn => check_in::read(value, origin),
         // Read or counted before they come here.
-        Treatment::Attachment | Treatment::Logs | Treatment::Skipped => None,
+        Treatment::Attachment | Treatment::Minidump | Treatment::Logs | Treatment::Skipped => None,
     };
     match kept {
         Some(kept) => found.keep(kept),
