@@ -134,9 +134,10 @@ impl Record for Logs {
         self.project
     }
 
-    /// In the order of arrival.
+    /// In the order in which they were written. The same container that is sent again later has the same key.
     fn key(&self) -> String {
-        format!("{:020}-{}", self.at.as_microsecond(), self.digest.short(16))
+        let written = self.entries.first().map_or(self.at, |entry| entry.at);
+        format!("{:020}-{}", written.as_microsecond(), self.digest.short(16))
     }
 }
 

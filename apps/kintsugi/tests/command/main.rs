@@ -10,5 +10,6 @@ mod runner;
 mod running;
 mod sample;
 mod scrub;
+mod sdks;
 mod stats;
 mod support;
