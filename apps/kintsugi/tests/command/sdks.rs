@@ -1,10 +1,5 @@
 //! Unmodified Sentry SDKs report to a home that runs: everything they send is taken, kept scrubbed, and in the account.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "test code"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use crate::support::{Running, sample, stderr};
 use serde_json::Value;
@@ -109,7 +104,7 @@ impl Asked {
 
 #[test]
 fn the_sdk_for_python_reports_everything_it_can() {
-    let python = std::env::var("KINTSUGI_TEST_PYTHON")
+    let python = std::env::var_os("KINTSUGI_TEST_PYTHON")
         .expect("KINTSUGI_TEST_PYTHON must name a Python with sentry-sdk: run `cargo xtask test`");
     let home = Asked::start();
     home.report(Path::new(&python), "report.py", &[]);

@@ -1,5 +1,4 @@
 //! `kintsugi project stats` against a home that runs and was reported to.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use crate::support::{Running, kintsugi, stderr, stdout};
 use serde_json::{Value, json};
