@@ -10,8 +10,8 @@
 //! Counters (`ingest`, per project): what became of every item, see [`kintsugi_domain::accounting`]. Requests for projects that do not
 //! exist are counted under project 0, which can never be one.
 //!
-//! Events go to triage; what else is of use is kept here ([`keep`](mod@keep)) before the events are handed on. Quotas are asked before an item is
-//! read ([`quotas`](mod@quotas)).
+//! Events go to triage; what else is of use is kept here (`keep.rs`) before the events are handed on. Quotas are asked before an item is
+//! read (`quotas.rs`).
 //!
 //! Projects and keys are cached in memory for up to [`PROJECT_CACHE_SECONDS`]: a new project or key
 //! works at once or nearly so, a withdrawn one may report for that long.
