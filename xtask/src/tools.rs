@@ -1,8 +1,8 @@
-//! What the tests need from outside the workspace: Debian packages and Python packages.
+//! What the tests need from outside the workspace: Debian packages, Python packages and packages of npm.
 //!
 //! Packages of the system come through apt, and only when we are root and they are missing; Python
 //! packages go into a private virtual environment below the target folder, pinned, and never into
-//! the system's Python. **An environment counts only when its mark was written as the last step**, so
+//! the system's Python; those of npm into a folder beside it, by their lock file and without running their scripts. **An environment counts only when its mark was written as the last step**, so
 //! a run that was killed halfway is made anew. Not here: Rust toolchains.
 
 use crate::summary::say;
@@ -45,6 +45,9 @@ const TESTS: Environment = Environment {
             ],
         ),
         ("ca-certificates", &["test", "-d", "/etc/ssl/certs"]),
+        // Sentry's SDK for Node needs 18 or newer, which Debian has since 12.
+        ("nodejs", &["node", "--version"]),
+        ("npm", &["npm", "--version"]),
     ],
     requirements: include_str!("../python-requirements.txt"),
     options: &[],
@@ -60,13 +63,61 @@ pub(crate) const DEPLOY: Environment = Environment {
     shows: "import samcli.commands.build, samcli.commands.deploy, aws_lambda_builders",
 };
 
+/// What the tests need from npm: the list, and the lock with a digest of each package.
+const NODE_PACKAGES: &str = include_str!("../node/package.json");
+const NODE_LOCK: &str = include_str!("../node/package-lock.json");
+
 /// The mark of a finished environment.
 const MARK: &str = "complete";
 
-/// Makes sure that everything is there; returns the Python of the private environment.
-pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
+/// Where the tests find what was made ready.
+pub(crate) struct Ready {
+    /// The Python of the private environment.
+    pub(crate) python: PathBuf,
+    /// The folder of Node's modules.
+    pub(crate) modules: PathBuf,
+}
+
+/// Makes sure that everything is there.
+pub(crate) fn ready(target: &Path) -> Result<Ready, String> {
     components()?;
-    TESTS.ready(target)
+    Ok(Ready {
+        python: TESTS.ready(target)?,
+        modules: node_modules(target)?,
+    })
+}
+
+/// Makes sure that Node's modules are there; returns their folder.
+fn node_modules(target: &Path) -> Result<PathBuf, String> {
+    let failed = |error: std::io::Error| format!("Node's modules: {error}");
+    let mut digest = hex::encode(Sha256::digest(NODE_LOCK.as_bytes()));
+    digest.truncate(12);
+    let tools = target.join("kintsugi-tools");
+    let folder = tools.join(format!("node-{digest}"));
+    let modules = folder.join("node_modules");
+    fs::create_dir_all(&tools).map_err(failed)?;
+    let lock = File::create(tools.join("lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    if folder.join(MARK).is_file() && modules.is_dir() {
+        return Ok(modules);
+    }
+    say("tools      installing Node's modules");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(failed)?;
+    }
+    fs::create_dir_all(&folder).map_err(failed)?;
+    fs::write(folder.join("package.json"), NODE_PACKAGES).map_err(failed)?;
+    fs::write(folder.join("package-lock.json"), NODE_LOCK).map_err(failed)?;
+    // `ci` installs what the lock says, and nothing where a package is not what it was.
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .args(["--loglevel", "error"])
+        .current_dir(&folder))?;
+    run(Command::new("node")
+        .args(["-e", "require('@sentry/node')"])
+        .current_dir(&folder))?;
+    fs::write(folder.join(MARK), "").map_err(failed)?;
+    Ok(modules)
 }
 
 /// The parts of the Rust toolchain that may be left out of an installation. They belong to the
@@ -251,6 +302,25 @@ mod tests {
             }
             assert!(packages.len() >= 4);
         }
+    }
+
+    #[test]
+    fn every_package_of_npm_is_pinned_by_its_digest() {
+        let lock: serde_json::Value = serde_json::from_str(NODE_LOCK).unwrap();
+        let packages = lock["packages"].as_object().unwrap();
+        let named: Vec<_> = packages
+            .iter()
+            .filter(|(path, _)| !path.is_empty())
+            .collect();
+        assert!(named.len() > 10);
+        for (path, package) in named {
+            let digest = package["integrity"].as_str().unwrap_or_default();
+            assert!(digest.starts_with("sha512-"), "{path}");
+            assert!(package["version"].is_string(), "{path}");
+        }
+        let listed: serde_json::Value = serde_json::from_str(NODE_PACKAGES).unwrap();
+        let wanted = &listed["dependencies"]["@sentry/node"];
+        assert_eq!(*wanted, packages["node_modules/@sentry/node"]["version"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
 use crate::release::Release;
+use crate::stats::Projects;
 use crate::trains::Trains;
 use crate::tuf::Tuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Console(HomeArgs),
     /// Admin tokens and the keys that sign them: make them, change them, take them back.
     Keys(Keys),
+    /// What a home knows of its projects.
+    Project(Projects),
     /// List the messages that nobody could handle, and why.
     Parked(HomeArgs),
     /// Put the parked messages of a queue back, after their cause was mended.

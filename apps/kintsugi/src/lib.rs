@@ -31,6 +31,7 @@ mod release;
 mod runner;
 mod scrub;
 mod signals;
+mod stats;
 mod tools;
 mod trains;
 mod tuf;
@@ -85,6 +86,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Login(arguments) => login::run(arguments, context, json),
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
+        Command::Project(arguments) => stats::run(arguments, context, json),
         Command::Parked(arguments) => parked::list(arguments, context, json),
         Command::Trains(arguments) => trains::run(arguments, context, json),
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),

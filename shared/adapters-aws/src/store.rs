@@ -84,7 +84,12 @@ impl fmt::Debug for DynamoStore {
 /// How many partitions a project's records of a kind have. **A change would hide records that are there.**
 fn lanes(kind: Kind) -> u8 {
     match kind {
-        Kind::Event | Kind::Outcome => LANES,
+        Kind::Event
+        | Kind::Outcome
+        | Kind::Session
+        | Kind::Visitor
+        | Kind::Attachment
+        | Kind::Logs => LANES,
         Kind::Project
         | Kind::Issue
         | Kind::Diagnosis
@@ -98,7 +103,11 @@ fn lanes(kind: Kind) -> u8 {
         | Kind::Alert
         | Kind::Audit
         | Kind::Access
-        | Kind::Request => 1,
+        | Kind::Request
+        | Kind::Series
+        | Kind::Feedback
+        | Kind::Monitor
+        | Kind::Quota => 1,
     }
 }
 

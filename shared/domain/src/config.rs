@@ -8,6 +8,7 @@ pub use approval::{ApprovalRules, TwoPerson};
 pub use gates::{GateCommand, GateRules, SCAN_FAILURE, TEST_FAILURE};
 
 use crate::calendar::CalendarRules;
+use crate::quota::QuotaRules;
 use crate::scrub_rules::ScrubRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
@@ -51,6 +52,9 @@ pub struct Config {
     /// What is removed from reports, beyond what always is.
     #[serde(default)]
     pub scrub: ScrubRules,
+    /// How many items of each category a reporting key may send.
+    #[serde(default)]
+    pub quota: QuotaRules,
     /// Where alerts go.
     #[serde(default)]
     pub alerts: Vec<AlertChannel>,

@@ -4,6 +4,7 @@
 //! it; whatever the wire was, everything after ingestion sees only this.
 
 use crate::Timestamp;
+use crate::accounting::Category;
 use crate::id::{EventId, ProjectId};
 use crate::record::{IndexEntry, Kind, Record};
 use semver::Version;
@@ -62,10 +63,16 @@ pub struct Event {
     pub tags: BTreeMap<String, String>,
     /// System facts: operating system, runtime, device.
     pub system: BTreeMap<String, String>,
+    /// What else the client said, scrubbed: `request` (method, address, headers, body), `extra`, and `contexts` of its own.
+    #[serde(default)]
+    pub details: BTreeMap<String, Value>,
     /// Name and version of the client library.
     pub sdk: Option<String>,
     /// What was removed before storing, and by which rule.
     pub remarks: Vec<Remark>,
+    /// What it is counted as.
+    #[serde(default)]
+    pub category: Category,
 }
 
 /// One exception of a chain.
@@ -245,8 +252,10 @@ mod tests {
             fingerprint: vec![],
             tags: BTreeMap::new(),
             system: BTreeMap::new(),
+            details: BTreeMap::new(),
             sdk: None,
             remarks: vec![],
+            category: Category::Error,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! Not here: signatures and metadata (`kintsugi-trust`), what a stage does with a decision
 //! (`kintsugi-app`), and anything that knows a database or a cloud (`kintsugi-adapters-*`).
 
+pub mod accounting;
 pub mod address;
 pub mod alert;
 pub mod audit;
@@ -25,15 +26,18 @@ pub mod fix;
 pub mod flag;
 pub mod grouping;
 pub mod guard;
+pub mod health;
 pub mod id;
 pub mod issue;
 pub mod job;
+pub mod kept;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
 pub mod permissions;
 pub mod ports;
 pub mod project;
+pub mod quota;
 pub mod record;
 pub mod recurrence;
 pub mod release;
@@ -41,6 +45,7 @@ pub mod request;
 pub mod rollout;
 pub mod score;
 pub mod scrub_rules;
+pub mod series;
 pub mod state;
 pub mod story;
 pub mod trace;

@@ -62,3 +62,13 @@ pub const REQUESTS_OPEN_MAX: usize = 100;
 pub const REQUESTS_EXPIRED_MAX: usize = 20;
 /// Largest document of another service, bytes: a set of keys has a few thousand.
 pub const WEB_DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Largest item of an envelope of a kind that has no bound of its own, bytes.
+pub const ITEM_BYTES_MAX: usize = 1024 * 1024;
+/// Largest attachment, bytes.
+pub const ATTACHMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most entries taken of one container of logs.
+pub const LOG_ENTRIES_MAX: usize = 1_000;
+/// Most aggregates taken of one report of sessions.
+pub const SESSION_AGGREGATES_MAX: usize = 100;
+/// Most series of one project; whatever else is measured is gathered under one name.
+pub const SERIES_MAX: i64 = 5_000;

@@ -12,7 +12,8 @@
 //! | GET `projects/{p}/trains?at=` | viewer | what would depart at a time, and what holds it |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,alerts,flags,audit}` | viewer | pages: `after`, `limit`; issues also `state` |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,jobs}/{id}` | viewer | one of them |
-//! | GET `projects/{p}/{parked,counters}` | viewer | parked messages, counted reports |
+//! | GET `projects/{p}/{parked,counters,stats}` | viewer | parked messages, counted reports |
+//! | GET `projects/{p}/{health,performance,feedback,attachments,logs,monitors}` | viewer | what was reported beside events; pages |
 //! | POST `projects/{p}/fixes/{id}/review` `{approved, reason?}` | triager | reviews a fix |
 //! | POST `projects/{p}/issues/{id}/{mute,unmute}` `{reason?}` | triager | |
 //! | POST `projects/{p}/releases` `{ref, version, notes?}` | releaser | orders a release |
@@ -104,7 +105,14 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/requests/{id}/refuse", post(changes::refuse))
         .route("/audit", get(reads::audit))
         .route("/parked", get(reads::parked))
-        .route("/counters", get(reads::counters));
+        .route("/counters", get(reads::counters))
+        .route("/stats", get(reads::stats))
+        .route("/health", get(reads::health))
+        .route("/performance", get(reads::performance))
+        .route("/feedback", get(reads::feedback))
+        .route("/attachments", get(reads::attachments))
+        .route("/logs", get(reads::logs))
+        .route("/monitors", get(reads::monitors));
     let routes = Router::new()
         .route(
             "/admin/v1/projects",

@@ -34,7 +34,7 @@ use axum::Router;
 use dress::dress;
 use kintsugi_domain::ports::Ports;
 
-/// Reports of Sentry's clients: `POST /api/{project}/envelope/` and `/store/`.
+/// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` and `/minidump/`.
 pub fn ingest(ports: &Ports) -> Router {
     dress(ingest::routes(ports))
 }

@@ -123,18 +123,10 @@ impl Mirror {
     fn write(&mut self, write: &Write, trace: &mut Vec<String>) -> Check {
         let key = write.key.key.clone();
         match write.key.kind {
-            Kind::Issue => {
-                moved(&mut self.issues, write, trace)?;
-            }
-            Kind::Fix => {
-                moved(&mut self.fixes, write, trace)?;
-            }
-            Kind::Bundle => {
-                moved(&mut self.bundles, write, trace)?;
-            }
-            Kind::Release => {
-                moved(&mut self.releases, write, trace)?;
-            }
+            Kind::Issue => drop(moved(&mut self.issues, write, trace)?),
+            Kind::Fix => drop(moved(&mut self.fixes, write, trace)?),
+            Kind::Bundle => drop(moved(&mut self.bundles, write, trace)?),
+            Kind::Release => drop(moved(&mut self.releases, write, trace)?),
             Kind::Rollout => {
                 let old = self.rollouts.get(&key).map(|old| old.share);
                 let new: Rollout = moved(&mut self.rollouts, write, trace)?;
@@ -182,7 +174,15 @@ impl Mirror {
             | Kind::Flag
             | Kind::Audit
             | Kind::Access
-            | Kind::Request => {}
+            | Kind::Request
+            | Kind::Session
+            | Kind::Visitor
+            | Kind::Series
+            | Kind::Feedback
+            | Kind::Attachment
+            | Kind::Logs
+            | Kind::Monitor
+            | Kind::Quota => {}
         }
         Ok(())
     }

@@ -224,7 +224,7 @@ impl Home {
         let (status, answer) = Link::open(&self.address)?.ask(&head, &[])?;
         let counters: Value = serde_json::from_slice(&answer)
             .map_err(|error| format!("counters, status {status}: {error}"))?;
-        Ok(counters["accepted"].as_u64().unwrap_or_default())
+        Ok(counters["accepted/error"].as_u64().unwrap_or_default())
     }
 
     fn peak_mib(&self) -> Result<f64, String> {

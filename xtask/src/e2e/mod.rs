@@ -98,7 +98,7 @@ impl Site {
     /// An empty place for a run of that name, and what it needs.
     pub(crate) fn of(root: &Path, name: &str) -> Result<Self, Failure> {
         let target = crate::checks::target_folder(root);
-        let tested = tools::ready(&target).map_err(Failure::Tools)?;
+        let tested = tools::ready(&target).map_err(Failure::Tools)?.python;
         let deploy = tools::DEPLOY.ready(&target).map_err(Failure::Tools)?;
         let folder = target.join(name);
         if folder.exists() {

@@ -10,6 +10,7 @@ use kintsugi_domain::config::{
     AlertChannel, ApprovalRules, Command, Config, FixRules, GateRules, Language, PackageRules,
     Product, RolloutRules, TrainRules, TriageRules,
 };
+use kintsugi_domain::quota::QuotaRules;
 use kintsugi_domain::scrub_rules::ScrubRules;
 use std::fmt::Write as _;
 use toml::{Table, Value};
@@ -279,6 +280,20 @@ const SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section {
+        name: "quota",
+        about: "How many items a reporting key may send; what is beyond is refused, counted, and told to the client",
+        keys: &[
+            (
+                "per_minute",
+                "Items a minute of each category that is not named below; so many may come at once.",
+            ),
+            (
+                "categories",
+                "Items a minute by category, such as {error = 6000, transaction = 600, session = 0}.",
+            ),
+        ],
+    },
 ];
 
 const ALERTS: &[(&str, &str)] = &[
@@ -382,6 +397,7 @@ fn example(guess: &Guess) -> Config {
         calendar: CalendarRules::default(),
         rollout: RolloutRules::default(),
         scrub: ScrubRules::default(),
+        quota: QuotaRules::default(),
         alerts: vec![AlertChannel::Webhook {
             url: "https://chat.example.com/hooks/releases".to_owned(),
         }],

@@ -11,6 +11,8 @@ mod runner;
 mod running;
 mod sample;
 mod scrub;
+mod sdks;
+mod stats;
 mod support;
 mod trains;
 mod tuf;

@@ -89,9 +89,9 @@ impl<'a> Views<'a> {
 /// What a person may look at in a project.
 #[derive(Debug, Clone)]
 pub struct ProjectViews<'a> {
-    ports: &'a Ports,
+    pub(super) ports: &'a Ports,
     role: Role,
-    project: Project,
+    pub(super) project: Project,
 }
 
 impl ProjectViews<'_> {
@@ -280,7 +280,7 @@ impl ProjectViews<'_> {
         })
     }
 
-    async fn page<T: Record>(
+    pub(super) async fn page<T: Record>(
         &self,
         index: Option<IndexEntry>,
         part: &Part,

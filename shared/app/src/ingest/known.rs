@@ -5,6 +5,7 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::id::{DsnKey, ProjectId};
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, RecordKey, Signer, Store};
 use kintsugi_domain::project::Project;
+use kintsugi_domain::quota::QuotaRules;
 use kintsugi_domain::record::Record;
 use kintsugi_scrub::Scrubber;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ const PROJECTS_MAX: usize = 1_024;
 pub(super) struct Known {
     pub(super) keys: Vec<DsnKey>,
     pub(super) scrubber: Scrubber,
+    pub(super) quota: QuotaRules,
 }
 
 #[derive(Clone)]
@@ -101,6 +103,7 @@ impl Projects {
         Ok(Some(Known {
             keys: record.keys,
             scrubber,
+            quota: record.config.quota,
         }))
     }
 

@@ -7,42 +7,54 @@
 //! **Invariants: nothing is stored before it is scrubbed. Every request ends accepted or refused. One
 //! bad item never loses its neighbours. What is not kept is counted.**
 //!
-//! Counters (`ingest`, per project): `accepted` events, which triage adds when it files them, each once however often it was
-//! sent; `refused/<code>` requests, `dropped/<reason>` items, `client_discarded/<reason>` events that the client says it
-//! threw away itself. Requests for projects that do not exist are counted under project 0, which can never be one.
+//! Counters (`ingest`, per project): what became of every item, see [`kintsugi_domain::accounting`]. Requests for projects that do not
+//! exist are counted under project 0, which can never be one. Triage counts the events that it files, each once however often it was
+//! sent.
+//!
+//! Events go to triage; what else is of use is kept here (`keep.rs`) before the events are handed on. Quotas are asked before an item is
+//! read (`quotas.rs`).
 //!
 //! Projects and keys are cached in memory for up to [`PROJECT_CACHE_SECONDS`]: a new project or key
 //! works at once or nearly so, a withdrawn one may report for that long.
 //!
-//! Not here: telling events apart that were sent twice (triage), rate limits and their headers
-//! (`X-Sentry-Rate-Limits`, `Retry-After`), sessions, attachments, traces and logs, which are counted
-//! as dropped until a stage keeps them.
+//! Not here: telling events apart that were sent twice (triage).
 
 mod auth;
 pub mod body;
+mod details;
 pub mod envelope;
+mod found;
+mod items;
 mod json;
+mod keep;
 mod known;
+mod multipart;
 mod protocol;
+mod quotas;
 pub mod sentry;
 mod stack;
 
 pub use known::PROJECT_CACHE_SECONDS;
-pub use protocol::{Answer, answer};
+pub use protocol::{Answer, Limit, answer};
 
-use crate::events::keep;
+use crate::events::keep as keep_batch;
 use crate::stage::Stage;
 use async_trait::async_trait;
+use envelope::Parts;
+use found::Found;
+use items::Origin;
+use keep::{Keeper, Remembered};
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope, Message};
 use kintsugi_domain::event::Event;
 use kintsugi_domain::id::{DsnKey, EventId, MessageId, ProjectId};
-use kintsugi_domain::limits::{EVENT_BYTES_MAX, INLINE_EVENTS_BYTES_MAX, REQUEST_BYTES_MAX};
+use kintsugi_domain::limits::{INLINE_EVENTS_BYTES_MAX, REQUEST_BYTES_MAX};
 use kintsugi_domain::ports::{Blobs, Commit, PortError, Ports, Queues, Store};
 use kintsugi_domain::trace::TraceId;
 use known::{Known, Projects};
-use serde_json::Value;
+use quotas::Quotas;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -56,6 +68,10 @@ pub enum Endpoint {
     Envelope,
     /// `/api/{project}/store/`: one event as JSON.
     Store,
+    /// `/api/{project}/security/`: one report of a browser.
+    Security,
+    /// `/api/{project}/minidump/`: a form with a minidump, or the dump itself.
+    Minidump,
 }
 
 /// A request as it arrived.
@@ -86,6 +102,8 @@ pub enum Done {
         events: usize,
         /// Items that were not kept, each counted with its reason.
         items_skipped: usize,
+        /// Quotas that are used up.
+        limits: Vec<Limit>,
     },
     /// It was not taken, and nothing of it was kept.
     Refused {
@@ -95,6 +113,8 @@ pub enum Done {
         code: &'static str,
         /// What is wrong, for the client's developer.
         why: String,
+        /// Quotas that are used up.
+        limits: Vec<Limit>,
     },
 }
 
@@ -131,33 +151,14 @@ impl Refusal {
     }
 }
 
-/// What was found in a body.
-#[derive(Default)]
-struct Found {
-    id: Option<EventId>,
-    events: Vec<Event>,
-    skipped: usize,
-    tally: BTreeMap<String, i64>,
-}
-
-impl Found {
-    fn count(&mut self, field: String, by: i64) {
-        let total = self.tally.entry(field).or_default();
-        *total = total.saturating_add(by);
-    }
-
-    fn drop_item(&mut self, reason: &str) {
-        self.skipped += 1;
-        self.count(format!("dropped/{reason}"), 1);
-    }
-}
-
 /// The stage.
 pub struct Ingest {
     store: Arc<dyn Store>,
     queues: Arc<dyn Queues>,
     blobs: Arc<dyn Blobs>,
     projects: Projects,
+    quotas: Quotas,
+    series: Remembered,
 }
 
 impl Ingest {
@@ -165,13 +166,15 @@ impl Ingest {
     pub fn new(ports: &Ports) -> Self {
         Self {
             projects: Projects::new(ports.store.clone(), ports.signer.clone()),
+            quotas: Quotas::new(ports.store.clone()),
+            series: Remembered::default(),
             store: ports.store.clone(),
             queues: ports.queues.clone(),
             blobs: ports.blobs.clone(),
         }
     }
 
-    /// What the request holds, or why it is refused.
+    /// What the request holds, or why it is refused unopened.
     async fn admit(&self, request: &mut Request) -> Result<Result<Found, Refusal>, PortError> {
         let key = auth::key_of_request(&request.headers, request.query.as_deref());
         let known = self
@@ -190,24 +193,92 @@ impl Ingest {
         }
         let encoded = std::mem::take(&mut request.body);
         let encoding = auth::header(&request.headers, "content-encoding");
-        let found = body::decode(encoding, encoded)
-            .map_err(|error| Refusal::of_body(&error))
-            .and_then(|body| match request.endpoint {
-                Endpoint::Envelope => of_envelope(&body, key.as_ref(), request, &known),
-                Endpoint::Store => of_store(&body, key.as_ref(), request, &known),
-            });
+        let body = match body::decode(encoding, encoded) {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(Refusal::of_body(&error))),
+        };
+        let kind = auth::header(&request.headers, "content-type");
+        match opened(&body, (request.endpoint, kind), key, &known) {
+            Ok((parts, key)) => Ok(Ok(self.sort(&parts, &key, request, &known).await?)),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Reads every item for which there is a quota.
+    async fn sort(
+        &self,
+        parts: &Parts<'_>,
+        key: &DsnKey,
+        request: &Request,
+        known: &Known,
+    ) -> Result<Found, PortError> {
+        let mut wanted = BTreeMap::new();
+        for (category, count) in parts.items.iter().filter_map(items::charged) {
+            *wanted.entry(category).or_insert(0) += count;
+        }
+        let named = (request.project, key);
+        let mut grants = self
+            .quotas
+            .grant(named, &known.quota, &wanted, request.at)
+            .await?;
+        let has_header = !parts.header.is_empty();
+        let origin = Origin {
+            frame: sentry::Frame {
+                project: request.project,
+                received_at: request.at,
+                header: has_header.then_some(&parts.header),
+            },
+            scrubber: &known.scrubber,
+            query: request.query.as_deref(),
+        };
+        let mut found = Found {
+            id: sentry::sentry_id(parts.header.get("event_id")),
+            limits: std::mem::take(&mut grants.limits),
+            ..Found::default()
+        };
+        for item in &parts.items {
+            match items::charged(item) {
+                Some((category, count)) if !grants.spend(category, count) => {
+                    found.receive(category, count);
+                    found.refuse(category, "rate_limited", count);
+                }
+                Some(_) | None => items::take(item, &origin, &mut found),
+            }
+        }
+        for (reason, count) in [
+            ("item_broken", parts.broken),
+            ("too_many_items", parts.more),
+        ] {
+            if count > 0 {
+                found.receive(Category::Default, count);
+                found.drop(Category::Default, reason, count);
+            }
+        }
         Ok(found)
     }
 
-    /// Hands on what was found, and counts what was not kept.
+    /// Keeps what is not for triage.
+    async fn keep(&self, project: ProjectId, found: &Found) -> Result<(), PortError> {
+        let keeper = Keeper {
+            store: self.store.as_ref(),
+            blobs: self.blobs.as_ref(),
+            series: &self.series,
+            project,
+        };
+        keeper.keep(&found.kept).await
+    }
+
+    /// Hands on what was found, and counts what ended here.
     async fn save(
         &self,
         project: ProjectId,
         digest: Digest,
+        endpoint: Endpoint,
         found: Found,
     ) -> Result<Done, PortError> {
         let mut commit = Commit::new();
         let events = found.events.len();
+        let refusal = verdict(&found, endpoint);
         if events > 0 {
             let message = self.message(project, digest, found.events).await?;
             commit = self.hand_on(message, commit).await?;
@@ -218,10 +289,20 @@ impl Ingest {
         if !commit.is_empty() {
             self.store.commit(commit).await?;
         }
+        if let Some(Refusal { status, code, why }) = refusal {
+            let limits = found.limits;
+            return Ok(Done::Refused {
+                status,
+                code,
+                why,
+                limits,
+            });
+        }
         Ok(Done::Accepted {
             id: found.id,
             events,
             items_skipped: found.skipped,
+            limits: found.limits,
         })
     }
 
@@ -238,7 +319,7 @@ impl Ingest {
         let message = if content.len() <= INLINE_EVENTS_BYTES_MAX {
             Message::Reported { events }
         } else {
-            let blob = keep(self.blobs.as_ref(), project, &content).await?;
+            let blob = keep_batch(self.blobs.as_ref(), project, &content).await?;
             Message::ReportedBatch { blob }
         };
         let cause = format!("request:{digest}");
@@ -275,11 +356,19 @@ impl Ingest {
         } else {
             project
         };
-        let field = format!("refused/{code}");
-        let commit = Commit::new().add(project, COUNTER, &field, 1);
+        let received = accounting::received(Category::Request);
+        let refused = accounting::ended(Fate::Refused, Category::Request, code);
+        let commit = Commit::new()
+            .add(project, COUNTER, &received, 1)
+            .add(project, COUNTER, &refused, 1);
         self.store.commit(commit).await?;
         tracing::debug!(project.id = %project, code, why, "report refused");
-        Ok(Done::Refused { status, code, why })
+        Ok(Done::Refused {
+            status,
+            code,
+            why,
+            limits: Vec::new(),
+        })
     }
 }
 
@@ -292,117 +381,56 @@ impl Stage for Ingest {
     async fn run(&self, mut request: Request) -> Result<Done, PortError> {
         let digest = Digest::of(&request.body);
         match self.admit(&mut request).await? {
-            Ok(found) => self.save(request.project, digest, found).await,
+            Ok(found) => {
+                self.keep(request.project, &found).await?;
+                self.save(request.project, digest, request.endpoint, found)
+                    .await
+            }
             Err(refusal) => self.refuse(request.project, refusal).await,
         }
     }
 }
 
-fn of_store(
-    body: &[u8],
-    key: Option<&DsnKey>,
-    request: &Request,
+/// Takes a body apart, and says which key sent it: a tunnel forwards the body alone, whose header names the key.
+fn opened<'b>(
+    body: &'b [u8],
+    (endpoint, content_type): (Endpoint, Option<&str>),
+    key: Option<DsnKey>,
     known: &Known,
-) -> Result<Found, Refusal> {
-    if key.is_none() {
-        return Err(Refusal::wrong_key());
+) -> Result<(Parts<'b>, DsnKey), Refusal> {
+    let parts = match endpoint {
+        Endpoint::Envelope => {
+            envelope::parse(body).map_err(|error| Refusal::new(400, "envelope_header", error))?
+        }
+        Endpoint::Store => Parts::one("event", body),
+        Endpoint::Security => Parts::one("raw_security", body),
+        Endpoint::Minidump => multipart::parse(content_type, body)
+            .map_err(|error| Refusal::new(400, "minidump_missing", error))?,
+    };
+    let tunnelled = || auth::key_of_dsn(parts.header.get("dsn")?.as_str()?);
+    let key = key.or_else(tunnelled);
+    match key.filter(|key| known.keys.contains(key)) {
+        Some(key) => Ok((parts, key)),
+        None => Err(Refusal::wrong_key()),
     }
-    if body.len() > EVENT_BYTES_MAX {
-        return Err(too_large());
+}
+
+/// What to tell the client where nothing was of use and it can be put right. Each item has its end in the account already.
+fn verdict(found: &Found, endpoint: Endpoint) -> Option<Refusal> {
+    if !found.is_empty() || found.skipped != 1 && found.last_reason != Some("rate_limited") {
+        return None;
     }
-    let mut found = Found::default();
-    read_event(body, None, request, known, &mut found);
-    if found.events.is_empty() {
-        return Err(Refusal::new(
+    match found.last_reason? {
+        "rate_limited" => Some(Refusal::new(429, "rate_limited", "the quota is used up")),
+        "too_large" => Some(Refusal::new(413, "item_too_large", "the item is too large")),
+        // An envelope is in order even where its item is not.
+        "broken" if endpoint != Endpoint::Envelope => Some(Refusal::new(
             400,
-            "event_broken",
-            "event is not a JSON object",
-        ));
+            "item_broken",
+            "the item is not what its kind has to be",
+        )),
+        _ => None,
     }
-    Ok(found)
-}
-
-fn of_envelope(
-    body: &[u8],
-    key: Option<&DsnKey>,
-    request: &Request,
-    known: &Known,
-) -> Result<Found, Refusal> {
-    let parts =
-        envelope::parse(body).map_err(|error| Refusal::new(400, "envelope_header", error))?;
-    if key.is_none() {
-        // A tunnel forwards the body alone: its header names the key.
-        let dsn = parts.header.get("dsn").and_then(Value::as_str);
-        let key = dsn.and_then(auth::key_of_dsn);
-        if !key.is_some_and(|key| known.keys.contains(&key)) {
-            return Err(Refusal::wrong_key());
-        }
-    }
-    let mut found = Found {
-        id: sentry::sentry_id(parts.header.get("event_id")),
-        ..Found::default()
-    };
-    let mut too_large_events = 0;
-    for item in &parts.items {
-        match item.kind.as_str() {
-            "event" if item.payload.len() > EVENT_BYTES_MAX => {
-                too_large_events += 1;
-                found.drop_item("event_too_large");
-            }
-            "event" => read_event(
-                item.payload,
-                Some(&parts.header),
-                request,
-                known,
-                &mut found,
-            ),
-            "client_report" => protocol::client_report(item.payload, &mut found.tally),
-            kind => found.drop_item(envelope::known_kind(kind).unwrap_or("unknown_item")),
-        }
-    }
-    for _ in 0..parts.broken {
-        found.drop_item("item_broken");
-    }
-    if parts.more {
-        found.drop_item("too_many_items");
-    }
-    // Alone in its envelope it is the request that is too large; beside others it is counted.
-    if too_large_events > 0 && too_large_events == parts.items.len() {
-        return Err(too_large());
-    }
-    Ok(found)
-}
-
-fn too_large() -> Refusal {
-    let why = format!("event is larger than {EVENT_BYTES_MAX} bytes");
-    Refusal::new(413, "event_too_large", why)
-}
-
-/// Reads and scrubs one event; one that cannot be read is counted.
-fn read_event(
-    payload: &[u8],
-    header: Option<&serde_json::Map<String, Value>>,
-    request: &Request,
-    known: &Known,
-    found: &mut Found,
-) {
-    // The id in the header belongs to the first event; a second one without an id has its own.
-    let header = header.filter(|_| found.events.is_empty());
-    let frame = sentry::Frame {
-        project: request.project,
-        received_at: request.at,
-        header,
-    };
-    let scrubber = &known.scrubber;
-    let event = json::read(payload)
-        .and_then(|value| sentry::event(&value, payload, &frame, |id| scrubber.user_hash(id)));
-    let Some(mut event) = event else {
-        found.drop_item("event_broken");
-        return;
-    };
-    scrubber.scrub_event(&mut event);
-    found.id.get_or_insert_with(|| event.id.clone());
-    found.events.push(event);
 }
 
 #[cfg(test)]

@@ -4,15 +4,21 @@ use super::*;
 use crate::events;
 use crate::triage::Triage;
 use futures::executor::block_on;
+use kintsugi_domain::accounting::Account;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::event::Level;
+use kintsugi_domain::limits::EVENT_BYTES_MAX;
 use kintsugi_domain::project::Project;
 use kintsugi_testkit::memory::MemoryHome;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::Write as _;
 use std::time::Duration;
 
+mod account;
 mod bodies;
+mod forms;
+mod kinds;
+mod limits;
 mod shapes;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -106,6 +112,10 @@ impl Home {
         block_on(self.memory.store.counter(project, COUNTER)).unwrap()
     }
 
+    fn account(&self) -> Account {
+        Account::of(&self.counters(PROJECT))
+    }
+
     fn messages(&self) -> Vec<Envelope> {
         let received = self
             .memory
@@ -164,7 +174,8 @@ fn the_sample_event_arrives_whole() {
         Done::Accepted {
             id: Some(id.clone()),
             events: 1,
-            items_skipped: 0
+            items_skipped: 0,
+            limits: vec![],
         }
     );
     let event = home.events().remove(0);
@@ -205,7 +216,7 @@ fn the_sample_event_arrives_whole() {
     assert!(event.remarks.is_empty(), "{:?}", event.remarks);
     assert_eq!(
         home.counters(PROJECT),
-        BTreeMap::from([("accepted".into(), 1)])
+        BTreeMap::from([("accepted/error".into(), 1), ("received/error".into(), 1)])
     );
     assert_eq!(home.messages()[0].queue(), Queue::Events);
 }
@@ -224,7 +235,12 @@ fn strangers_learn_nothing_and_are_counted() {
     for request in [wrong_key, no_key, no_project, no_project_too_large] {
         assert_eq!(home.refused(request), (403, "wrong_key"));
     }
-    let refused = |count| BTreeMap::from([("refused/wrong_key".to_owned(), count)]);
+    let refused = |count| {
+        BTreeMap::from([
+            ("received/request".to_owned(), count),
+            ("refused/request/wrong_key".to_owned(), count),
+        ])
+    };
     assert_eq!(home.counters(PROJECT), refused(2));
     assert_eq!(home.counters(ProjectId(0)), refused(2));
     assert_eq!(home.counters(ProjectId(99)), BTreeMap::new());
@@ -336,7 +352,7 @@ fn what_is_not_kept_is_counted_and_loses_nothing_beside_it() {
     let mut items: Vec<(&str, String)> = [
         "transaction",
         "session",
-        "attachment",
+        "profile",
         "check_in",
         "log",
         "feedback",
@@ -368,32 +384,42 @@ fn what_is_not_kept_is_counted_and_loses_nothing_beside_it() {
     );
     let counters = home.counters(PROJECT);
     let expected = [
-        ("accepted", 2),
-        ("client_discarded/other", 2),
-        ("client_discarded/queue_overflow", 3),
-        ("dropped/attachment", 1),
-        ("dropped/check_in", 1),
-        ("dropped/event_broken", 2),
-        ("dropped/event_too_large", 1),
-        ("dropped/feedback", 1),
-        ("dropped/log", 1),
-        ("dropped/session", 1),
-        ("dropped/transaction", 1),
-        ("dropped/unknown_item", 1),
-        ("dropped/user_report", 1),
+        ("accepted/error", 2),
+        ("accepted/internal", 1),
+        ("client_discarded/error/other", 2),
+        ("client_discarded/error/queue_overflow", 3),
+        ("dropped/default/unknown_item", 1),
+        ("dropped/error/broken", 2),
+        ("dropped/error/too_large", 1),
+        ("dropped/feedback/broken", 2),
+        ("dropped/log_item/broken", 1),
+        ("dropped/monitor/broken", 1),
+        ("dropped/profile/profile", 1),
+        ("dropped/session/broken", 1),
+        ("dropped/transaction/broken", 1),
+        ("received/default", 1),
+        ("received/error", 5),
+        ("received/feedback", 2),
+        ("received/internal", 1),
+        ("received/log_item", 1),
+        ("received/monitor", 1),
+        ("received/profile", 1),
+        ("received/session", 1),
+        ("received/transaction", 1),
     ];
     let expected: BTreeMap<String, i64> = expected.map(|(name, by)| (name.into(), by)).into();
     assert_eq!(counters, expected);
+    assert!(home.account().adds_up());
 }
 
 #[test]
 fn an_event_that_is_too_large_alone_is_refused() {
     let large = json!({"message": "x".repeat(EVENT_BYTES_MAX)}).to_string();
     let refused = home().refused(request(envelope_of(&[("event", large.clone())])));
-    assert_eq!(refused, (413, "event_too_large"));
+    assert_eq!(refused, (413, "item_too_large"));
     let mut store = request(large);
     store.endpoint = Endpoint::Store;
-    assert_eq!(home().refused(store), (413, "event_too_large"));
+    assert_eq!(home().refused(store), (413, "item_too_large"));
 }
 
 #[test]
@@ -408,7 +434,7 @@ fn malformed_requests_get_the_protocols_own_answer() {
     for body in ["", "[]", "{", "null"] {
         let mut store = request(body);
         store.endpoint = Endpoint::Store;
-        assert_eq!(home().refused(store), (400, "event_broken"), "{body:?}");
+        assert_eq!(home().refused(store), (400, "item_broken"), "{body:?}");
     }
     let answer = answer(&home().run(request("x")));
     assert_eq!(answer.status, 400);

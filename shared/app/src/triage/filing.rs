@@ -7,6 +7,7 @@ use crate::records;
 use crate::stage::Stage;
 use crate::triage::Triage;
 use futures::future::try_join_all;
+use kintsugi_domain::accounting::{self, Fate};
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::config::TriageRules;
 use kintsugi_domain::envelope::{Envelope, Message};
@@ -260,8 +261,13 @@ impl<'a> Filing<'a> {
             let raised = news::raise(self.ports, commit, message.id.as_str(), alert);
             commit = in_trace(message.trace, raised).await?;
         }
-        let accepted = i64::try_from(self.filed.len()).unwrap_or(i64::MAX);
-        commit = commit.add(project, COUNTER, "accepted", accepted);
+        for report in self.filed.values() {
+            let category = report.event.category;
+            let accepted = accounting::ended(Fate::Accepted, category, "");
+            commit = commit
+                .add(project, COUNTER, &accounting::received(category), 1)
+                .add(project, COUNTER, &accepted, 1);
+        }
         self.ports.store.commit(commit).await?;
         Ok(self.filed.into_keys().collect())
     }

@@ -1,7 +1,7 @@
 //! Triage: events become issues, with a level, a score and the reasons for both.
 //!
 //! An event is filed once: its record is created together with what it changes, so an event that comes again changes nothing.
-//! `accepted` of the counter [`crate::ingest::COUNTER`] is added to by the same commit, so that it counts events and not tries.
+//! The same commit counts it as received and accepted, so that events are counted and not tries.
 //!
 //! **What is delivered together is filed together**: the events of one issue in one commit where they fit, since each commit
 //! reads and writes its issues whatever the number of their events, and commits that write the same issue meet each other.

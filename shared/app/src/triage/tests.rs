@@ -143,7 +143,7 @@ impl World {
 
     fn accepted(&self) -> i64 {
         let counted = self.home.store.counter(PROJECT, COUNTER);
-        block_on(counted).unwrap()["accepted"]
+        block_on(counted).unwrap()["accepted/error"]
     }
 }
 

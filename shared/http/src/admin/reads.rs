@@ -95,7 +95,7 @@ macro_rules! whole {
     )*};
 }
 
-whole!(needs, parked, counters);
+whole!(needs, parked, counters, stats);
 
 /// Lists of a project that are shown page by page.
 macro_rules! paged {
@@ -112,7 +112,20 @@ macro_rules! paged {
 }
 
 paged!(
-    fixes, bundles, releases, rollouts, alerts, flags, requests, audit
+    fixes,
+    bundles,
+    releases,
+    rollouts,
+    alerts,
+    flags,
+    requests,
+    audit,
+    health,
+    performance,
+    feedback,
+    attachments,
+    logs,
+    monitors
 );
 
 pub(super) async fn trains(

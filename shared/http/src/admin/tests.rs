@@ -216,6 +216,13 @@ async fn every_list_of_a_project_is_there_and_only_of_a_project_that_exists() {
         "/audit?limit=1",
         "/parked",
         "/counters",
+        "/stats",
+        "/health",
+        "/performance",
+        "/feedback",
+        "/attachments",
+        "/logs",
+        "/monitors",
     ] {
         let got = home
             .ask(Role::Viewer, "GET", &format!("projects/1{list}"), None)
