@@ -84,7 +84,7 @@ impl fmt::Debug for DynamoStore {
 /// How many partitions a project's records of a kind have. **A change would hide records that are there.**
 fn lanes(kind: Kind) -> u8 {
     match kind {
-        Kind::Event | Kind::Outcome => LANES,
+        Kind::Batch | Kind::Event | Kind::Outcome => LANES,
         Kind::Project
         | Kind::Issue
         | Kind::Diagnosis

@@ -11,6 +11,7 @@
 
 pub mod alert;
 pub mod audit;
+pub mod batch;
 pub mod bundle;
 pub mod channel;
 pub mod cohort;
@@ -33,6 +34,7 @@ pub mod ports;
 pub mod project;
 pub mod record;
 pub mod release;
+pub mod report;
 pub mod request;
 pub mod rollout;
 pub mod score;

@@ -42,6 +42,8 @@ pub enum Kind {
     Access,
     /// An action that waits for a second person.
     Request,
+    /// A sealed batch that was taken.
+    Batch,
 }
 
 impl Kind {
@@ -64,6 +66,7 @@ impl Kind {
             Self::Audit => "audit",
             Self::Access => "access",
             Self::Request => "request",
+            Self::Batch => "batch",
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) const STAGES: &[Uses] = &[
         stage: "ingest",
         methods: &["blobs.put", "signer.secret"],
         folder: "events",
-        keys: &["Users"],
+        keys: &["Batches", "Users"],
         ..NOTHING
     },
     Uses {
@@ -210,7 +210,7 @@ fn use_in_name(key: &str) -> String {
 
 /// Whether the keys of a use are secrets, which lie in Secrets Manager, and not signing keys.
 fn is_secret(key: &str) -> bool {
-    ["Leases", "Tickets", "Users"].contains(&key)
+    ["Batches", "Leases", "Tickets", "Users"].contains(&key)
 }
 
 /// Aliases of the keys that a stage signs with.

@@ -182,7 +182,8 @@ impl Mirror {
             | Kind::Flag
             | Kind::Audit
             | Kind::Access
-            | Kind::Request => {}
+            | Kind::Request
+            | Kind::Batch => {}
         }
         Ok(())
     }

@@ -120,6 +120,7 @@ fn busy_home() -> (Ports, Issue) {
         config: Config::parse("kintsugi.toml", CONFIG).unwrap(),
         keys: Vec::new(),
         repository: Some("/src/till".to_owned()),
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: Timestamp::UNIX_EPOCH,
     };
     block_on(ports.store.commit(Commit::new().create(&project))).unwrap();

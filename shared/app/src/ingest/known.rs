@@ -2,6 +2,7 @@
 //! that the hot path reads no store.
 
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::batch::BatchKeys;
 use kintsugi_domain::id::{DsnKey, ProjectId};
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, RecordKey, Signer, Store};
 use kintsugi_domain::project::Project;
@@ -22,6 +23,7 @@ const PROJECTS_MAX: usize = 1_024;
 pub(super) struct Known {
     pub(super) keys: Vec<DsnKey>,
     pub(super) scrubber: Scrubber,
+    pub(super) batch_keys: BatchKeys,
 }
 
 #[derive(Clone)]
@@ -101,6 +103,7 @@ impl Projects {
         Ok(Some(Known {
             keys: record.keys,
             scrubber,
+            batch_keys: record.batch_keys,
         }))
     }
 

@@ -19,6 +19,7 @@
 //! as dropped until a stage keeps them.
 
 mod auth;
+pub mod batch;
 pub mod body;
 pub mod envelope;
 mod json;
@@ -136,6 +137,8 @@ struct Found {
     events: Vec<Event>,
     skipped: usize,
     tally: BTreeMap<String, i64>,
+    /// What else is in the commit that takes it.
+    beside: Commit,
 }
 
 impl Found {
@@ -155,13 +158,15 @@ pub struct Ingest {
     store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
     projects: Projects,
+    batch_secrets: batch::Secrets,
 }
 
 impl Ingest {
     /// The stage over its ports. `signer` gives the salt for the hashes of users' ids.
     pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn Blobs>, signer: Arc<dyn Signer>) -> Self {
         Self {
-            projects: Projects::new(store.clone(), signer),
+            projects: Projects::new(store.clone(), signer.clone()),
+            batch_secrets: batch::Secrets::new(signer),
             store,
             blobs,
         }
@@ -200,9 +205,9 @@ impl Ingest {
         &self,
         project: ProjectId,
         digest: Digest,
-        found: Found,
+        mut found: Found,
     ) -> Result<Done, PortError> {
-        let mut commit = Commit::new();
+        let mut commit = std::mem::take(&mut found.beside);
         let events = found.events.len();
         if events > 0 {
             let accepted = i64::try_from(events).unwrap_or(i64::MAX);

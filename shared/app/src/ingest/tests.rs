@@ -12,17 +12,17 @@ use std::io::Write as _;
 mod bodies;
 mod shapes;
 
-const KEY: &str = "0123456789abcdef0123456789abcdef";
-const PROJECT: ProjectId = ProjectId(1);
+pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const PROJECT: ProjectId = ProjectId(1);
 const SAMPLE: &str = include_str!("../../../../samples/till/sample-event.json");
 
-struct Home {
-    store: MemoryStore,
+pub(super) struct Home {
+    pub(super) store: MemoryStore,
     blobs: MemoryBlobs,
-    ingest: Ingest,
+    pub(super) ingest: Ingest,
 }
 
-fn home() -> Home {
+pub(super) fn home() -> Home {
     let store = MemoryStore::new();
     let blobs = MemoryBlobs::new();
     let ingest = Ingest::new(
@@ -43,7 +43,7 @@ fn home() -> Home {
     home
 }
 
-fn project(id: ProjectId, key: &str) -> Project {
+pub(super) fn project(id: ProjectId, key: &str) -> Project {
     serde_json::from_value(json!({
         "id": id,
         "config": {
@@ -59,7 +59,7 @@ fn project(id: ProjectId, key: &str) -> Project {
     .unwrap()
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
@@ -104,16 +104,16 @@ impl Home {
         block_on(self.ingest.run(request)).unwrap()
     }
 
-    fn counters(&self, project: ProjectId) -> BTreeMap<String, i64> {
+    pub(super) fn counters(&self, project: ProjectId) -> BTreeMap<String, i64> {
         block_on(self.store.counter(project, COUNTER)).unwrap()
     }
 
-    fn messages(&self) -> Vec<Envelope> {
+    pub(super) fn messages(&self) -> Vec<Envelope> {
         block_on(self.store.outbox(100)).unwrap()
     }
 
     /// The events of the only message.
-    fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<Event> {
         let messages = self.messages();
         let [Envelope { message, .. }] = messages.as_slice() else {
             panic!("{} messages", messages.len());

@@ -92,6 +92,7 @@ fn world() -> World {
         config,
         keys: vec![],
         repository: None,
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: at,
     };
     let commit = Commit::new()

@@ -73,6 +73,7 @@ fn world(notifier: Option<Deaf>) -> World {
         config: Config::parse("kintsugi.toml", CONFIG).unwrap(),
         keys: vec![],
         repository: None,
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: ports.now(),
     };
     block_on(ports.store.commit(Commit::new().create(&project))).unwrap();

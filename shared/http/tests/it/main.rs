@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "test code")]
 //! The routes over memory ports, as a client sees them.
 
+mod batches;
 mod edges;
 mod flags;
 mod home;
