@@ -39,6 +39,7 @@ pub mod request;
 pub mod rollout;
 pub mod score;
 pub mod scrub_rules;
+pub mod stacktrace;
 pub mod state;
 pub mod story;
 pub mod trace;
