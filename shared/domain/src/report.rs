@@ -9,10 +9,13 @@ use crate::event::Level;
 use serde::{Deserialize, Serialize};
 
 /// What a report tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportKind {
     /// Something failed and the program went on.
+    #[default]
     Error,
     /// The program ended: an exception that nobody caught, a panic.
     UnhandledException,
@@ -122,6 +125,17 @@ pub enum Severity {
     High,
     /// Security, or the program's end: it is sent at once.
     Critical,
+}
+
+impl Severity {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// Words of trouble that cannot wait, lowercase; a word counts where no letter or digit stands right before it.
