@@ -3,6 +3,7 @@
 use crate::batch_keys;
 use crate::body;
 use crate::dress::staged;
+use crate::otlp;
 use crate::problem::Problem;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -34,7 +35,8 @@ pub(crate) fn routes(ports: &Ports) -> Router {
     let routes = Router::new()
         .route("/v1/{project}/batches", post(take))
         .with_state(Arc::clone(&home))
-        .merge(batch_keys::routes(home));
+        .merge(batch_keys::routes(Arc::clone(&home)))
+        .merge(otlp::routes(home));
     staged(routes, Ingest::NAME, &ports.ids)
 }
 

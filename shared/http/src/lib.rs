@@ -23,6 +23,7 @@ mod flags;
 mod health;
 mod ingest;
 mod manifest;
+mod otlp;
 mod outcomes;
 mod problem;
 mod relay;
@@ -37,7 +38,7 @@ use dress::dress;
 use kintsugi_domain::ports::Ports;
 
 /// Reports of Sentry's clients: `POST /api/{project}/envelope/` and `/store/`; sealed batches of our own reporter:
-/// `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`.
+/// `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; exceptions of OpenTelemetry: `POST /otlp/v1/{logs,traces}`.
 pub fn ingest(ports: &Ports) -> Router {
     dress(ingest::routes(ports).merge(batches::routes(ports)))
 }

@@ -24,6 +24,7 @@ pub mod body;
 pub mod envelope;
 mod json;
 mod known;
+pub mod otlp;
 mod protocol;
 pub mod sentry;
 mod stack;
