@@ -3,12 +3,9 @@
 //! ```
 //! use kintsugi_sdk::reporter::{Consent, Options, Report, Reporter};
 //!
-//! # let folder = std::env::temp_dir().join(format!("kintsugi-doc-{}", std::process::id()));
-//! # let batch_key = "BKqHyiK-Ix7CN41TsFUDchYOsbH3eH8iI2LXpzexNg1EFmIsehyiZ2KvV9d1YtyQufufBs39e9l0WEGdrapgYrl2HGyVgz7rKHRtT-lOTXbvBcpV7k3EzB8Bl_ufyOYHPw";
-//! # let Ok(batch_key) = batch_key.parse() else { return };
+//! # let batch_key = kintsugi_trust::batch::BatchSecret::derive(&[7; 32]).public().clone();
 //! let mut options = Options::new("http://127.0.0.1:9", "1".parse().unwrap(), "0123abcd".parse().unwrap(), batch_key);
 //! options.release = Some("till@1.0.0".to_owned());
-//! options.folder = Some(folder);
 //! let reporter = Reporter::start(options, Consent::Refused).unwrap();
 //! reporter.install_panic_hook();
 //! reporter.breadcrumb("ui", "opened the drawer");
