@@ -62,12 +62,11 @@ impl Outbox {
         if let Some(known) = known.filter(is_name) {
             return Ok(Some(known));
         }
-        let name = match self.device.take() {
-            Some(name) => name,
-            None => {
-                let bytes = random::<16>().ok_or(StartError::Randomness)?;
-                format!("{:032x}", u128::from_be_bytes(bytes))
-            }
+        let name = if let Some(name) = self.device.take() {
+            name
+        } else {
+            let bytes = random::<16>().ok_or(StartError::Randomness)?;
+            format!("{:032x}", u128::from_be_bytes(bytes))
         };
         if let Some(path) = path.filter(|_| has_consent) {
             write(&path, name.as_bytes()).map_err(|error| failed(&path, &error))?;

@@ -1,5 +1,7 @@
 //! The reporter against a small home on loopback that opens what it is sent.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 use kintsugi_sdk::reporter::{
     BatchKey, Consent, Level, Options, Report, ReportKind, Reporter, StartError,
 };
@@ -108,7 +110,9 @@ fn waiting(folder: &Path) -> Vec<String> {
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
     let names = names.map(|name| name.into_string().unwrap());
-    names.filter(|name| name.ends_with(".batch")).collect()
+    names
+        .filter(|name| name.split('.').next_back() == Some("batch"))
+        .collect()
 }
 
 /// An address where nobody answers.

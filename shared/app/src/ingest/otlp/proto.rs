@@ -288,7 +288,7 @@ pub(super) fn text(value: Value) -> String {
 
 fn put_varint(into: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
-        into.push(((number & 0x7f) | 0x80) as u8);
+        into.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
     }
     into.push((number & 0x7f) as u8);
