@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// What the home answers instead of taking a batch.
 type Lie = Box<dyn FnMut(&str) -> Option<(u16, Value)> + Send>;
@@ -36,7 +36,7 @@ fn home(lie: Lie) -> Home {
     std::thread::spawn(move || {
         let mut lie = lie;
         for stream in listener.incoming() {
-            let _ = serve(stream.unwrap(), &mut lie, &lines, &raw);
+            let _ = serve(&stream.unwrap(), &mut lie, &lines, &raw);
         }
     });
     Home { url, taken, bodies }
@@ -47,7 +47,7 @@ fn honest() -> Home {
 }
 
 fn serve(
-    stream: TcpStream,
+    stream: &TcpStream,
     lie: &mut Lie,
     lines: &Sender<Vec<Value>>,
     raw: &Sender<Vec<u8>>,
@@ -85,8 +85,9 @@ fn serve(
         let _ = lines.send(found.collect());
     }
     let answer = answer.to_string();
+    let mut stream = stream;
     write!(
-        &stream,
+        stream,
         "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{answer}",
         answer.len()
     )

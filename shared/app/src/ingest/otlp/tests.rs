@@ -266,7 +266,7 @@ fn refusals_are_a_status_in_the_encoding_of_the_request() {
     let unpacked = |request: &mut Request| {
         request
             .headers
-            .push(("content-encoding".into(), "gzip".into()))
+            .push(("content-encoding".into(), "gzip".into()));
     };
     assert_eq!(ask("application/json", &good, &unpacked), 400);
     let by_query = |request: &mut Request| {
