@@ -85,6 +85,7 @@ impl fmt::Debug for DynamoStore {
 fn lanes(kind: Kind) -> u8 {
     match kind {
         Kind::Event
+        | Kind::Batch
         | Kind::Outcome
         | Kind::Session
         | Kind::Visitor

@@ -9,6 +9,14 @@ pub const REQUEST_DECODED_BYTES_MAX: usize = 50 * 1024 * 1024;
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// Most items in one envelope.
 pub const ENVELOPE_ITEMS_MAX: usize = 1_000;
+/// Days for which a sealed batch may have been on its way: as long as event ids are remembered.
+pub const BATCH_AGE_DAYS_MAX: i64 = EVENT_ID_DAYS;
+/// Hours that a sealed batch may come from the future: clocks of devices are set wrong by zones and dates.
+pub const BATCH_AHEAD_HOURS_MAX: i64 = 24;
+/// Generations of a project's key that open batches at once.
+pub const BATCH_KEYS_MAX: u32 = 4;
+/// Most lines of a sealed batch; our reporter sends up to 100.
+pub const BATCH_LINES_MAX: usize = 1_000;
 /// Longest text kept in one field of an event, characters; longer is cut with a mark.
 pub const TEXT_CHARS_MAX: usize = 10_000;
 /// Most frames kept of one stack trace.

@@ -408,6 +408,8 @@ pub enum KeyUse {
     Tokens(u32),
     /// Leases of jobs to runners (symmetric).
     Leases,
+    /// What sealed batches are opened with, one of several: the generation, from 1. A secret that the key pair is derived from.
+    Batches(u32),
 }
 
 /// Names one key of one project.
@@ -433,6 +435,7 @@ impl fmt::Display for KeyName {
             KeyUse::Tokens(1) => write!(f, "{project}/tokens"),
             KeyUse::Tokens(generation) => write!(f, "{project}/tokens-{generation}"),
             KeyUse::Leases => write!(f, "{project}/leases"),
+            KeyUse::Batches(generation) => write!(f, "{project}/batches-{generation}"),
         }
     }
 }

@@ -58,6 +58,8 @@ pub enum Kind {
     Monitor,
     /// What a key may still send.
     Quota,
+    /// A sealed batch that was taken.
+    Batch,
 }
 
 impl Kind {
@@ -88,6 +90,7 @@ impl Kind {
             Self::Logs => "logs",
             Self::Monitor => "monitor",
             Self::Quota => "quota",
+            Self::Batch => "batch",
         }
     }
 }

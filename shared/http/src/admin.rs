@@ -8,6 +8,7 @@
 //! | GET `projects/{p}` | viewer | one project |
 //! | PUT `projects/{p}/config` `{config}` | admin | replaces its configuration |
 //! | POST `projects/{p}/keys`, DELETE `projects/{p}/keys/{key}` | admin | reporting keys |
+//! | POST `projects/{p}/batch-keys/rotate`, `…/{generation}/retire` `{reason?}` | admin | keys of sealed batches |
 //! | GET `projects/{p}/needs` | viewer | what needs a person now |
 //! | GET `projects/{p}/trains?at=` | viewer | what would depart at a time, and what holds it |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,alerts,flags,audit}` | viewer | pages: `after`, `limit`; issues also `state` |
@@ -77,6 +78,11 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/config", put(changes::configure))
         .route("/keys", post(changes::add_key))
         .route("/keys/{key}", delete(changes::remove_key))
+        .route("/batch-keys/rotate", post(changes::rotate_batch_key))
+        .route(
+            "/batch-keys/{generation}/retire",
+            post(changes::retire_batch_key),
+        )
         .route("/needs", get(reads::needs))
         .route("/trains", get(reads::trains))
         .route("/issues", get(reads::issues))

@@ -38,6 +38,7 @@ pub fn project(id: ProjectId, config: Config) -> Project {
         config,
         keys: Vec::new(),
         repository: None,
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: Timestamp::UNIX_EPOCH,
     }
 }

@@ -1,5 +1,5 @@
 //! What both sides must agree on to trust each other: canonical encoding, P-384 keys, TUF metadata,
-//! signed statements, tickets, leases and admin tokens.
+//! signed statements, tickets, leases, admin tokens and sealed batches.
 //!
 //! | module | what it does | standard |
 //! |---|---|---|
@@ -13,6 +13,7 @@
 //! | [`lease`] | ties a runner's report to the job that it was given | RFC 2104 |
 //! | [`ticket`] | ties an outcome to an offer that was made | RFC 2104 |
 //! | [`token`] | who may use the admin API | RFC 7519 |
+//! | `batch` (feature `seal`) | reports that only the project's home can read | RFC 9180 |
 //! | [`access`] | which keys and issuers are trusted for that, and what was taken back | |
 //!
 //! **Invariants: nothing here does I/O, reads a clock or draws a random number. Everything that is
@@ -25,6 +26,8 @@
 
 pub mod access;
 pub mod attestation;
+#[cfg(feature = "seal")]
+pub mod batch;
 pub mod json;
 pub mod jws;
 pub mod key;

@@ -34,7 +34,7 @@ pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "ingest",
         methods: &["signer.secret"],
-        keys: &["Users"],
+        keys: &["Batches", "Users"],
         borrows: &["events::keep"],
         ..NOTHING
     },
@@ -215,7 +215,7 @@ fn use_in_name(key: &str) -> String {
 
 /// Whether the keys of a use are secrets, which lie in Secrets Manager, and not signing keys.
 fn is_secret(key: &str) -> bool {
-    ["Leases", "Tickets", "Users"].contains(&key)
+    ["Batches", "Leases", "Tickets", "Users"].contains(&key)
 }
 
 /// Aliases of the keys that a stage signs with.

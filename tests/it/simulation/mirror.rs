@@ -182,7 +182,8 @@ impl Mirror {
             | Kind::Attachment
             | Kind::Logs
             | Kind::Monitor
-            | Kind::Quota => {}
+            | Kind::Quota
+            | Kind::Batch => {}
         }
         Ok(())
     }

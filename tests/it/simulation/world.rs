@@ -178,6 +178,7 @@ impl World {
             config: config(seed),
             keys: vec![KEY.parse().unwrap()],
             repository: Some(REPOSITORY.to_owned()),
+            batch_keys: kintsugi_domain::batch::BatchKeys::default(),
             added_at: world.now(),
         };
         world.commit(Commit::new().create(&project)).unwrap();

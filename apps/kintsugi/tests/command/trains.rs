@@ -41,6 +41,7 @@ fn lay(folder: &Path) {
         config: Config::parse("kintsugi.toml", CONFIG).unwrap(),
         keys: vec![],
         repository: Some("/nowhere".to_owned()),
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: long_ago.parse().unwrap(),
     };
     let release: Release = serde_json::from_value(json!({

@@ -113,6 +113,7 @@ async fn lay(ports: &Ports) -> Release {
         config,
         keys: vec![],
         repository: None,
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: now,
     };
     ports.blobs.put(&key, PACKAGE.to_vec()).await.unwrap();

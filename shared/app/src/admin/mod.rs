@@ -152,6 +152,14 @@ impl Call<'_> {
             }
             Action::AddKey { project } => projects::add_key(self, *project).await,
             Action::RemoveKey { project, key } => projects::remove_key(self, *project, key).await,
+            Action::RotateBatchKey { project, reason } => {
+                projects::rotate_batch_key(self, *project, reason).await
+            }
+            Action::RetireBatchKey {
+                project,
+                generation,
+                reason,
+            } => projects::retire_batch_key(self, *project, *generation, reason).await,
             Action::ReviewFix {
                 project,
                 fix,

@@ -22,6 +22,7 @@ use semver::Version;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod batch_keys;
 mod identity;
 mod ordering;
 mod requests;

@@ -5,6 +5,7 @@ use super::protocol::Limit;
 use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::event::Event;
 use kintsugi_domain::id::EventId;
+use kintsugi_domain::ports::Commit;
 use std::collections::BTreeMap;
 
 /// What was found in a request.
@@ -26,10 +27,12 @@ pub(super) struct Found {
     pub(super) limits: Vec<Limit>,
     /// What is added to the counter, beside what is kept.
     pub(super) tally: BTreeMap<String, i64>,
+    /// What else is in the commit that takes it.
+    pub(super) beside: Commit,
 }
 
 impl Found {
-    fn count(&mut self, field: String, by: usize) {
+    pub(super) fn count(&mut self, field: String, by: usize) {
         let by = i64::try_from(by).unwrap_or(i64::MAX);
         let total = self.tally.entry(field).or_default();
         *total = total.saturating_add(by);

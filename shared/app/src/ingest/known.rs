@@ -2,6 +2,7 @@
 //! that the hot path reads no store.
 
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::batch::BatchKeys;
 use kintsugi_domain::id::{DsnKey, ProjectId};
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, RecordKey, Signer, Store};
 use kintsugi_domain::project::Project;
@@ -24,6 +25,7 @@ pub(super) struct Known {
     pub(super) keys: Vec<DsnKey>,
     pub(super) scrubber: Scrubber,
     pub(super) quota: QuotaRules,
+    pub(super) batch_keys: BatchKeys,
 }
 
 #[derive(Clone)]
@@ -104,6 +106,7 @@ impl Projects {
             keys: record.keys,
             scrubber,
             quota: record.config.quota,
+            batch_keys: record.batch_keys,
         }))
     }
 

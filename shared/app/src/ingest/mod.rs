@@ -20,6 +20,7 @@
 //! Not here: telling events apart that were sent twice (triage).
 
 mod auth;
+pub mod batch;
 pub mod body;
 mod details;
 pub mod envelope;
@@ -29,6 +30,7 @@ mod json;
 mod keep;
 mod known;
 mod multipart;
+pub mod otlp;
 mod protocol;
 mod quotas;
 pub mod sentry;
@@ -159,6 +161,7 @@ pub struct Ingest {
     projects: Projects,
     quotas: Quotas,
     series: Remembered,
+    batch_secrets: batch::Secrets,
 }
 
 impl Ingest {
@@ -168,6 +171,7 @@ impl Ingest {
             projects: Projects::new(ports.store.clone(), ports.signer.clone()),
             quotas: Quotas::new(ports.store.clone()),
             series: Remembered::default(),
+            batch_secrets: batch::Secrets::new(ports.signer.clone()),
             store: ports.store.clone(),
             queues: ports.queues.clone(),
             blobs: ports.blobs.clone(),
@@ -273,12 +277,11 @@ impl Ingest {
         &self,
         project: ProjectId,
         digest: Digest,
-        endpoint: Endpoint,
-        found: Found,
+        refusal: Option<Refusal>,
+        mut found: Found,
     ) -> Result<Done, PortError> {
-        let mut commit = Commit::new();
+        let mut commit = std::mem::take(&mut found.beside);
         let events = found.events.len();
-        let refusal = verdict(&found, endpoint);
         if events > 0 {
             let message = self.message(project, digest, found.events).await?;
             commit = self.hand_on(message, commit).await?;
@@ -383,8 +386,8 @@ impl Stage for Ingest {
         match self.admit(&mut request).await? {
             Ok(found) => {
                 self.keep(request.project, &found).await?;
-                self.save(request.project, digest, request.endpoint, found)
-                    .await
+                let refusal = verdict(&found, request.endpoint);
+                self.save(request.project, digest, refusal, found).await
             }
             Err(refusal) => self.refuse(request.project, refusal).await,
         }

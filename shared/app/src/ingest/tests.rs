@@ -21,16 +21,16 @@ mod kinds;
 mod limits;
 mod shapes;
 
-const KEY: &str = "0123456789abcdef0123456789abcdef";
-const PROJECT: ProjectId = ProjectId(1);
+pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const PROJECT: ProjectId = ProjectId(1);
 const SAMPLE: &str = include_str!("../../../../samples/till/sample-event.json");
 
-struct Home {
-    memory: MemoryHome,
-    ingest: Ingest,
+pub(super) struct Home {
+    pub(super) memory: MemoryHome,
+    pub(super) ingest: Ingest,
 }
 
-fn home() -> Home {
+pub(super) fn home() -> Home {
     let memory = MemoryHome::new(1);
     let ingest = Ingest::new(&memory.ports());
     let home = Home { memory, ingest };
@@ -43,7 +43,7 @@ fn home() -> Home {
     home
 }
 
-fn project(id: ProjectId, key: &str) -> Project {
+pub(super) fn project(id: ProjectId, key: &str) -> Project {
     serde_json::from_value(json!({
         "id": id,
         "config": {
@@ -59,7 +59,7 @@ fn project(id: ProjectId, key: &str) -> Project {
     .unwrap()
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
@@ -105,7 +105,7 @@ impl Home {
     }
 
     /// What is counted when triage has filed what was handed on.
-    fn counters(&self, project: ProjectId) -> BTreeMap<String, i64> {
+    pub(super) fn counters(&self, project: ProjectId) -> BTreeMap<String, i64> {
         let triage = Triage::new(self.memory.ports());
         let answers = block_on(triage.run_all(&self.messages().iter().collect::<Vec<_>>()));
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
@@ -116,7 +116,7 @@ impl Home {
         Account::of(&self.counters(PROJECT))
     }
 
-    fn messages(&self) -> Vec<Envelope> {
+    pub(super) fn messages(&self) -> Vec<Envelope> {
         let received = self
             .memory
             .queues
@@ -126,7 +126,7 @@ impl Home {
     }
 
     /// The events of the only message.
-    fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<Event> {
         let messages = self.messages();
         let [Envelope { message, .. }] = messages.as_slice() else {
             panic!("{} messages", messages.len());

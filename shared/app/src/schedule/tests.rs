@@ -57,6 +57,7 @@ fn home(calendar: &str) -> Home {
         id: ProjectId(1),
         config,
         keys: vec![],
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         repository: Some("/src/till".to_owned()),
         added_at: ports.now(),
     };

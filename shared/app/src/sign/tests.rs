@@ -35,6 +35,7 @@ fn world() -> World {
         id: PROJECT,
         config: Config::parse("kintsugi.toml", CONFIG).unwrap(),
         keys: vec![],
+        batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         repository: None,
         added_at: home.ports().now(),
     };
