@@ -33,7 +33,9 @@ const NOTHING: Uses = Uses {
 pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "ingest",
-        methods: &["signer.secret"],
+        // Attachments, beside the bodies of reports.
+        methods: &["blobs.put", "signer.secret"],
+        folder: "events",
         keys: &["Batches", "Users"],
         borrows: &["events::keep"],
         ..NOTHING

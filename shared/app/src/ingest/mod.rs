@@ -39,7 +39,7 @@ mod stack;
 pub use known::PROJECT_CACHE_SECONDS;
 pub use protocol::{Answer, Limit, answer};
 
-use crate::events::keep as keep_batch;
+use crate::events::keep;
 use crate::stage::Stage;
 use async_trait::async_trait;
 use envelope::Parts;
@@ -322,7 +322,7 @@ impl Ingest {
         let message = if content.len() <= INLINE_EVENTS_BYTES_MAX {
             Message::Reported { events }
         } else {
-            let blob = keep_batch(self.blobs.as_ref(), project, &content).await?;
+            let blob = keep(self.blobs.as_ref(), project, &content).await?;
             Message::ReportedBatch { blob }
         };
         let cause = format!("request:{digest}");
