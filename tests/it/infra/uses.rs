@@ -136,7 +136,12 @@ pub(super) const STAGES: &[Uses] = &[
         // What runners read and write.
         folder: "tuf/*/targets",
         keys: &["Leases", "Tokens"],
-        borrows: &["events::filed", "ingest::COUNTER"],
+        borrows: &[
+            "events::filed",
+            "ingest::COUNTER",
+            "schedule::Plan",
+            "schedule::plan",
+        ],
     },
 ];
 
@@ -148,6 +153,8 @@ pub(super) const BORROWED: &[(&str, &[&str], &[&str])] = &[
     ("events::keep", &[], &[]),
     ("events::sample", &[], &[]),
     ("ingest::COUNTER", &[], &[]),
+    ("schedule::Plan", &[], &[]),
+    ("schedule::plan", &[], &[]),
     (
         "sign::grant",
         &["signer.public_key", "signer.sign"],

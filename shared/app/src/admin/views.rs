@@ -10,7 +10,7 @@ use super::{auth, requests};
 use crate::events::filed;
 use crate::ingest::COUNTER;
 use crate::records;
-use crate::schedule::{self, Plan};
+use crate::schedule::Plan;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::audit::{Audit, HOME};
@@ -205,7 +205,7 @@ impl ProjectViews<'_> {
     /// What would depart at a time, now if none is given; nothing is changed.
     pub async fn trains(&self, at: Option<Timestamp>) -> Result<Plan, PortError> {
         let at = at.unwrap_or_else(|| self.ports.now());
-        schedule::plan(self.ports, &self.project, at).await
+        crate::schedule::plan(self.ports, &self.project, at).await
     }
 
     /// What became of reports, by reason.
