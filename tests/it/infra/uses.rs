@@ -38,7 +38,6 @@ pub(super) const STAGES: &[Uses] = &[
         folder: "events",
         keys: &["Batches", "Users"],
         borrows: &["events::keep"],
-        ..NOTHING
     },
     Uses {
         stage: "triage",
