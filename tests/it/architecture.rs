@@ -7,9 +7,11 @@ mod configuration;
 mod deployed;
 mod facts;
 mod features;
+mod licences;
 mod made_up;
 mod rules;
 mod table;
+mod wasm;
 
 /// Fails with one problem a line.
 #[track_caller]

@@ -275,7 +275,10 @@ fn routes_of(file: &str) -> BTreeSet<String> {
 fn the_routes_are_those_of_the_http_stages() {
     let template = Template::read();
     for (stage, files) in [
-        ("ingest", &["ingest.rs"][..]),
+        (
+            "ingest",
+            &["ingest.rs", "batches.rs", "batch_keys.rs", "otlp.rs"][..],
+        ),
         ("outcomes", &["outcomes.rs"]),
         ("flags", &["flags.rs"]),
         ("manifest", &["manifest.rs", "tuf.rs"]),
@@ -350,7 +353,7 @@ fn the_table_of_uses_says_what_the_stages_do() {
         let methods: BTreeSet<String> = found
             .methods
             .into_iter()
-            .filter(|it| !after_stage.contains(&it.as_str()))
+            .filter(|it| !after_stage.contains(&it.as_str()) && !it.contains(".clone"))
             .collect();
         assert_eq!(methods, set(uses.methods), "{}", uses.stage);
         assert_eq!(found.keys, set(uses.keys), "{}", uses.stage);

@@ -106,7 +106,7 @@ fn plan(quick: bool, nextest: bool) -> Vec<Check> {
 pub(crate) fn run(root: &Path, quick: bool) -> Result<(), Failure> {
     let whole = Stopwatch::start();
     let target = target_folder(root);
-    let python = timed("tools", || tools::ready(&target)).map_err(Failure::Tools)?;
+    let ready = timed("tools", || tools::ready(&target)).map_err(Failure::Tools)?;
     let nextest = Command::new(cargo())
         .args(["nextest", "--version"])
         .stdout(Stdio::null())
@@ -122,7 +122,7 @@ pub(crate) fn run(root: &Path, quick: bool) -> Result<(), Failure> {
             check.arguments.join(" ")
         ));
         let watch = Stopwatch::start();
-        let (status, tally) = execute(&check, root, &python)
+        let (status, tally) = execute(&check, root, &ready)
             .map_err(|error| Failure::Check(format!("{}: {error}", check.name)))?;
         let took = spoken(watch.elapsed());
         let counted = if check.counts {
@@ -160,7 +160,11 @@ pub(crate) fn run(root: &Path, quick: bool) -> Result<(), Failure> {
 
 /// Runs one check. Its output goes to the person as it comes; when results are to be counted, it
 /// passes through us line by line.
-fn execute(check: &Check, root: &Path, python: &Path) -> Result<(ExitStatus, Tally), String> {
+fn execute(
+    check: &Check,
+    root: &Path,
+    ready: &tools::Ready,
+) -> Result<(ExitStatus, Tally), String> {
     let mut command = Command::new(cargo());
     command
         .args(&check.arguments)
@@ -168,9 +172,13 @@ fn execute(check: &Check, root: &Path, python: &Path) -> Result<(ExitStatus, Tal
         .stdin(Stdio::null())
         // The toolchain that started us is the one that is tested; a wish for another fails at once.
         .env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9")
-        .env("KINTSUGI_TEST_PYTHON", python)
+        .env("KINTSUGI_TEST_PYTHON", &ready.python)
+        .env("KINTSUGI_TEST_NODE", &ready.modules)
         // AWS on loopback; it lies beside the Python that runs it.
-        .env("KINTSUGI_TEST_AWS", python.with_file_name("ministack"));
+        .env(
+            "KINTSUGI_TEST_AWS",
+            ready.python.with_file_name("ministack"),
+        );
     for (name, value) in &check.environment {
         command.env(name, value);
     }

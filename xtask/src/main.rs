@@ -26,6 +26,7 @@ cargo xtask <command>
                   cold-start: every function beside a bare one
                   delta: deltas beside HDiffPatch, zstd, bsdiff and xdelta3
                   cost: events and update checks on AWS's bill, counted at the emulator
+                  ingest: reports into a local home, drained to issues
                   scrub: the scrubber beside sentry-relay
   help            this text
 

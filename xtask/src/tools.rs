@@ -1,8 +1,8 @@
-//! What the tests need from outside the workspace: Debian packages and Python packages.
+//! What the tests need from outside the workspace: Debian packages, Python packages and packages of npm.
 //!
 //! Packages of the system come through apt, and only when we are root and they are missing; Python
 //! packages go into a private virtual environment below the target folder, pinned, and never into
-//! the system's Python. **An environment counts only when its mark was written as the last step**, so
+//! the system's Python; those of npm into a folder beside it, by their lock file and without running their scripts. **An environment counts only when its mark was written as the last step**, so
 //! a run that was killed halfway is made anew. Not here: Rust toolchains.
 
 use crate::summary::say;
@@ -11,11 +11,16 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A private Python environment.
+/// A Debian package, and a command that works where what it provides is there.
+pub(crate) type Package = (&'static str, &'static [&'static str]);
+
+/// A private Python environment, with what is used beside it.
 pub(crate) struct Environment {
     /// What its folder's name begins with.
     pub(crate) name: &'static str,
-    /// The pinned packages.
+    /// What the system must have besides Python.
+    pub(crate) packages: &'static [Package],
+    /// The pinned packages of Python.
     pub(crate) requirements: &'static str,
     /// What else pip is told.
     pub(crate) options: &'static [&'static str],
@@ -26,6 +31,24 @@ pub(crate) struct Environment {
 /// What the tests need.
 const TESTS: Environment = Environment {
     name: "venv",
+    packages: &[
+        ("git", &["git", "--version"]),
+        // The bundled SQLite and zstd are compiled from C.
+        ("gcc", &["cc", "--version"]),
+        // What a C compiler links with; Debian's gcc only recommends it.
+        (
+            "libc6-dev",
+            &[
+                "sh",
+                "-c",
+                "echo 'int main(void){}' | cc -x c - -o /dev/null",
+            ],
+        ),
+        ("ca-certificates", &["test", "-d", "/etc/ssl/certs"]),
+        // Sentry's SDK for Node needs 18 or newer, which Debian has since 12.
+        ("nodejs", &["node", "--version"]),
+        ("npm", &["npm", "--version"]),
+    ],
     requirements: include_str!("../python-requirements.txt"),
     options: &[],
     shows: "import tuf, joserfc, sentry_sdk, cryptography, cfnlint, ministack, hypercorn, samtranslator",
@@ -34,19 +57,67 @@ const TESTS: Environment = Environment {
 /// What builds and deploys the functions. Its list is whole but for one package on purpose.
 pub(crate) const DEPLOY: Environment = Environment {
     name: "deploy",
+    packages: &[],
     requirements: include_str!("../deploy-requirements.txt"),
     options: &["--no-deps"],
     shows: "import samcli.commands.build, samcli.commands.deploy, aws_lambda_builders",
 };
 
+/// What the tests need from npm: the list, and the lock with a digest of each package.
+const NODE_PACKAGES: &str = include_str!("../node/package.json");
+const NODE_LOCK: &str = include_str!("../node/package-lock.json");
+
 /// The mark of a finished environment.
 const MARK: &str = "complete";
 
-/// Makes sure that everything is there; returns the Python of the private environment.
-pub(crate) fn ready(target: &Path) -> Result<PathBuf, String> {
+/// Where the tests find what was made ready.
+pub(crate) struct Ready {
+    /// The Python of the private environment.
+    pub(crate) python: PathBuf,
+    /// The folder of Node's modules.
+    pub(crate) modules: PathBuf,
+}
+
+/// Makes sure that everything is there.
+pub(crate) fn ready(target: &Path) -> Result<Ready, String> {
     components()?;
-    system_packages(NEEDS)?;
-    TESTS.ready(target)
+    Ok(Ready {
+        python: TESTS.ready(target)?,
+        modules: node_modules(target)?,
+    })
+}
+
+/// Makes sure that Node's modules are there; returns their folder.
+fn node_modules(target: &Path) -> Result<PathBuf, String> {
+    let failed = |error: std::io::Error| format!("Node's modules: {error}");
+    let mut digest = hex::encode(Sha256::digest(NODE_LOCK.as_bytes()));
+    digest.truncate(12);
+    let tools = target.join("kintsugi-tools");
+    let folder = tools.join(format!("node-{digest}"));
+    let modules = folder.join("node_modules");
+    fs::create_dir_all(&tools).map_err(failed)?;
+    let lock = File::create(tools.join("lock")).map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    if folder.join(MARK).is_file() && modules.is_dir() {
+        return Ok(modules);
+    }
+    say("tools      installing Node's modules");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(failed)?;
+    }
+    fs::create_dir_all(&folder).map_err(failed)?;
+    fs::write(folder.join("package.json"), NODE_PACKAGES).map_err(failed)?;
+    fs::write(folder.join("package-lock.json"), NODE_LOCK).map_err(failed)?;
+    // `ci` installs what the lock says, and nothing where a package is not what it was.
+    run(Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .args(["--loglevel", "error"])
+        .current_dir(&folder))?;
+    run(Command::new("node")
+        .args(["-e", "require('@sentry/node')"])
+        .current_dir(&folder))?;
+    fs::write(folder.join(MARK), "").map_err(failed)?;
+    Ok(modules)
 }
 
 /// The parts of the Rust toolchain that may be left out of an installation. They belong to the
@@ -62,43 +133,10 @@ fn components() -> Result<(), String> {
     Ok(())
 }
 
-/// One thing that a Debian package provides, and how to see that it is there.
-pub(crate) struct Need {
-    pub(crate) package: &'static str,
-    pub(crate) command: &'static [&'static str],
-}
-
-const NEEDS: &[Need] = &[
-    Need {
-        package: "git",
-        command: &["git", "--version"],
-    },
-    Need {
-        package: "python3",
-        command: &["python3", "--version"],
-    },
-    Need {
-        package: "python3-venv",
-        command: &["python3", "-c", "import venv, ensurepip"],
-    },
-    Need {
-        // The bundled SQLite and zstd are compiled from C.
-        package: "gcc",
-        command: &["cc", "--version"],
-    },
-    Need {
-        // What a C compiler links with; Debian's gcc only recommends it.
-        package: "libc6-dev",
-        command: &[
-            "sh",
-            "-c",
-            "echo 'int main(void){}' | cc -x c - -o /dev/null",
-        ],
-    },
-    Need {
-        package: "ca-certificates",
-        command: &["test", "-d", "/etc/ssl/certs"],
-    },
+/// What every private environment is made with.
+const PYTHON: &[Package] = &[
+    ("python3", &["python3", "--version"]),
+    ("python3-venv", &["python3", "-c", "import venv, ensurepip"]),
 ];
 
 fn works(command: &[&str]) -> bool {
@@ -115,12 +153,12 @@ fn works(command: &[&str]) -> bool {
 }
 
 /// Makes sure that packages of the system are there.
-pub(crate) fn system_packages(needs: &[Need]) -> Result<(), String> {
+fn system_packages(needed: &[Package]) -> Result<(), String> {
     let missing = || -> Vec<&'static str> {
-        needs
+        needed
             .iter()
-            .filter(|need| !works(need.command))
-            .map(|need| need.package)
+            .filter(|(_, shows)| !works(shows))
+            .map(|(package, _)| *package)
             .collect()
     };
     let wanted = missing();
@@ -174,8 +212,9 @@ impl Environment {
         format!("{}-{digest}", self.name)
     }
 
-    /// Makes sure that it is there; returns its Python.
+    /// Makes sure that it is there, and what is used beside it; returns its Python.
     pub(crate) fn ready(&self, target: &Path) -> Result<PathBuf, String> {
+        system_packages(&[PYTHON, self.packages].concat())?;
         let identity = Command::new("python3")
             .args(["-c", "import sys; print(sys.version, sys.base_prefix)"])
             .stdin(Stdio::null())
@@ -263,6 +302,25 @@ mod tests {
             }
             assert!(packages.len() >= 4);
         }
+    }
+
+    #[test]
+    fn every_package_of_npm_is_pinned_by_its_digest() {
+        let lock: serde_json::Value = serde_json::from_str(NODE_LOCK).unwrap();
+        let packages = lock["packages"].as_object().unwrap();
+        let named: Vec<_> = packages
+            .iter()
+            .filter(|(path, _)| !path.is_empty())
+            .collect();
+        assert!(named.len() > 10);
+        for (path, package) in named {
+            let digest = package["integrity"].as_str().unwrap_or_default();
+            assert!(digest.starts_with("sha512-"), "{path}");
+            assert!(package["version"].is_string(), "{path}");
+        }
+        let listed: serde_json::Value = serde_json::from_str(NODE_PACKAGES).unwrap();
+        let wanted = &listed["dependencies"]["@sentry/node"];
+        assert_eq!(*wanted, packages["node_modules/@sentry/node"]["version"]);
     }
 
     #[test]

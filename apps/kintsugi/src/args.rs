@@ -4,6 +4,10 @@ use crate::access::Keys;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
+use crate::release::Release;
+use crate::stats::Projects;
+use crate::trains::Trains;
+use crate::tuf::Tuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
 use std::net::SocketAddr;
@@ -12,6 +16,10 @@ use std::path::PathBuf;
 /// A self-healing release pipeline: reports go in, healed releases come out.
 #[derive(Debug, Parser)]
 #[command(name = "kintsugi", version, disable_help_subcommand = true)]
+#[command(long_version = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nApache-2.0; contains hakoniwa under LGPL-3.0: see kintsugi help licences"
+))]
 #[command(after_help = "Exit codes: see kintsugi help exit-codes")]
 pub(crate) struct Arguments {
     /// Print JSON for programs instead of text for people.
@@ -52,18 +60,28 @@ pub(crate) enum Command {
     Console(HomeArgs),
     /// Admin tokens and the keys that sign them: make them, change them, take them back.
     Keys(Keys),
+    /// What a home knows of its projects.
+    Project(Projects),
     /// List the messages that nobody could handle, and why.
     Parked(HomeArgs),
     /// Put the parked messages of a queue back, after their cause was mended.
     Redrive(Redrive),
+    /// Say which fixes depart when, and what holds them.
+    Trains(Trains),
     /// Say whether this machine has what a local home needs.
     Doctor(Place),
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
-    /// Print the help of a command, or the table exit-codes.
+    /// Keys of a repository that are held offline: make roots, sign them by hand, change their keys.
+    #[command(subcommand)]
+    Tuf(Tuf),
+    /// Compare versions; check an artifact against what its release says.
+    #[command(subcommand)]
+    Release(Release),
+    /// Print the help of a command, the table exit-codes, or the licences.
     Help {
-        /// A command, or exit-codes.
+        /// A command, exit-codes, or licences.
         topic: Option<String>,
     },
 }

@@ -11,9 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
-use ureq::http::{Request, Uri};
+use ureq::http::Request;
 use ureq::{Agent, AsSendBody};
 
 /// How long one request may take as a whole. A function that starts cold answers well within it.
@@ -210,34 +209,16 @@ async fn off_the_runtime<T: Send + 'static>(
 
 /// Checks the address of a home and takes the slash from its end.
 fn address(home: &str) -> Result<String, Error> {
-    let wrong = |why: &str| Error::HomeAddress {
+    let wrong = |why: &dyn fmt::Display| Error::HomeAddress {
         home: home.to_owned(),
-        why: why.to_owned(),
+        why: why.to_string(),
     };
     if home.contains('?') {
-        return Err(wrong("it has a query"));
+        return Err(wrong(&"it has a query"));
     }
-    check_scheme(home).map_err(wrong)?;
+    // A token goes there.
+    kintsugi_domain::address::check(home).map_err(|error| wrong(&error))?;
     Ok(home.trim_end_matches('/').to_owned())
-}
-
-/// Refuses to say anything that matters in the clear to another machine.
-fn check_scheme(address: &str) -> Result<(), &'static str> {
-    let uri: Uri = address.parse().map_err(|_| "it is no address")?;
-    let host = uri.host().ok_or("it names no host")?;
-    match uri.scheme_str() {
-        Some("https") => Ok(()),
-        Some("http") if is_this_machine(host) => Ok(()),
-        Some("http") => Err("a token is sent over https only, save to this machine"),
-        _ => Err("it does not begin with https://"),
-    }
-}
-
-/// Whether a host is this machine: a loopback address, or a name that never leaves it (RFC 6761 §6.3).
-fn is_this_machine(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_name = bare == "localhost" || bare.ends_with(".localhost");
-    is_name || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 #[cfg(test)]

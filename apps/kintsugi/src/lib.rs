@@ -27,10 +27,14 @@ mod operator;
 mod parked;
 mod print;
 pub mod project;
+mod release;
 mod runner;
 mod scrub;
 mod signals;
+mod stats;
 mod tools;
+mod trains;
+mod tuf;
 mod up;
 
 use args::{Arguments, Command};
@@ -82,10 +86,14 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Login(arguments) => login::run(arguments, context, json),
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
+        Command::Project(arguments) => stats::run(arguments, context, json),
         Command::Parked(arguments) => parked::list(arguments, context, json),
+        Command::Trains(arguments) => trains::run(arguments, context, json),
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),
         Command::Doctor(place) => Ok(doctor::run(place, json)),
         Command::Delta(asked) => delta::run(asked, json),
+        Command::Release(asked) => release::run(asked, json),
+        Command::Tuf(asked) => tuf::run(asked, context, json),
         Command::Help { topic } => help(topic.as_deref()),
     }
 }
@@ -99,6 +107,13 @@ fn wait_for<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Erro
     runtime.block_on(answer)
 }
 
+/// What has to go wherever the program goes. In it, so that no copy is without.
+const LICENCES: [&str; 3] = [
+    include_str!("../../../NOTICE"),
+    include_str!("../../../licences/hakoniwa.txt"),
+    include_str!("../../../licences/GPL-3.0.txt"),
+];
+
 /// Prints the help of the whole, of a command, or a table.
 fn help(topic: Option<&str>) -> Result<Exit, Error> {
     let mut whole = Arguments::command();
@@ -106,6 +121,7 @@ fn help(topic: Option<&str>) -> Result<Exit, Error> {
     match topic {
         None => print::out(&whole.render_long_help().ansi()),
         Some("exit-codes") => print::out(exit::table().trim_end()),
+        Some("licences") => print::out(LICENCES.join("\n\n").trim_end()),
         Some(name) => match whole.find_subcommand_mut(name) {
             Some(found) => print::out(&found.render_long_help().ansi()),
             None => return Err(Error::NoTopic { topic: name.into() }),

@@ -1,12 +1,13 @@
 //! The arguments.
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use kintsugi_sdk::updater::{DeviceId, ProjectId};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The table of exit codes, shown by `--help`.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes:
+Exit codes, but for `tuf`:
   0  done: nothing to install, or installed and healthy
   2  wrong arguments
   3  the settings cannot be used, or this system is not supported
@@ -23,9 +24,9 @@ The command may be ended at any instant; the next run finishes or undoes what wa
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
-    /// The device's folder; the product runs from `current` in it.
+    /// The device's folder; the product runs from `current` in it. Not for `tuf`.
     #[arg(long, value_name = "DIR")]
-    pub(crate) dir: PathBuf,
+    dir: Option<PathBuf>,
     /// Print one JSON object instead of text.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -45,6 +46,60 @@ pub(crate) enum Command {
     },
     /// Say what is installed and which versions failed here.
     Status,
+    /// Read any TUF repository: the client interface of the TUF conformance suite. Ends with 0 or 1.
+    Tuf(Tuf),
+}
+
+impl Arguments {
+    /// The device's folder, which every command but `tuf` needs.
+    pub(crate) fn dir(&self) -> &Path {
+        match &self.dir {
+            Some(dir) => dir,
+            None => missing("--dir <DIR>"),
+        }
+    }
+}
+
+/// Ends the command as clap does for a missing argument.
+pub(crate) fn missing(argument: &str) -> ! {
+    let why = format!("the following required argument was not provided: {argument}");
+    Arguments::command()
+        .error(ErrorKind::MissingRequiredArgument, why)
+        .exit()
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tuf {
+    /// Where trusted metadata is kept, named without versions.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) metadata_dir: PathBuf,
+    /// Where the repository has its metadata.
+    #[arg(long, value_name = "URL")]
+    pub(crate) metadata_url: Option<String>,
+    /// The target path of what is to be downloaded.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) target_name: Option<String>,
+    /// Where the repository has its targets.
+    #[arg(long, value_name = "URL")]
+    pub(crate) target_base_url: Option<String>,
+    /// Where downloaded targets are kept, under their quoted names.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) target_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: TufCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TufCommand {
+    /// Begin with a root that came by another way.
+    Init {
+        /// The trusted root.json.
+        root: PathBuf,
+    },
+    /// Bring the metadata up to date. Needs `--metadata-url`.
+    Refresh,
+    /// Bring the metadata up to date and load a target. Needs every option.
+    Download,
 }
 
 #[derive(Debug, Args)]

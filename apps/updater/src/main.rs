@@ -6,6 +6,7 @@
 
 mod args;
 mod print;
+mod tuf;
 
 use args::{Arguments, Command, Init};
 use clap::Parser as _;
@@ -24,11 +25,12 @@ const RETRY_EVERY: Duration = Duration::from_mins(10);
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let code = match &arguments.command {
-        Command::Init(init) => report(initialise(&arguments.dir, init), arguments.json),
+        Command::Init(init) => report(initialise(arguments.dir(), init), arguments.json),
         Command::Status => report(
-            Updater::look(&arguments.dir).map(|state| print::state(&state, arguments.json)),
+            Updater::look(arguments.dir()).map(|state| print::state(&state, arguments.json)),
             arguments.json,
         ),
+        Command::Tuf(arguments) => tuf::run(arguments),
         Command::Run { once: true } => run(&arguments).0,
         Command::Run { once: false } => loop {
             let (code, transient) = run(&arguments);
@@ -54,7 +56,7 @@ fn jittered(period: Duration, random: u64) -> Duration {
 /// One run: its exit code, and whether trying again soon makes sense.
 fn run(arguments: &Arguments) -> (u8, bool) {
     let json = arguments.json;
-    let result = Settings::load(&arguments.dir).and_then(|settings| {
+    let result = Settings::load(arguments.dir()).and_then(|settings| {
         let mut updater = Updater::open(settings)?;
         if !json {
             updater.watch(print::step);

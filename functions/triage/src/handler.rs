@@ -6,5 +6,5 @@ use kintsugi_runtime::Function;
 
 /// The function over its adapters.
 pub(crate) fn serve(ports: Ports) -> Function {
-    Function::stage(Triage::new(ports.clone()), ports)
+    Function::triage(Triage::new(ports.clone()), ports)
 }

@@ -20,10 +20,10 @@
 //! Not here: when to run (the command line's loop), maintenance windows, and systems without symbolic
 //! links: the swap needs them, so Windows is refused for now.
 
-mod error;
-mod folder;
+pub(crate) mod error;
+pub(crate) mod folder;
 mod health;
-mod http;
+pub(crate) mod http;
 mod install;
 mod metadata;
 mod obtain;

@@ -174,11 +174,6 @@ pub struct Home {
 impl Home {
     /// Opens a home. Connects to nothing yet and makes no client: a cold start pays only for the services that its first
     /// request needs.
-    pub fn open(settings: &Settings, access: Access, outside: Outside) -> Result<Self, PortError> {
-        Self::with(&Clients::with_access(access), settings, outside)
-    }
-
-    /// Opens a home with clients that were made elsewhere.
     pub fn with(
         clients: &Clients,
         settings: &Settings,

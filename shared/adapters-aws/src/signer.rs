@@ -68,7 +68,7 @@ fn keep<T>(known: &Mutex<BTreeMap<KeyName, T>>, name: &KeyName, value: T) {
 /// Whether the name is that of a secret and not that of a key pair.
 fn is_symmetric(key_use: KeyUse) -> bool {
     match key_use {
-        KeyUse::Tickets | KeyUse::Users | KeyUse::Leases => true,
+        KeyUse::Tickets | KeyUse::Users | KeyUse::Leases | KeyUse::Batches(_) => true,
         KeyUse::Root(_)
         | KeyUse::Targets
         | KeyUse::Snapshot

@@ -84,7 +84,13 @@ impl fmt::Debug for DynamoStore {
 /// How many partitions a project's records of a kind have. **A change would hide records that are there.**
 fn lanes(kind: Kind) -> u8 {
     match kind {
-        Kind::Event | Kind::Outcome => LANES,
+        Kind::Event
+        | Kind::Batch
+        | Kind::Outcome
+        | Kind::Session
+        | Kind::Visitor
+        | Kind::Attachment
+        | Kind::Logs => LANES,
         Kind::Project
         | Kind::Issue
         | Kind::Diagnosis
@@ -98,7 +104,11 @@ fn lanes(kind: Kind) -> u8 {
         | Kind::Alert
         | Kind::Audit
         | Kind::Access
-        | Kind::Request => 1,
+        | Kind::Request
+        | Kind::Series
+        | Kind::Feedback
+        | Kind::Monitor
+        | Kind::Quota => 1,
     }
 }
 
@@ -280,6 +290,10 @@ impl Store for DynamoStore {
 
     async fn outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
         self.waiting(limit).await
+    }
+
+    async fn own_outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        Ok(self.listed.own(limit))
     }
 
     async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError> {

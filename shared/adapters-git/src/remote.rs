@@ -1,12 +1,10 @@
 //! The address of a repository on a host.
 
+use kintsugi_domain::address::{self, AddressError};
 use kintsugi_domain::ports::PortError;
-use ureq::http::Uri;
 
 /// Longest address, bytes.
 const ADDRESS_BYTES_MAX: usize = 2048;
-/// Hosts that may be asked without TLS: this machine.
-const LOOPBACK: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 
 /// A repository on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,33 +17,27 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// Reads an address. Refuses what would send a credential in the clear or keep one in the address.
-    pub(crate) fn parse(address: &str) -> Result<Self, PortError> {
+    pub(crate) fn parse(url: &str) -> Result<Self, PortError> {
         // The address itself is not repeated before it is known to hold no password.
         let refuse = |why: &str| Err(PortError::broken("the address of the repository", why));
-        if address.len() > ADDRESS_BYTES_MAX {
+        if url.len() > ADDRESS_BYTES_MAX {
             return refuse("it is longer than 2048 bytes");
         }
-        let Ok(uri) = address.parse::<Uri>() else {
-            return refuse("expected https://host/path");
-        };
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return refuse("expected https://host/path");
-        };
-        if authority.as_str().contains('@') {
-            return refuse("it holds a user or a password; store those as a credential instead");
-        }
-        if address.contains(['?', '#', '\\']) {
+        if url.contains(['?', '#', '\\']) {
             return refuse("expected https://host/path without '?', '#' or '\\'");
         }
-        match scheme {
-            "https" => {}
-            "http" if LOOPBACK.contains(&authority.host()) => {}
-            "http" => return refuse("http:// is for this machine alone; use https://"),
-            _ => return refuse("expected https://host/path"),
-        }
+        let checked = match address::check(url) {
+            Ok(checked) => checked,
+            Err(AddressError::User) => {
+                return refuse(
+                    "it holds a user or a password; store those as a credential instead",
+                );
+            }
+            Err(error) => return refuse(&error.to_string()),
+        };
         Ok(Self {
-            url: address.trim_end_matches('/').to_owned(),
-            host: authority.as_str().to_ascii_lowercase(),
+            url: url.trim_end_matches('/').to_owned(),
+            host: checked.authority.to_ascii_lowercase(),
         })
     }
 

@@ -6,15 +6,14 @@
 use crate::files::blocking;
 use async_trait::async_trait;
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::address;
 use kintsugi_domain::limits::WEB_DOCUMENT_BYTES_MAX;
 use kintsugi_domain::ports::{Clock, PortError, Web};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::Agent;
-use ureq::http::Uri;
 
 /// How long reading one document may take as a whole.
 const READ_TIME: Duration = Duration::from_secs(5);
@@ -80,20 +79,6 @@ impl WebDocuments {
     }
 }
 
-/// Whether an address may be read.
-fn check(url: &str) -> Result<(), PortError> {
-    let broken = || PortError::broken(url, "expected an address that begins with https://");
-    let uri: Uri = url.parse().map_err(|_| broken())?;
-    let host = uri.host().ok_or_else(broken)?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_here = bare == "localhost" || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    match uri.scheme_str() {
-        Some("https") => Ok(()),
-        Some("http") if is_here => Ok(()),
-        Some(_) | None => Err(broken()),
-    }
-}
-
 fn read(agent: &Agent, url: &str) -> Result<Vec<u8>, PortError> {
     let answer = agent.get(url).header("accept", "application/json").call();
     let mut answer = answer.map_err(|error| PortError::unavailable(url, error))?;
@@ -128,9 +113,9 @@ impl Web for WebDocuments {
         if let Some(known) = self.recall(url, age_max) {
             return Ok(known);
         }
-        check(url)?;
-        let (agent, address) = (self.agent.clone(), url.to_owned());
-        let content = blocking("a document", move || read(&agent, &address)).await?;
+        address::check(url).map_err(|error| PortError::broken(url, error))?;
+        let (agent, wanted) = (self.agent.clone(), url.to_owned());
+        let content = blocking("a document", move || read(&agent, &wanted)).await?;
         self.keep(url, &content);
         Ok(content)
     }

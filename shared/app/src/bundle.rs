@@ -186,6 +186,7 @@ impl Bundles {
             built,
             notes,
             statement: None,
+            provenance: None,
             required_actions: vec![RequiredAction::Restart],
             built_at: bundle.value.cut_at,
             story,

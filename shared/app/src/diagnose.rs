@@ -2,13 +2,13 @@
 //!
 //! Not here: models and their consensus, profile and trace data (ledger D).
 
+use crate::events::sample;
 use crate::news;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
 use kintsugi_domain::diagnosis::{self, Diagnosis, Suspect};
 use kintsugi_domain::envelope::{Envelope, Message};
-use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::id::IssueId;
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::ports::{Commit, PortError, Ports, check_source_path};
@@ -42,9 +42,7 @@ impl Diagnose {
             return Ok(Done::nothing("the project names no repository"));
         };
         let config = project.value.config;
-        let sample: Stored<FiledEvent> =
-            records::need(store, cause.project, issue.value.sample.as_str()).await?;
-        let event = sample.value.event;
+        let event = sample(&self.ports, cause.project, &issue.value.sample).await?;
         let branch = &config.product.branch;
         let commit = self.ports.forge.head(&repository, branch).await?;
         let suspects = self

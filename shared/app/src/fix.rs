@@ -6,6 +6,7 @@
 //!
 //! Not here: how candidates are made and tried (`kintsugi-repair`, `kintsugi-engine`).
 
+use crate::events::sample;
 use crate::news;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
@@ -15,7 +16,6 @@ use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::config::{Approval, Config};
 use kintsugi_domain::diagnosis::Diagnosis;
 use kintsugi_domain::envelope::{Envelope, Message};
-use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::{Fix, FixMove, FixState, Verdict, choose};
 use kintsugi_domain::id::{FixId, IssueId, JobId};
 use kintsugi_domain::issue::{Issue, IssueMove};
@@ -58,12 +58,11 @@ impl Fixes {
         };
         let config = project.value.config;
         let diagnosis: Stored<Diagnosis> = records::need(store, cause.project, id.as_str()).await?;
-        let sample: Stored<FiledEvent> =
-            records::need(store, cause.project, issue.value.sample.as_str()).await?;
+        let event = sample(&self.ports, cause.project, &issue.value.sample).await?;
         let order = Order::Search(Box::new(SearchOrder {
             issue: id.clone(),
             commit: diagnosis.value.commit,
-            event: sample.value.event,
+            event,
             suspects: diagnosis.value.suspects,
         }));
         let job = Job::order(cause.project, repository, order, config, at);

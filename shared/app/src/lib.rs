@@ -15,6 +15,7 @@ pub mod admin;
 pub mod bundle;
 pub mod deliveries;
 pub mod diagnose;
+pub mod events;
 pub mod fix;
 pub mod flags;
 pub mod ingest;
@@ -35,4 +36,6 @@ pub mod triage;
 pub mod work;
 pub mod worker;
 
+#[cfg(test)]
+mod testing;
 mod tickets;

@@ -22,7 +22,7 @@ use kintsugi_domain::envelope::{Message, Queue};
 use kintsugi_domain::id::JobId;
 use kintsugi_domain::job::{
     Artifact, BuildOrder, Built, Job, JobState, Order, Report, artifact_key, delta_name,
-    package_name,
+    package_name, zip_names,
 };
 use kintsugi_domain::limits::{
     CONFLICT_RETRIES_MAX, DELIVERIES_MAX, DELTA_BASES_MAX, PACKAGE_BYTES_MAX, REASON_CHARS_MAX,
@@ -394,6 +394,11 @@ fn check_names(job: &Job, order: &BuildOrder, built: &Built) -> OrError<()> {
                 .any(|(from, _)| *from == delta.from);
             is_ordered && is_at(&delta.artifact, &delta_name(app, &delta.from, version))
         });
+    let zips = zip_names(app, version);
+    let mut made = built.zips.iter();
+    let fits = fits
+        && built.zips.len() <= zips.len()
+        && made.all(|zip| zips.iter().any(|name| is_at(zip, name)));
     if fits {
         return Ok(());
     }

@@ -3,9 +3,17 @@
 //! **One bundle is open per project at a time.** A departure writes the project's record unchanged, so
 //! of two departures at once one loses, looks again, and finds the other's bundle.
 //!
-//! Not here yet: calendars and freeze windows (ledger E3).
+//! **A fix that is approved after its train was cut waits for the next one.** What the calendar holds is looked at again with every
+//! tick of the clock. Not here: rollbacks, which no calendar holds ([`crate::rollback`]).
+
+mod plan;
+#[cfg(test)]
+mod tests;
+
+pub use plan::{Plan, PlannedFix, PlannedTrain, plan};
 
 use crate::records;
+use crate::schedule::plan::{Board, NO_RELEASE_YET};
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
 use kintsugi_domain::Timestamp;
@@ -13,12 +21,11 @@ use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::fix::{Fix, FixMove, FixState};
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::issue::Issue;
 use kintsugi_domain::ports::{Commit, PortError, Ports, Store};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Stored};
 use kintsugi_domain::release::{Release, ReleaseState};
-use kintsugi_domain::train::{self, Waiting};
+use kintsugi_domain::train::Outlook;
 use semver::Version;
 
 /// The schedule stage.
@@ -35,6 +42,25 @@ pub async fn open_bundle(
     let index = IndexEntry::new("open", &"bundle");
     let mut open = records::page(store, project, Some(index), None, 1).await?;
     Ok(open.pop())
+}
+
+/// Why no train leaves, for the log.
+fn nobody_leaves(trains: &[Outlook<'_>], at: Timestamp) -> String {
+    let due = trains.iter().find(|train| train.due_at <= at);
+    let held = due.and_then(|train| Some((train, train.held.as_ref()?)));
+    match held {
+        Some((train, hold)) => {
+            let until = hold.until.map(|until| format!(" until {until}"));
+            format!(
+                "the {:?} train is due ({}) and held: {}{}",
+                train.train,
+                train.why,
+                hold.why,
+                until.unwrap_or_default()
+            )
+        }
+        None => "fixes wait, and no train is due".to_owned(),
+    }
 }
 
 /// The highest version a project ever made a release of, called back or not: numbers are never used
@@ -62,23 +88,21 @@ impl Schedule {
         let Some((project, repository)) = records::sourced(store, id).await? else {
             return Ok(Done::nothing("the project names no repository"));
         };
-        let waiting = self.waiting(&project.value).await?;
-        if waiting.is_empty() {
+        let board = Board::read(store, &project.value).await?;
+        if board.waiting.is_empty() {
             return Ok(Done::nothing("no fix waits"));
         }
         if let Some(open) = open_bundle(store, id).await? {
             let why = format!("bundle {} is under way", open.value.id);
             return Ok(Done::nothing(why));
         }
-        let rules = &project.value.config.trains;
-        let last = self.last_departure(id).await?;
-        let Some((train, aboard, why)) = train::departure(&waiting, rules, last, at) else {
-            return Ok(Done::nothing(format!("{} fixes wait", waiting.len())));
+        let trains = board.outlook(&project.value, at);
+        let Some(leaving) = trains.iter().find(|train| train.departs(at)) else {
+            return Ok(Done::nothing(nobody_leaves(&trains, at)));
         };
-        let Some(from) = last_version(store, id).await? else {
-            return Ok(Done::nothing(
-                "fixes wait for the product's first release, which people order",
-            ));
+        let (train, why) = (leaving.train, &leaving.why);
+        let Some(from) = &board.last_version else {
+            return Ok(Done::nothing(NO_RELEASE_YET));
         };
         if let Some(tag) = self.not_merged(&project.value, &repository).await? {
             return Ok(Done::nothing(format!(
@@ -87,17 +111,20 @@ impl Schedule {
         }
         let branch = &project.value.config.product.branch;
         let head = self.ports.forge.head(&repository, branch).await?;
+        let aboard = &leaving.aboard;
         let ids = aboard
             .iter()
             .map(|waiting| waiting.fix.id.clone())
             .collect();
-        let version = train.version_after(&from);
-        let mut bundle = Bundle::cut(id, train, &rules.channel, head, version, ids, at);
+        let version = train.version_after(from);
+        let channel = &project.value.config.trains.channel;
+        let mut bundle = Bundle::cut(id, train, channel, head, version, ids, at);
+        bundle.predicate = Some(leaving.predicate);
         bundle
             .story
             .tell(at, Self::NAME, "Collecting", format!("{train:?}: {why}"));
         let mut commit = Commit::new().create(&bundle).update(&project);
-        for waiting in &aboard {
+        for waiting in aboard {
             let mut fix: Stored<Fix> = records::need(store, id, waiting.fix.id.as_str()).await?;
             if fix.value.state != FixState::Approved {
                 return Err(PortError::Conflict {
@@ -123,21 +150,6 @@ impl Schedule {
             bundle.version,
             aboard.len()
         )))
-    }
-
-    /// Fixes that wait for a train, each with its score.
-    async fn waiting(&self, project: &Project) -> Result<Vec<Waiting>, PortError> {
-        let store = self.ports.store.as_ref();
-        let index = IndexEntry::new("waiting", &"train");
-        let fixes = records::all::<Fix>(store, project.id, Some(index)).await?;
-        let mut waiting = Vec::new();
-        for Stored { value: fix, .. } in fixes {
-            let issue: Stored<Issue> = records::need(store, project.id, fix.issue.as_str()).await?;
-            let score = train::score(&issue.value, &project.config.trains);
-            let since = fix.story.last().map_or(project.added_at, |step| step.at);
-            waiting.push(Waiting { fix, score, since });
-        }
-        Ok(waiting)
     }
 
     /// The tag of the last good release, where the product's branch does not hold its commit yet. People
@@ -166,15 +178,6 @@ impl Schedule {
             .land(repository, branch, commit, &tag)
             .await?;
         Ok((!landed).then_some(tag))
-    }
-
-    async fn last_departure(&self, project: ProjectId) -> Result<Option<Timestamp>, PortError> {
-        let store = self.ports.store.as_ref();
-        let releases = records::all::<Release>(store, project, None).await?;
-        Ok(releases
-            .into_iter()
-            .map(|release| release.value.built_at)
-            .max())
     }
 
     async fn tick(&self) -> Result<Done, PortError> {

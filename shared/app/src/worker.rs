@@ -14,6 +14,7 @@ use crate::{
     bundle::Bundles, diagnose::Diagnose, fix::Fixes, notify::Notify, rollback::Rollback,
     rollout::Rollouts, schedule::Schedule, sign::Sign, triage::Triage,
 };
+use futures::future::try_join_all;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Queue};
 use kintsugi_domain::ports::{BuildEngine, Delivery, PortError, Ports};
@@ -70,9 +71,13 @@ impl Worker {
         };
         let deliveries = self.ports.queues.receive(queue, max, lease).await?;
         let count = deliveries.len();
-        for delivery in deliveries {
-            let trace = delivery.envelope.trace;
-            in_trace(trace, self.deliver(delivery)).await?;
+        if queue == Queue::Events {
+            self.file(&deliveries).await?;
+        } else {
+            for delivery in deliveries {
+                let trace = delivery.envelope.trace;
+                in_trace(trace, self.deliver(delivery)).await?;
+            }
         }
         if count > 0 {
             outbox::relay(&self.ports).await?;
@@ -83,6 +88,18 @@ impl Worker {
     async fn deliver(&self, delivery: Delivery) -> Result<(), PortError> {
         let ended = self.handle(&delivery.envelope).await;
         conclude(&self.ports, &delivery, ended).await
+    }
+
+    /// Reports that came together are filed together.
+    async fn file(&self, deliveries: &[Delivery]) -> Result<(), PortError> {
+        let messages: Vec<&Envelope> = deliveries.iter().map(|it| &it.envelope).collect();
+        let ended = self.triage.run_all(&messages).await;
+        let mut settled = Vec::with_capacity(deliveries.len());
+        for (delivery, ended) in deliveries.iter().zip(ended) {
+            let concluded = conclude(&self.ports, delivery, ended);
+            settled.push(in_trace(delivery.envelope.trace, concluded));
+        }
+        try_join_all(settled).await.map(|_| ())
     }
 
     /// Has a message handled by the stage of its queue.
@@ -115,7 +132,7 @@ impl Worker {
         let schedule = settle(&self.schedule, &Wake::Tick).await;
         let rollouts = settle(&self.rollouts, &Wake::Tick).await;
         let sign = settle(&self.sign, &Wake::Tick).await;
-        let swept = outbox::relay(&self.ports).await;
+        let swept = outbox::sweep(&self.ports).await;
         schedule.and(rollouts).and(sign).and(swept).map(|_| ())
     }
 }

@@ -6,7 +6,7 @@ use crate::job::Failure;
 use crate::record::{IndexEntry, Kind, Record};
 use crate::state::IllegalTransition;
 use crate::story::Story;
-use crate::train::Train;
+use crate::train::{Predicate, Train};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,6 +76,9 @@ pub struct Bundle {
     pub project: ProjectId,
     /// The train.
     pub train: Train,
+    /// What made the train depart; nothing where people ordered the release.
+    #[serde(default)]
+    pub predicate: Option<Predicate>,
     /// The channel its release goes to.
     pub channel: String,
     /// Where it stands.
@@ -127,6 +130,7 @@ impl Bundle {
             id,
             project,
             train,
+            predicate: None,
             channel: channel.to_owned(),
             state: BundleState::Collecting,
             commit,

@@ -2,9 +2,13 @@
 //! errors name line, key and what was expected.
 
 mod approval;
+mod gates;
 
 pub use approval::{ApprovalRules, TwoPerson};
+pub use gates::{GateCommand, GateRules, SCAN_FAILURE, TEST_FAILURE};
 
+use crate::calendar::CalendarRules;
+use crate::quota::QuotaRules;
 use crate::scrub_rules::ScrubRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
@@ -20,6 +24,9 @@ pub struct Config {
     /// How it is built before packaging, if it needs to be.
     #[serde(default)]
     pub build: Option<Command>,
+    /// What a version must pass besides its tests.
+    #[serde(default)]
+    pub gates: GateRules,
     /// What goes into a package.
     pub package: PackageRules,
     /// How a device tells that an installed version works.
@@ -36,12 +43,18 @@ pub struct Config {
     /// Which fixes depart when.
     #[serde(default)]
     pub trains: TrainRules,
+    /// When trains may depart.
+    #[serde(default)]
+    pub calendar: CalendarRules,
     /// How a release reaches the fleet.
     #[serde(default)]
     pub rollout: RolloutRules,
     /// What is removed from reports, beyond what always is.
     #[serde(default)]
     pub scrub: ScrubRules,
+    /// How many items of each category a reporting key may send.
+    #[serde(default)]
+    pub quota: QuotaRules,
     /// Where alerts go.
     #[serde(default)]
     pub alerts: Vec<AlertChannel>,
@@ -88,6 +101,12 @@ pub struct PackageRules {
     /// A file that holds the version: written before the tests and the build.
     #[serde(default)]
     pub version_file: Option<String>,
+    /// Whether the package is made as a zip file too, for people who unpack it by hand.
+    #[serde(default)]
+    pub zip: bool,
+    /// A folder of the package that is a browser extension, zipped as stores take it. Empty: none.
+    #[serde(default)]
+    pub extension: String,
 }
 
 /// How issues are ranked (ledger A13, C2). Words are matched in lowercase.
@@ -386,7 +405,12 @@ impl Config {
             .package
             .include
             .iter()
-            .chain(&self.package.version_file);
+            .chain(&self.package.version_file)
+            .chain(
+                [&self.gates.manifest, &self.package.extension]
+                    .into_iter()
+                    .filter(|it| !it.is_empty()),
+            );
         for path in paths {
             if !is_inside(path) {
                 let found = format!("expected a path inside the product, found “{path}”");
@@ -394,6 +418,7 @@ impl Config {
             }
         }
         self.scrub.check()?;
+        self.calendar.check()?;
         self.check_rollout()
     }
 
@@ -498,10 +523,10 @@ pub(crate) fn line_of(text: &str, key: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const GOOD: &str = r#"
+    pub(crate) const GOOD: &str = r#"
 [product]
 name = "till"
 language = "python"

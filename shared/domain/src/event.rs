@@ -4,6 +4,7 @@
 //! it; whatever the wire was, everything after ingestion sees only this.
 
 use crate::Timestamp;
+use crate::accounting::Category;
 use crate::id::{EventId, ProjectId};
 use crate::record::{IndexEntry, Kind, Record};
 use semver::Version;
@@ -62,10 +63,16 @@ pub struct Event {
     pub tags: BTreeMap<String, String>,
     /// System facts: operating system, runtime, device.
     pub system: BTreeMap<String, String>,
+    /// What else the client said, scrubbed: `request` (method, address, headers, body), `extra`, and `contexts` of its own.
+    #[serde(default)]
+    pub details: BTreeMap<String, Value>,
     /// Name and version of the client library.
     pub sdk: Option<String>,
     /// What was removed before storing, and by which rule.
     pub remarks: Vec<Remark>,
+    /// What it is counted as.
+    #[serde(default)]
+    pub category: Category,
 }
 
 /// One exception of a chain.
@@ -176,24 +183,32 @@ impl Event {
     }
 }
 
-/// An event as stored: the event and the issue it went to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// That an event was filed: once, in one issue. Its body lies in a batch, beside those that were filed with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiledEvent {
     /// The event.
-    pub event: Event,
+    pub id: EventId,
+    /// Its project.
+    pub project: ProjectId,
     /// The issue it belongs to.
     pub issue: crate::id::IssueId,
+    /// When we accepted it.
+    pub received_at: Timestamp,
+    /// The key of the blob that holds its body.
+    pub batch: String,
 }
 
 impl Record for FiledEvent {
     const KIND: Kind = Kind::Event;
+    // 1 held the whole event.
+    const FORMAT: u16 = 2;
 
     fn project(&self) -> ProjectId {
-        self.event.project
+        self.project
     }
 
     fn key(&self) -> String {
-        self.event.id.to_string()
+        self.id.to_string()
     }
 
     fn indexes(&self) -> Vec<IndexEntry> {
@@ -237,8 +252,10 @@ mod tests {
             fingerprint: vec![],
             tags: BTreeMap::new(),
             system: BTreeMap::new(),
+            details: BTreeMap::new(),
             sdk: None,
             remarks: vec![],
+            category: Category::Error,
         }
     }
 }

@@ -144,6 +144,10 @@ text_id!(
     DeviceId, "device id"
 );
 text_id!(
+    /// One sealed batch of reports. Drawn by the client.
+    BatchId, "batch id"
+);
+text_id!(
     /// The public key of a DSN: names a project's reporting key, is not a secret.
     DsnKey, "DSN key"
 );

@@ -130,21 +130,6 @@ impl IssueState {
             | (S::NeedsHuman, M::Escalate | M::Unmute | M::GiveUp) => refused(),
         }
     }
-
-    /// Whether the pipeline has nothing more to do for it.
-    pub fn is_at_rest(self) -> bool {
-        match self {
-            Self::Resolved | Self::Muted | Self::NeedsHuman => true,
-            Self::New
-            | Self::Triaged
-            | Self::Diagnosed
-            | Self::Fixing
-            | Self::Fixed
-            | Self::Released
-            | Self::Regressed
-            | Self::Escalating => false,
-        }
-    }
 }
 
 /// Events with one cause.

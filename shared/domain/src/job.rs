@@ -135,6 +135,14 @@ pub fn package_name(app: &str, version: &Version) -> String {
     format!("{app}-{version}.tar.zst")
 }
 
+/// The file names of a version's zip files: the package itself, and the browser extension in it.
+pub fn zip_names(app: &str, version: &Version) -> [String; 2] {
+    [
+        format!("{app}-{version}.zip"),
+        format!("{app}-{version}-extension.zip"),
+    ]
+}
+
 /// The file name of the delta from one version to another.
 pub fn delta_name(app: &str, from: &Version, version: &Version) -> String {
     format!("{app}-{from}-{version}.delta")
@@ -271,6 +279,24 @@ pub struct Built {
     pub content: Content,
     /// Deltas that are smaller than the full package, each applied and compared by the engine.
     pub deltas: Vec<Delta>,
+    /// The same as zip files, where the product asks for them. No device takes one by itself.
+    #[serde(default)]
+    pub zips: Vec<Artifact>,
+    /// The lock files of the commit: what else the product was made from.
+    #[serde(default)]
+    pub inputs: Vec<Input>,
+    /// What built it: the engine with its version and machine. Empty for builds of before it was told.
+    #[serde(default)]
+    pub builder: String,
+}
+
+/// A file of the source that names what else a product is made from, with exact versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Relative to the product's root.
+    pub path: String,
+    /// The digest of its content.
+    pub digest: Digest,
 }
 
 /// A stored file.
@@ -315,7 +341,9 @@ impl Job {
         let digest: Digest = digest.parse().ok()?;
         let (app, version) = (&self.config.product.name, &order.version);
         let is_delta = |(from, _): &(Version, String)| name == delta_name(app, from, version);
-        let is_ours = name == package_name(app, version) || order.delta_bases.iter().any(is_delta);
+        let is_ours = name == package_name(app, version)
+            || zip_names(app, version).iter().any(|zip| zip == name)
+            || order.delta_bases.iter().any(is_delta);
         // The whole key again, so that it is written in the one way it is written by the engine.
         (is_ours && key == artifact_key(self.project, &digest, name)).then_some(digest)
     }
@@ -365,7 +393,7 @@ impl Built {
     /// Every file of it that is stored.
     pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
         let deltas = self.deltas.iter().map(|delta| &delta.artifact);
-        std::iter::once(&self.full).chain(deltas)
+        std::iter::once(&self.full).chain(deltas).chain(&self.zips)
     }
 }
 

@@ -9,9 +9,13 @@
 //! Not here: signatures and metadata (`kintsugi-trust`), what a stage does with a decision
 //! (`kintsugi-app`), and anything that knows a database or a cloud (`kintsugi-adapters-*`).
 
+pub mod accounting;
+pub mod address;
 pub mod alert;
 pub mod audit;
+pub mod batch;
 pub mod bundle;
+pub mod calendar;
 pub mod channel;
 pub mod cohort;
 pub mod config;
@@ -23,24 +27,33 @@ pub mod fix;
 pub mod flag;
 pub mod grouping;
 pub mod guard;
+pub mod health;
 pub mod id;
 pub mod issue;
 pub mod job;
+pub mod kept;
 pub mod limits;
 pub mod manifest;
 pub mod outcome;
+pub mod permissions;
 pub mod ports;
 pub mod project;
+pub mod quota;
 pub mod record;
+pub mod recurrence;
 pub mod release;
+pub mod report;
 pub mod request;
 pub mod rollout;
 pub mod score;
 pub mod scrub_rules;
+pub mod series;
+pub mod stacktrace;
 pub mod state;
 pub mod story;
 pub mod trace;
 pub mod train;
+pub mod version;
 
 /// A point in time, UTC, written as RFC 3339.
 pub use jiff::Timestamp;

@@ -9,6 +9,14 @@ pub const REQUEST_DECODED_BYTES_MAX: usize = 50 * 1024 * 1024;
 pub const EVENT_BYTES_MAX: usize = 1024 * 1024;
 /// Most items in one envelope.
 pub const ENVELOPE_ITEMS_MAX: usize = 1_000;
+/// Days for which a sealed batch may have been on its way: as long as event ids are remembered.
+pub const BATCH_AGE_DAYS_MAX: i64 = EVENT_ID_DAYS;
+/// Hours that a sealed batch may come from the future: clocks of devices are set wrong by zones and dates.
+pub const BATCH_AHEAD_HOURS_MAX: i64 = 24;
+/// Generations of a project's key that open batches at once.
+pub const BATCH_KEYS_MAX: u32 = 4;
+/// Most lines of a sealed batch; our reporter sends up to 100.
+pub const BATCH_LINES_MAX: usize = 1_000;
 /// Longest text kept in one field of an event, characters; longer is cut with a mark.
 pub const TEXT_CHARS_MAX: usize = 10_000;
 /// Most frames kept of one stack trace.
@@ -44,9 +52,6 @@ pub const DELTA_BASES_MAX: usize = 5;
 pub const CHANNEL_CACHE_SECONDS_MAX: u32 = 30;
 /// Published releases that a channel document lists, the newest.
 pub const CHANNEL_RELEASES_MAX: usize = 20;
-/// Events that one commit files; each is four writes at most (the event, its issue, and where the issue came
-/// back, its fix and an alert).
-pub const FILED_EVENTS_MAX: usize = 20;
 /// Largest package, bytes (unpacked archive).
 pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest metadata file a client reads, bytes.
@@ -65,3 +70,13 @@ pub const REQUESTS_OPEN_MAX: usize = 100;
 pub const REQUESTS_EXPIRED_MAX: usize = 20;
 /// Largest document of another service, bytes: a set of keys has a few thousand.
 pub const WEB_DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Largest item of an envelope of a kind that has no bound of its own, bytes.
+pub const ITEM_BYTES_MAX: usize = 1024 * 1024;
+/// Largest attachment, bytes.
+pub const ATTACHMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most entries taken of one container of logs.
+pub const LOG_ENTRIES_MAX: usize = 1_000;
+/// Most aggregates taken of one report of sessions.
+pub const SESSION_AGGREGATES_MAX: usize = 100;
+/// Most series of one project; whatever else is measured is gathered under one name.
+pub const SERIES_MAX: i64 = 5_000;

@@ -257,6 +257,12 @@ pub trait Store: Send + Sync {
     /// Messages that were committed and not yet marked as sent, oldest first.
     async fn outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError>;
 
+    /// Those of [`Store::outbox`] that this process committed. A store where looking costs MAY answer from memory, and then
+    /// leaves out what it forgot; what others committed MAY be among them.
+    async fn own_outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        self.outbox(limit).await
+    }
+
     /// Marks messages as sent. Unknown ids are ignored.
     async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError>;
 }
@@ -424,6 +430,8 @@ pub enum KeyUse {
     Tokens(u32),
     /// Leases of jobs to runners (symmetric).
     Leases,
+    /// What sealed batches are opened with, one of several: the generation, from 1. A secret that the key pair is derived from.
+    Batches(u32),
 }
 
 /// Names one key of one project.
@@ -449,6 +457,7 @@ impl fmt::Display for KeyName {
             KeyUse::Tokens(1) => write!(f, "{project}/tokens"),
             KeyUse::Tokens(generation) => write!(f, "{project}/tokens-{generation}"),
             KeyUse::Leases => write!(f, "{project}/leases"),
+            KeyUse::Batches(generation) => write!(f, "{project}/batches-{generation}"),
         }
     }
 }

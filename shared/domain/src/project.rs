@@ -1,6 +1,7 @@
 //! A product under care: its configuration, its reporting keys, its source.
 
 use crate::Timestamp;
+use crate::batch::BatchKeys;
 use crate::config::Config;
 use crate::id::{DsnKey, ProjectId};
 use crate::record::{Kind, Record};
@@ -17,6 +18,9 @@ pub struct Project {
     pub keys: Vec<DsnKey>,
     /// Where its source lives: a folder (local home) or a URL. Absent: reports only.
     pub repository: Option<String>,
+    /// Which keys open its sealed batches.
+    #[serde(default)]
+    pub batch_keys: BatchKeys,
     /// When it was added.
     pub added_at: Timestamp,
 }

@@ -42,6 +42,24 @@ pub enum Kind {
     Access,
     /// An action that waits for a second person.
     Request,
+    /// One session of a user.
+    Session,
+    /// Somebody who used a release.
+    Visitor,
+    /// What numbers are kept of.
+    Series,
+    /// What a user said.
+    Feedback,
+    /// A text that came with an event.
+    Attachment,
+    /// Entries of a log that arrived together.
+    Logs,
+    /// A job that says how it runs.
+    Monitor,
+    /// What a key may still send.
+    Quota,
+    /// A sealed batch that was taken.
+    Batch,
 }
 
 impl Kind {
@@ -64,6 +82,15 @@ impl Kind {
             Self::Audit => "audit",
             Self::Access => "access",
             Self::Request => "request",
+            Self::Session => "session",
+            Self::Visitor => "visitor",
+            Self::Series => "series",
+            Self::Feedback => "feedback",
+            Self::Attachment => "attachment",
+            Self::Logs => "logs",
+            Self::Monitor => "monitor",
+            Self::Quota => "quota",
+            Self::Batch => "batch",
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::Timestamp;
 use crate::digest::Digest;
 use crate::id::{BundleId, FixId, IssueId, ProjectId, ReleaseId};
-use crate::job::Built;
+use crate::job::{Artifact, Built};
 use crate::record::{IndexEntry, Kind, Record};
 use crate::state::IllegalTransition;
 use crate::story::Story;
@@ -100,6 +100,9 @@ pub struct Release {
     pub notes: String,
     /// The release statement for plain clients, once signed.
     pub statement: Option<Statement>,
+    /// The signed provenance, once signed (`kintsugi_trust::attestation`); nothing for releases of before it was made.
+    #[serde(default)]
+    pub provenance: Option<Artifact>,
     /// What a device must do besides.
     pub required_actions: Vec<RequiredAction>,
     /// When its build was cut.

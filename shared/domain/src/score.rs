@@ -163,3 +163,42 @@ fn words(event: &Event) -> String {
     }
     text.to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_decide_the_level_before_anything_else() {
+        let event = |message: &str, level: &str, handled: bool| -> Event {
+            serde_json::from_value(serde_json::json!({
+                "id": "a", "project": 1, "occurred_at": "2026-01-01T00:00:00Z",
+                "received_at": "2026-01-01T00:00:00Z", "level": level, "platform": "python",
+                "message": message, "breadcrumbs": [], "fingerprint": [], "tags": {}, "system": {},
+                "remarks": [],
+                "exceptions": [{"kind": "E", "value": "v", "handled": handled, "frames": []}],
+            }))
+            .unwrap()
+        };
+        let rules = TriageRules::default();
+        for (message, expected) in [
+            ("a security hole", Level::Critical),
+            ("stored XSS", Level::Critical),
+            ("SQL injection", Level::Critical),
+            ("Unauthorized", Level::Critical),
+            ("the crash of the till", Level::Critical),
+            ("feature failed", Level::High),
+            ("Network error", Level::High),
+            ("Timeout after 3 s", Level::High),
+            ("permission denied", Level::High),
+            ("something else", Level::Medium),
+        ] {
+            let found = level(&event(message, "error", true), &rules).0;
+            assert_eq!(found, expected, "{message}");
+        }
+        let uncaught = event("something else", "error", false);
+        assert_eq!(level(&uncaught, &rules).0, Level::High);
+        let warning = event("something else", "warning", true);
+        assert_eq!(level(&warning, &rules).0, Level::Low);
+    }
+}

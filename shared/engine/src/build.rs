@@ -5,7 +5,9 @@
 //! **Invariant: nothing is pushed or stored before everything has passed.** Not here: which fixes and
 //! which version (`kintsugi_domain::train`), and signing.
 
+use crate::gates;
 use crate::git::{CommitInfo, Git, Person};
+use crate::inputs;
 use crate::merge::{self, Applied};
 use crate::package::{self, Bases, Blob, Packages};
 use crate::search::ran_none;
@@ -217,8 +219,18 @@ impl<'a> Build<'a> {
             Ok(tree) => tree,
             Err(failure) => return Ok(Err(failure)),
         };
-        let archive = match package::archive(&product, &self.job.config, self.order) {
-            Ok(archive) => archive,
+        let rules = &self.job.config.gates;
+        let (gates, failure) = gates::run(self.workshop, &product, rules, self.order, bases)?;
+        self.gates.extend(gates);
+        if let Some(failure) = failure {
+            return Ok(Err(failure));
+        }
+        let (config, project) = (&self.job.config, self.job.project);
+        let packed = package::archive(&product, config, self.order).and_then(|(archive, files)| {
+            Ok((archive, package::zips(project, config, self.order, &files)?))
+        });
+        let (archive, zips) = match packed {
+            Ok(packed) => packed,
             Err(why) => return Ok(Err(build_failure(why))),
         };
         let app = &self.job.config.product.name;
@@ -227,9 +239,11 @@ impl<'a> Build<'a> {
             content,
             deltas,
             gates,
-            blobs,
-        } = package::make(self.job.project, app, self.order, &archive, bases)?;
+            mut blobs,
+        } = package::make(project, app, self.order, &archive, bases)?;
         self.gates.extend(gates);
+        let (zips, of_zips): (Vec<_>, Vec<_>) = zips.into_iter().unzip();
+        blobs.extend(of_zips);
         let commit = self.commit(steps, &release)?;
         let branch = format!("kintsugi/release/{}", self.order.version);
         self.git.publish(&commit, &branch)?;
@@ -238,6 +252,9 @@ impl<'a> Build<'a> {
             full,
             content,
             deltas,
+            zips,
+            inputs: inputs::lock_files(&release),
+            builder: inputs::builder(),
         };
         Ok(Ok((built, blobs)))
     }

@@ -17,13 +17,16 @@
 
 mod build;
 mod changelog;
+mod gates;
 mod git;
+mod inputs;
 mod merge;
 mod package;
 mod program;
 mod search;
 mod tree;
 mod workshop;
+mod zip;
 
 use async_trait::async_trait;
 use kintsugi_domain::job::{Job, Order, Report};

@@ -4,13 +4,14 @@
 //! applied and gave exactly the content.** Not here: signing, and which versions get a delta.
 
 use crate::tree::{Node, Tree};
+use crate::zip;
 use kintsugi_delta::archive::{File, pack};
 use kintsugi_delta::{Expected, compression};
 use kintsugi_domain::config::{Command, Config};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::{
-    Artifact, BuildOrder, Content, Delta, Gate, artifact_key, delta_name, package_name,
+    Artifact, BuildOrder, Content, Delta, Gate, artifact_key, delta_name, package_name, zip_names,
 };
 use kintsugi_domain::limits::PACKAGE_BYTES_MAX;
 use kintsugi_domain::ports::PortError;
@@ -20,6 +21,8 @@ use std::path::Path;
 
 /// The file of a package that says what it is.
 const DESCRIPTION_FILE: &str = "kintsugi-package.json";
+/// The file that makes a folder a browser extension.
+const MANIFEST: &str = "manifest.json";
 /// The version of that file's form.
 const DESCRIPTION_FORMAT: u16 = 1;
 
@@ -49,8 +52,15 @@ pub(crate) struct Packages {
     pub(crate) blobs: Vec<Blob>,
 }
 
-/// Makes the archive. The error is the product's: what it wants in its package is not there or cannot be.
-pub(crate) fn archive(tree: &Tree, config: &Config, order: &BuildOrder) -> Result<Vec<u8>, String> {
+/// The files of a package.
+pub(crate) type Files = BTreeMap<String, File>;
+
+/// Makes the archive, and gives its files. The error is the product's: what it wants in its package is not there or cannot be.
+pub(crate) fn archive(
+    tree: &Tree,
+    config: &Config,
+    order: &BuildOrder,
+) -> Result<(Vec<u8>, Files), String> {
     let mut files = BTreeMap::new();
     for include in &config.package.include {
         let before = files.len();
@@ -75,7 +85,40 @@ pub(crate) fn archive(tree: &Tree, config: &Config, order: &BuildOrder) -> Resul
         return Err(format!("{DESCRIPTION_FILE} is a name that packages need"));
     }
     let mtime = u64::try_from(order.at.as_second()).unwrap_or_default();
-    pack(&files, mtime).map_err(|error| format!("{}: {error}", error.code()))
+    let archive = pack(&files, mtime).map_err(|error| format!("{}: {error}", error.code()))?;
+    Ok((archive, files))
+}
+
+/// Makes the zip files that the product asks for, from files whose archive was packed.
+pub(crate) fn zips(
+    project: ProjectId,
+    config: &Config,
+    order: &BuildOrder,
+    files: &Files,
+) -> Result<Vec<(Artifact, Blob)>, String> {
+    let [whole, extension] = zip_names(&config.product.name, &order.version);
+    let mut zips = Vec::new();
+    if config.package.zip {
+        zips.push(store(project, &whole, zip::pack(files, order.at)?));
+    }
+    let folder = &config.package.extension;
+    if !folder.is_empty() {
+        let parts = folder.split('/').filter(|part| !matches!(*part, "" | "."));
+        let beneath = parts.fold(String::new(), |path, part| format!("{path}{part}/"));
+        let inside = files.iter().filter_map(|(path, file)| {
+            let path = path.strip_prefix(&beneath)?;
+            Some((path.to_owned(), file.clone()))
+        });
+        let mut inside: Files = inside.collect();
+        inside.remove(DESCRIPTION_FILE);
+        if !inside.contains_key(MANIFEST) {
+            return Err(format!(
+                "package.extension: there is no {MANIFEST} in {folder}"
+            ));
+        }
+        zips.push(store(project, &extension, zip::pack(&inside, order.at)?));
+    }
+    Ok(zips)
 }
 
 /// Adds the files at and beneath a path, without what Python leaves behind.

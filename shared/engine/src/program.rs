@@ -2,6 +2,7 @@
 //!
 //! Not here: what it is asked (`git`).
 
+use kintsugi_domain::address;
 use kintsugi_domain::ports::PortError;
 use std::io::Write;
 use std::path::Path;
@@ -65,17 +66,7 @@ pub(crate) fn git_to(repository: &str, credentials: Option<&Path>) -> Command {
 
 /// Whether an address without TLS is one of this machine.
 fn is_loopback(repository: &str) -> bool {
-    let authority = repository
-        .strip_prefix("http://")
-        .and_then(|rest| rest.split('/').next());
-    let host = authority.map(|authority| {
-        let port = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
-        match authority.rsplit_once(':') {
-            Some((host, rest)) if port(rest) => host,
-            Some(_) | None => authority,
-        }
-    });
-    host.is_some_and(|host| matches!(host, "127.0.0.1" | "[::1]" | "localhost"))
+    address::check(repository).is_ok_and(|address| !address.is_tls)
 }
 
 /// Runs git with some input and returns its output; anything but success is an error of the world.

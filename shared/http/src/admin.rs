@@ -8,10 +8,13 @@
 //! | GET `projects/{p}` | viewer | one project |
 //! | PUT `projects/{p}/config` `{config}` | admin | replaces its configuration |
 //! | POST `projects/{p}/keys`, DELETE `projects/{p}/keys/{key}` | admin | reporting keys |
+//! | POST `projects/{p}/batch-keys/rotate`, `…/{generation}/retire` `{reason?}` | admin | keys of sealed batches |
 //! | GET `projects/{p}/needs` | viewer | what needs a person now |
+//! | GET `projects/{p}/trains?at=` | viewer | what would depart at a time, and what holds it |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,alerts,flags,audit}` | viewer | pages: `after`, `limit`; issues also `state` |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,jobs}/{id}` | viewer | one of them |
-//! | GET `projects/{p}/{parked,counters}` | viewer | parked messages, counted reports |
+//! | GET `projects/{p}/{parked,counters,stats}` | viewer | parked messages, counted reports |
+//! | GET `projects/{p}/{health,performance,feedback,attachments,logs,monitors}` | viewer | what was reported beside events; pages |
 //! | POST `projects/{p}/fixes/{id}/review` `{approved, reason?}` | triager | reviews a fix |
 //! | POST `projects/{p}/issues/{id}/{mute,unmute}` `{reason?}` | triager | |
 //! | POST `projects/{p}/releases` `{ref, version, notes?}` | releaser | orders a release |
@@ -75,7 +78,13 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/config", put(changes::configure))
         .route("/keys", post(changes::add_key))
         .route("/keys/{key}", delete(changes::remove_key))
+        .route("/batch-keys/rotate", post(changes::rotate_batch_key))
+        .route(
+            "/batch-keys/{generation}/retire",
+            post(changes::retire_batch_key),
+        )
         .route("/needs", get(reads::needs))
+        .route("/trains", get(reads::trains))
         .route("/issues", get(reads::issues))
         .route("/issues/{id}", get(reads::issue))
         .route("/issues/{id}/mute", post(changes::mute))
@@ -102,7 +111,14 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/requests/{id}/refuse", post(changes::refuse))
         .route("/audit", get(reads::audit))
         .route("/parked", get(reads::parked))
-        .route("/counters", get(reads::counters));
+        .route("/counters", get(reads::counters))
+        .route("/stats", get(reads::stats))
+        .route("/health", get(reads::health))
+        .route("/performance", get(reads::performance))
+        .route("/feedback", get(reads::feedback))
+        .route("/attachments", get(reads::attachments))
+        .route("/logs", get(reads::logs))
+        .route("/monitors", get(reads::monitors));
     let routes = Router::new()
         .route(
             "/admin/v1/projects",

@@ -16,6 +16,7 @@ mod frame;
 mod issues;
 mod lists;
 mod overview;
+mod pages;
 mod releases;
 mod requests;
 mod rollouts;
@@ -29,11 +30,20 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
-use kintsugi_app::admin::{Admin, ProjectViews, Refusal, RefusalKind};
+use kintsugi_app::admin::{
+    Admin, FixLine, IssueLine, IssueView, ProjectViews, Refusal, RefusalKind, RequestView,
+    RolloutView,
+};
+use kintsugi_domain::alert::Alert;
+use kintsugi_domain::audit::Audit;
+use kintsugi_domain::fix::Fix;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::PortError;
 use kintsugi_domain::ports::Ports;
+use kintsugi_domain::release::Release;
 use maud::{Markup, html};
+use pages::{list, one};
+use releases::ReleaseView;
 use session::Visitor;
 
 pub use session::Transport;
@@ -55,26 +65,26 @@ struct Home {
 /// The console of a home that browsers reach over `transport`.
 pub(crate) fn routes(ports: &Ports, transport: Transport) -> Router {
     let project = Router::new()
-        .route("/issues", get(issues::list))
-        .route("/issues/{id}", get(issues::one))
+        .route("/issues", get(list::<IssueLine>))
+        .route("/issues/{id}", get(one::<IssueView>))
         .route("/issues/{id}/mute", post(actions::mute))
         .route("/issues/{id}/unmute", post(actions::unmute))
-        .route("/fixes", get(fixes::list))
-        .route("/fixes/{id}", get(fixes::one))
+        .route("/fixes", get(list::<FixLine>))
+        .route("/fixes/{id}", get(one::<Fix>))
         .route("/fixes/{id}/review", post(actions::review))
-        .route("/releases", get(releases::list))
-        .route("/releases/{id}", get(releases::one))
-        .route("/rollouts", get(rollouts::list))
-        .route("/rollouts/{id}", get(rollouts::one))
+        .route("/releases", get(list::<Release>))
+        .route("/releases/{id}", get(one::<ReleaseView>))
+        .route("/rollouts", get(list::<RolloutView>))
+        .route("/rollouts/{id}", get(one::<RolloutView>))
         .route("/rollouts/{id}/pause", post(actions::pause))
         .route("/rollouts/{id}/resume", post(actions::resume))
         .route("/rollouts/{id}/rollback", post(actions::roll_back))
-        .route("/requests", get(requests::list))
-        .route("/requests/{id}", get(requests::one))
+        .route("/requests", get(list::<RequestView>))
+        .route("/requests/{id}", get(one::<RequestView>))
         .route("/requests/{id}/confirm", post(actions::confirm))
         .route("/requests/{id}/refuse", post(actions::refuse))
-        .route("/alerts", get(lists::alerts))
-        .route("/audit", get(lists::audit));
+        .route("/alerts", get(list::<Alert>))
+        .route("/audit", get(list::<Audit>));
     let routes = Router::new()
         // No redirect from the one to the other: a gateway that takes the slash off would make it a circle.
         .route("/console", get(overview::page))

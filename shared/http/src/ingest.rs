@@ -30,11 +30,7 @@ struct Home {
 
 pub(crate) fn routes(ports: &Ports) -> Router {
     let home = Arc::new(Home {
-        stage: Ingest::new(
-            ports.store.clone(),
-            ports.blobs.clone(),
-            ports.signer.clone(),
-        ),
+        stage: Ingest::new(ports),
         clock: ports.clock.clone(),
     });
     let routes = Router::new()
@@ -42,6 +38,10 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/api/{project}/envelope/", post(envelope))
         .route("/api/{project}/store", post(store))
         .route("/api/{project}/store/", post(store))
+        .route("/api/{project}/security", post(security))
+        .route("/api/{project}/security/", post(security))
+        .route("/api/{project}/minidump", post(minidump))
+        .route("/api/{project}/minidump/", post(minidump))
         .with_state(home);
     staged(routes, Ingest::NAME, &ports.ids)
         .layer(middleware::from_fn(|request, next| CORS.run(request, next)))
@@ -61,6 +61,22 @@ async fn store(
     request: Request,
 ) -> Result<Response, Problem> {
     home.take(&project, Endpoint::Store, request).await
+}
+
+async fn security(
+    State(home): State<Arc<Home>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    home.take(&project, Endpoint::Security, request).await
+}
+
+async fn minidump(
+    State(home): State<Arc<Home>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    home.take(&project, Endpoint::Minidump, request).await
 }
 
 impl Home {

@@ -12,6 +12,8 @@
 //! No address, body, key or ticket is logged.**
 
 mod admin;
+mod batch_keys;
+mod batches;
 mod body;
 mod console;
 mod cors;
@@ -21,6 +23,7 @@ mod flags;
 mod health;
 mod ingest;
 mod manifest;
+mod otlp;
 mod outcomes;
 mod problem;
 mod relay;
@@ -34,9 +37,11 @@ use axum::Router;
 use dress::dress;
 use kintsugi_domain::ports::Ports;
 
-/// Reports of Sentry's clients: `POST /api/{project}/envelope/` and `/store/`.
+/// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` and `/minidump/`; sealed batches of our own
+/// reporter: `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; exceptions of OpenTelemetry:
+/// `POST /otlp/v1/{logs,traces}`.
 pub fn ingest(ports: &Ports) -> Router {
-    dress(ingest::routes(ports))
+    dress(ingest::routes(ports).merge(batches::routes(ports)))
 }
 
 /// Update checks: `GET /v1/{project}/updates/{channel}/{platform}/{arch}/{version}?device=…`.
@@ -90,6 +95,7 @@ pub fn control(ports: &Ports, transport: Transport) -> Router {
 pub fn everything(ports: &Ports, transport: Transport) -> Router {
     let routes = Router::new()
         .merge(ingest::routes(ports))
+        .merge(batches::routes(ports))
         .merge(manifest::routes(ports))
         .merge(tuf::routes(ports))
         .merge(outcomes::routes(ports))

@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use kintsugi_app::stage::{Done, Stage, Wake, settle};
+use kintsugi_app::triage::Triage;
 use kintsugi_app::{deliveries, outbox};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::Envelope;
@@ -26,9 +27,15 @@ use tracing::Instrument;
 /// What a queue stage does with what wakes it: translates it into the stage's command and runs that.
 #[async_trait]
 pub(crate) trait Handler: Send + Sync + 'static {
-    /// One message. A refusal by the stage is `Ok`; an error means only that the world failed. MUST
-    /// be safe to call twice with the same message.
-    async fn message(&self, envelope: Envelope) -> Result<(), PortError>;
+    /// Messages that were delivered together: one, or all of a batch where [`Handler::is_joint`]. One answer for each, in
+    /// their order. A refusal by the stage is `Ok`; an error means only that the world failed. MUST be safe to call twice
+    /// with the same messages.
+    async fn messages(&self, envelopes: Vec<Envelope>) -> Vec<Result<(), PortError>>;
+
+    /// Whether the stage does better with all messages of a batch at once than with one after the other.
+    fn is_joint(&self) -> bool {
+        false
+    }
 
     /// The clock struck. Stages without a schedule refuse.
     async fn tick(&self, tick: Tick) -> Result<(), PortError> {
@@ -51,11 +58,14 @@ pub(crate) trait Park: Send + Sync + 'static {
     ) -> Result<(), PortError>;
 }
 
-/// Sends what the invocation committed to the outbox.
+/// Sends what was committed to the outbox. MUST be safe to call while others do.
 #[async_trait]
 pub(crate) trait Relay: Send + Sync + 'static {
-    /// Relays until the outbox is empty. MUST be safe to call while others relay.
+    /// Sends what this process committed.
     async fn relay(&self) -> Result<(), PortError>;
+
+    /// Sends what anybody committed.
+    async fn sweep(&self) -> Result<(), PortError>;
 }
 
 /// What a function that answers HTTP requests does when it is invoked past the gateway, with an event that has the
@@ -131,9 +141,18 @@ impl Function {
     where
         S: Stage<Command = Wake, Done = Done> + 'static,
     {
+        Self::queue(Staged(stage), ports)
+    }
+
+    /// The function of triage, which files what is delivered together by one commit where it can.
+    pub fn triage(stage: Triage, ports: Ports) -> Self {
+        Self::queue(Filed(stage), ports)
+    }
+
+    fn queue(handler: impl Handler, ports: Ports) -> Self {
         Self {
             work: Work::Queue {
-                handler: Arc::new(Staged(stage)),
+                handler: Arc::new(handler),
                 aside: Arc::new(Aside(ports.clone())),
             },
             clock: Arc::clone(&ports.clock),
@@ -217,21 +236,25 @@ impl Around {
         let may_commit = !request.method().is_safe();
         let response = next.run(request).await;
         let counts = Counts::one(!response.status().is_server_error());
-        if may_commit {
-            self.end(begun, counts).await;
-        } else {
-            self.meter.end(begun, counts);
+        if may_commit && let Err(error) = self.relay.relay().await {
+            self.not_relayed(&error);
         }
+        self.meter.end_request(begun, counts);
         response
     }
 
-    /// A relay that failed loses nothing: the messages stay in the outbox for the next invocation and for
-    /// the clock's sweep. So it is logged and does not spoil the answer.
-    async fn end(&self, begun: Begun, counts: Counts) {
-        if let Err(error) = self.relay.relay().await {
-            tracing::warn!(stage = self.stage, reason = %error, "the outbox was not relayed and waits for the next sweep");
+    /// A queue's invocation ends: what it committed leaves, or what anybody did.
+    fn end(&self, begun: Begun, counts: Counts, relayed: Result<(), PortError>) {
+        if let Err(error) = relayed {
+            self.not_relayed(&error);
         }
         self.meter.end(begun, counts);
+    }
+
+    /// A relay that failed loses nothing: the messages stay in the outbox for this process's next invocation and for
+    /// the clock's sweep. So it is logged and does not spoil the answer.
+    fn not_relayed(&self, error: &PortError) {
+        tracing::warn!(stage = self.stage, reason = %error, "the outbox was not relayed and waits for the next sweep");
     }
 }
 
@@ -269,16 +292,46 @@ impl<S> Handler for Staged<S>
 where
     S: Stage<Command = Wake, Done = Done> + 'static,
 {
-    async fn message(&self, envelope: Envelope) -> Result<(), PortError> {
-        let done = settle(&self.0, &Wake::Message(Arc::new(envelope))).await?;
-        tracing::info!(stage = S::NAME, ?done, "handled");
-        Ok(())
+    async fn messages(&self, envelopes: Vec<Envelope>) -> Vec<Result<(), PortError>> {
+        let mut ended = Vec::with_capacity(envelopes.len());
+        for envelope in envelopes {
+            let done = settle(&self.0, &Wake::Message(Arc::new(envelope))).await;
+            ended.push(done.map(|done| tracing::info!(stage = S::NAME, ?done, "handled")));
+        }
+        ended
     }
 
     async fn tick(&self, _tick: Tick) -> Result<(), PortError> {
         let done = settle(&self.0, &Wake::Tick).await?;
         tracing::info!(stage = S::NAME, ?done, "ticked");
         Ok(())
+    }
+}
+
+/// Triage behind its queue: what is delivered together is filed together.
+struct Filed(Triage);
+
+#[async_trait]
+impl Handler for Filed {
+    async fn messages(&self, envelopes: Vec<Envelope>) -> Vec<Result<(), PortError>> {
+        let messages: Vec<&Envelope> = envelopes.iter().collect();
+        let ended = self.0.run_all(&messages).await;
+        // One line for all of them: a report's own would cost as much as its place in the queue. Their traces stand in it.
+        let handled = ended.iter().filter(|done| done.is_ok()).count();
+        let traces = envelopes.iter().filter_map(|envelope| envelope.trace);
+        let traces: Vec<String> = traces.map(|trace| trace.to_string()).collect();
+        tracing::info!(
+            stage = Triage::NAME,
+            messages = ended.len(),
+            handled,
+            traces = traces.join(" "),
+            "handled together"
+        );
+        ended.into_iter().map(|done| done.map(|_| ())).collect()
+    }
+
+    fn is_joint(&self) -> bool {
+        true
     }
 }
 
@@ -289,6 +342,10 @@ struct Outbox(Ports);
 impl Relay for Outbox {
     async fn relay(&self) -> Result<(), PortError> {
         outbox::relay(&self.0).await.map(|_| ())
+    }
+
+    async fn sweep(&self) -> Result<(), PortError> {
+        outbox::sweep(&self.0).await.map(|_| ())
     }
 }
 
@@ -318,7 +375,8 @@ impl QueueFunction {
     async fn invoke(self: Arc<Self>, event: LambdaEvent<Value>) -> Result<BatchAnswer, Diagnostic> {
         let begun = self.around.meter.begin();
         let deadline = Deadline::new(Arc::clone(&self.clock), event.context.deadline);
-        let (answer, counts) = match Event::read(event.payload) {
+        // Also after a failure, what was committed before it must leave.
+        match Event::read(event.payload) {
             Ok(Event::Batch(records)) => {
                 let batch = Batch {
                     stage: self.around.stage,
@@ -327,21 +385,22 @@ impl QueueFunction {
                     deadline,
                 };
                 let (answer, counts) = batch.handle(records).await;
-                (Ok(answer), counts)
+                let relayed = self.around.relay.relay().await;
+                self.around.end(begun, counts, relayed);
+                Ok(answer)
             }
             Ok(Event::Tick(tick)) => {
                 let answer = self.tick(tick, &deadline).await;
+                let swept = self.around.relay.sweep().await;
                 let counts = Counts::one(answer.is_ok());
-                (answer, counts)
+                self.around.end(begun, counts, swept);
+                answer
             }
             Err(error) => {
-                let unknown = refusal("Function.UnknownEvent", error.to_string());
-                (Err(unknown), Counts::one(false))
+                self.around.end(begun, Counts::one(false), Ok(()));
+                Err(refusal("Function.UnknownEvent", error.to_string()))
             }
-        };
-        // Also after a failure: what was committed before it must leave.
-        self.around.end(begun, counts).await;
-        answer
+        }
     }
 
     /// A tick has no others beside it: its failure is the invocation's, and the clock tries again.

@@ -20,8 +20,8 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::ports::Clock;
 use serde_json::{Map, Value, json};
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What one invocation came to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +43,30 @@ impl Counts {
     }
 }
 
+/// Most requests that one line tells of: the format takes 100 values of a metric.
+const GATHERED_MAX: usize = 100;
+/// The longest that the first of them waits for the next request to bring its line out, milliseconds.
+const GATHERED_MS: i64 = 60_000;
+
 /// Measures the invocations of a process.
+///
+/// Requests that were answered are gathered and written by the hundred: a line of their own would cost as much as the rest of
+/// an update check (`docs/cost.md`). What Lambda ends a process with is lost, a minute of metrics at most, never a failure.
 pub(crate) struct Meter {
     home: String,
     stage: &'static str,
     clock: Arc<dyn Clock>,
     is_cold: AtomicBool,
+    gathered: Mutex<Gathered>,
+}
+
+/// What no line has told yet.
+#[derive(Default)]
+struct Gathered {
+    since_ms: i64,
+    counts: Counts,
+    is_cold: bool,
+    durations: Vec<u64>,
 }
 
 /// An invocation under way.
@@ -66,6 +84,7 @@ impl Meter {
             stage,
             clock,
             is_cold: AtomicBool::new(true),
+            gathered: Mutex::default(),
         }
     }
 
@@ -77,25 +96,70 @@ impl Meter {
         }
     }
 
-    /// It ends: its line is written. A full pipe loses the line and nothing else.
+    /// It ends: its line is written, with what was gathered. A full pipe loses the line and nothing else.
     pub(crate) fn end(&self, begun: Begun, counts: Counts) {
-        let line = format!("{}\n", self.line(begun, counts));
-        let _ = std::io::stdout().lock().write_all(line.as_bytes());
+        let now = self.clock.now().as_millisecond();
+        write(&self.ended(begun, counts, now));
     }
 
-    fn line(&self, begun: Begun, counts: Counts) -> Value {
+    /// A request ends: its line is written when it failed, was the first, or enough were gathered.
+    pub(crate) fn end_request(&self, begun: Begun, counts: Counts) {
+        if let Some(line) = self.request_ended(begun, counts) {
+            write(&line);
+        }
+    }
+
+    fn request_ended(&self, begun: Begun, counts: Counts) -> Option<Value> {
         let now = self.clock.now().as_millisecond();
-        let took = u64::try_from(now - begun.at.as_millisecond()).unwrap_or(0);
+        if counts.failed > 0 || begun.is_cold {
+            return Some(self.ended(begun, counts, now));
+        }
+        let mut gathered = self.gather(begun, counts, now);
+        let is_due = gathered.durations.len() >= GATHERED_MAX
+            || now.saturating_sub(gathered.since_ms) >= GATHERED_MS;
+        is_due.then(|| self.line(std::mem::take(&mut *gathered), now))
+    }
+
+    fn ended(&self, begun: Begun, counts: Counts, now: i64) -> Value {
+        let gathered = std::mem::take(&mut *self.gather(begun, counts, now));
+        self.line(gathered, now)
+    }
+
+    fn gather(&self, begun: Begun, counts: Counts, now: i64) -> MutexGuard<'_, Gathered> {
+        // Nothing in here can be left half done by a panic.
+        let mut gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = begun.at.as_millisecond();
+        if gathered.durations.is_empty() {
+            gathered.since_ms = began;
+        }
+        gathered.counts.handled += counts.handled;
+        gathered.counts.retried += counts.retried;
+        gathered.counts.parked += counts.parked;
+        gathered.counts.failed += counts.failed;
+        gathered.is_cold |= begun.is_cold;
+        let took = u64::try_from(now.saturating_sub(began)).unwrap_or(0);
+        gathered.durations.push(took);
+        gathered
+    }
+
+    fn line(&self, gathered: Gathered, now: i64) -> Value {
+        let Gathered {
+            counts,
+            is_cold,
+            durations,
+            since_ms: _,
+        } = gathered;
         let all = [
-            ("Handled", "Count", counts.handled),
-            ("Retried", "Count", counts.retried),
-            ("Parked", "Count", counts.parked),
-            ("Failed", "Count", counts.failed),
-            ("ColdStart", "Count", u64::from(begun.is_cold)),
+            ("Handled", counts.handled),
+            ("Retried", counts.retried),
+            ("Parked", counts.parked),
+            ("Failed", counts.failed),
+            ("ColdStart", u64::from(is_cold)),
         ];
-        let counted = all.into_iter().filter(|(_, _, value)| *value > 0);
+        let counted = all.into_iter().filter(|(_, value)| *value > 0);
         let written: Vec<_> = counted
-            .chain([("Duration", "Milliseconds", took)])
+            .map(|(name, value)| (name, "Count", json!(value)))
+            .chain([("Duration", "Milliseconds", one_or_all(&durations))])
             .collect();
         let metrics: Vec<Value> = written
             .iter()
@@ -114,7 +178,7 @@ impl Meter {
         line.insert("Home".into(), json!(self.home));
         line.insert("Stage".into(), json!(self.stage));
         for (name, _, value) in written {
-            line.insert(name.into(), json!(value));
+            line.insert(name.into(), value);
         }
         Value::Object(line)
     }
@@ -123,6 +187,18 @@ impl Meter {
 /// Which metrics CloudWatch makes of a line, under which dimensions.
 fn directive(dimensions: &Value, metrics: &[Value]) -> Value {
     json!({"Namespace": "Kintsugi", "Dimensions": [dimensions], "Metrics": metrics})
+}
+
+fn one_or_all(values: &[u64]) -> Value {
+    match values {
+        [one] => json!(one),
+        all => json!(all),
+    }
+}
+
+fn write(line: &Value) {
+    let line = format!("{line}\n");
+    let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
 #[cfg(test)]
@@ -141,6 +217,39 @@ mod tests {
         }
     }
 
+    fn ended(meter: &Meter, counts: Counts) -> Value {
+        let begun = meter.begin();
+        meter.ended(begun, counts, meter.clock.now().as_millisecond())
+    }
+
+    #[test]
+    fn answered_requests_share_a_line_and_a_failure_brings_it_out() {
+        let meter = Meter::new("prod", "manifest", Arc::new(Steps::default()));
+        let request = |is_answered| meter.request_ended(meter.begin(), Counts::one(is_answered));
+        // The first is a cold start, which is told at once.
+        assert_eq!(request(true).unwrap()["ColdStart"], json!(1));
+        assert!((1..GATHERED_MAX).all(|_| request(true).is_none()));
+        let line = request(true).unwrap();
+        assert_eq!(line["Handled"], json!(GATHERED_MAX));
+        assert_eq!(line["Duration"], json!(vec![40; GATHERED_MAX]));
+        assert_eq!(line.get("ColdStart"), None);
+        assert!(request(true).is_none());
+        let line = request(false).unwrap();
+        assert_eq!((&line["Handled"], &line["Failed"]), (&json!(1), &json!(1)));
+        assert_eq!(line["Duration"], json!([40, 40]));
+    }
+
+    #[test]
+    fn answered_requests_do_not_wait_for_long() {
+        let clock = Arc::new(Steps::default());
+        let meter = Meter::new("prod", "manifest", clock.clone());
+        let request = || meter.request_ended(meter.begin(), Counts::one(true));
+        assert!(request().is_some());
+        assert!(request().is_none());
+        clock.0.fetch_add(GATHERED_MS, Ordering::Relaxed);
+        assert_eq!(request().unwrap()["Handled"], json!(2));
+    }
+
     #[test]
     fn the_line_has_the_form_that_cloudwatch_reads() {
         let meter = Meter::new("prod", "triage", Arc::new(Steps::default()));
@@ -150,7 +259,7 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(
-            meter.line(meter.begin(), counts),
+            ended(&meter, counts),
             json!({
                 "_aws": {
                     "Timestamp": 1_795_233_600_040_i64,
@@ -182,7 +291,7 @@ mod tests {
             parked: 2,
             ..Counts::default()
         };
-        let line = meter.line(meter.begin(), counts);
+        let line = ended(&meter, counts);
         assert_eq!(line["Parked"], 2);
         assert_eq!(
             line["_aws"]["CloudWatchMetrics"][1],
@@ -197,8 +306,8 @@ mod tests {
     #[test]
     fn only_the_first_invocation_is_a_cold_start_and_zeros_are_not_written() {
         let meter = Meter::new("prod", "manifest", Arc::new(Steps::default()));
-        let first = meter.line(meter.begin(), Counts::one(true));
-        let second = meter.line(meter.begin(), Counts::one(false));
+        let first = ended(&meter, Counts::one(true));
+        let second = ended(&meter, Counts::one(false));
         assert_eq!(first.get("ColdStart"), Some(&json!(1)));
         assert_eq!(first.get("Failed"), None);
         assert_eq!(second.get("ColdStart"), None);

@@ -1,5 +1,5 @@
-//! A batch of messages: each handled by itself, what failed goes back by itself, and what cannot be handled is set aside with
-//! its cause by the function itself.
+//! A batch of messages: each handled by itself, or all together where the stage does better so; what failed goes back by
+//! itself, and what cannot be handled is set aside with its cause by the function itself.
 //!
 //! A failure that may pass sends the message back to SQS, which delivers it [`DELIVERIES_MAX`] times. On the last of these,
 //! or at once where trying again cannot help, the message is parked and people are told, as a local home does
@@ -13,13 +13,14 @@ use futures::stream::{self, StreamExt};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope};
 use kintsugi_domain::limits::DELIVERIES_MAX;
-use kintsugi_domain::ports::{Clock, Letter};
+use kintsugi_domain::ports::{Clock, Letter, PortError};
 use kintsugi_domain::trace::in_trace;
 use serde::Deserialize;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::Instrument;
 use tracing::field::{Empty, display};
+use tracing::{Instrument, Span};
 
 /// Most messages of one batch in work at once. More would only wait for each other's locks.
 const IN_WORK_MAX: usize = 8;
@@ -77,10 +78,29 @@ enum Ended {
 }
 
 impl Batch {
-    /// Handles a batch, at most [`IN_WORK_MAX`] messages at once; what goes back, and how many ended how.
+    /// Handles a batch, at most [`IN_WORK_MAX`] messages at once, or all of them together where the handler is joint; what
+    /// goes back, and how many ended how.
     pub(crate) async fn handle(&self, records: Vec<Record>) -> (BatchAnswer, Counts) {
-        let mut ended = stream::iter(records)
-            .map(|record| self.one(record))
+        let (mut items, mut unread) = (Vec::with_capacity(records.len()), Vec::new());
+        for record in records {
+            let read = read(&record.body);
+            let delivery = Delivery::new(self.stage, record, read.as_ref().ok());
+            match read {
+                Ok(envelope) => items.push(Item { delivery, envelope }),
+                Err(failure) => unread.push((delivery, None, Err(failure))),
+            }
+        }
+        let groups: Vec<Vec<Item>> = if self.handler.is_joint() {
+            vec![items]
+        } else {
+            items.into_iter().map(|item| vec![item]).collect()
+        };
+        let mut ended = stream::iter(groups)
+            .map(|group| self.group(group))
+            .buffer_unordered(IN_WORK_MAX)
+            .flat_map(stream::iter)
+            .chain(stream::iter(unread))
+            .map(|(delivery, envelope, end)| self.end(delivery, envelope, end))
             .buffer_unordered(IN_WORK_MAX);
         let mut counts = Counts::default();
         let mut answer = BatchAnswer::default();
@@ -98,42 +118,88 @@ impl Batch {
         (answer, counts)
     }
 
-    async fn one(&self, record: Record) -> Ended {
-        let attempt = record.attempt();
-        let span = tracing::info_span!(
-            "command",
-            stage = self.stage,
-            command.id = %record.message_id,
-            attempt,
-            trace_id = Empty,
-        );
-        self.end(record, attempt).instrument(span).await
+    /// Handles messages together. When that breaks the handler, each is tried by itself, so that only one of them is to
+    /// blame.
+    async fn group(&self, group: Vec<Item>) -> Vec<Worked> {
+        let ends = match self.attempt(&group).await {
+            Ok(ends) => ends,
+            Err(failure) if group.len() == 1 => vec![Err(failure)],
+            Err(_) => {
+                let mut ends = Vec::with_capacity(group.len());
+                for item in &group {
+                    let end = self.attempt(std::slice::from_ref(item)).await;
+                    let end = end.map(|ends| ends.into_iter().next());
+                    ends.push(end.and_then(|end| end.unwrap_or(Ok(()))));
+                }
+                ends
+            }
+        };
+        let ended = group.into_iter().zip(ends);
+        ended
+            .map(|(item, end)| (item.delivery, Some(item.envelope), end))
+            .collect()
     }
 
-    async fn end(&self, record: Record, attempt: u32) -> Ended {
-        let read = read(&record.body);
-        let failed = match &read {
-            Ok(envelope) => self.attempt(envelope.clone()).await.err(),
-            Err(failure) => Some(failure.clone()),
+    /// One try; fails where the handler broke.
+    async fn attempt(&self, items: &[Item]) -> Result<Vec<Result<(), Failure>>, Failure> {
+        let all_later = |why: &str| Ok(items.iter().map(|_| Err(Failure::later(&why))).collect());
+        let left = self.deadline.left();
+        if left.is_zero() {
+            return all_later("no time is left in this invocation");
+        }
+        let envelopes = items.iter().map(|item| item.envelope.clone()).collect();
+        // Messages that are handled together share no trace and no span: the handler knows whose is whose.
+        let (trace, span) = match items {
+            [item] => (item.envelope.trace, item.delivery.span.clone()),
+            _ => (None, Span::none()),
         };
-        let Some(Failure { kind, reason }) = failed else {
+        let handler = Arc::clone(&self.handler);
+        // A task of its own: a panic ends these messages and no others.
+        let work = in_trace(trace, async move { handler.messages(envelopes).await });
+        let mut task = tokio::spawn(work.instrument(span));
+        match tokio::time::timeout(left, &mut task).await {
+            Ok(Ok(ends)) => Ok(ends
+                .into_iter()
+                .map(|end| end.map_err(|error| Failure::of(&error)))
+                .collect()),
+            // A defect may depend on what else there is, and may be mended before the last delivery.
+            Ok(Err(panic)) => Err(Failure::later(&format_args!("the stage broke: {panic}"))),
+            Err(_) => {
+                // Commits are whole or absent, so work can be cut at any point.
+                task.abort();
+                all_later("the invocation's time ran out")
+            }
+        }
+    }
+
+    /// Decides what becomes of a message, and sets it aside where that is it.
+    async fn end(
+        &self,
+        delivery: Delivery,
+        envelope: Option<Envelope>,
+        end: Result<(), Failure>,
+    ) -> Ended {
+        let Err(Failure { kind, reason }) = end else {
             return Ended::Handled;
         };
+        let Delivery { record, span } = delivery;
         let back = ItemFailure {
             item_identifier: record.message_id.clone(),
         };
-        if matches!(kind, Kind::Later) && attempt < DELIVERIES_MAX {
-            tracing::warn!(%reason, "the message goes back to its queue");
+        if matches!(kind, Kind::Later) && record.attempt() < DELIVERIES_MAX {
+            span.in_scope(|| tracing::warn!(%reason, "the message goes back to its queue"));
             return Ended::Retried(back);
         }
-        let envelope = read.ok();
-        match self.park(record, envelope.as_ref(), &reason).await {
+        let parked = self.park(record, envelope.as_ref(), &reason);
+        match parked.instrument(span.clone()).await {
             Ok(()) => {
-                tracing::error!(%reason, "the message was parked");
+                span.in_scope(|| tracing::error!(%reason, "the message was parked"));
                 Ended::Parked
             }
             Err(why) => {
-                tracing::error!(%reason, why, "the message cannot be handled, and was not parked");
+                span.in_scope(|| {
+                    tracing::error!(%reason, why, "the message cannot be handled, and was not parked");
+                });
                 Ended::Failed(back)
             }
         }
@@ -161,43 +227,46 @@ impl Batch {
             Err(_) => Err("no time is left in this invocation".to_owned()),
         }
     }
+}
 
-    async fn attempt(&self, envelope: Envelope) -> Result<(), Failure> {
-        let trace = envelope.trace;
-        if let Some(trace) = trace {
-            tracing::Span::current().record("trace_id", display(trace));
+/// A message of the batch, as SQS delivered it.
+struct Delivery {
+    record: Record,
+    /// What is logged about it is logged in here.
+    span: Span,
+}
+
+impl Delivery {
+    fn new(stage: &'static str, record: Record, envelope: Option<&Envelope>) -> Self {
+        let span = tracing::info_span!(
+            "command",
+            stage,
+            command.id = %record.message_id,
+            attempt = record.attempt(),
+            trace_id = Empty,
+        );
+        if let Some(trace) = envelope.and_then(|envelope| envelope.trace) {
+            span.record("trace_id", display(trace));
         }
-        let left = self.deadline.left();
-        if left.is_zero() {
-            return Err(Failure::later("no time is left in this invocation"));
-        }
-        // A task of its own: a panic ends this message and no other.
-        let handler = Arc::clone(&self.handler);
-        let work = in_trace(trace, async move { handler.message(envelope).await });
-        let mut task = tokio::spawn(work.in_current_span());
-        match tokio::time::timeout(left, &mut task).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) if error.is_transient() => Err(Failure::later(error.to_string())),
-            Ok(Ok(Err(error))) => Err(Failure::never(error.to_string())),
-            // A defect may depend on what else there is, and may be mended before the last delivery.
-            Ok(Err(panic)) => Err(Failure::later(format!("the stage broke: {panic}"))),
-            Err(_) => {
-                // Commits are whole or absent, so work can be cut at any point.
-                task.abort();
-                Err(Failure::later("the invocation's time ran out"))
-            }
-        }
+        Self { record, span }
     }
 }
 
+/// A message that was read.
+struct Item {
+    delivery: Delivery,
+    envelope: Envelope,
+}
+
+/// A message, what was read of it, and how its handling ended.
+type Worked = (Delivery, Option<Envelope>, Result<(), Failure>);
+
 /// Why a message was not handled.
-#[derive(Clone)]
 struct Failure {
     kind: Kind,
     reason: String,
 }
 
-#[derive(Clone, Copy)]
 enum Kind {
     /// It may work the next time.
     Later,
@@ -206,14 +275,22 @@ enum Kind {
 }
 
 impl Failure {
-    fn later(reason: impl Into<String>) -> Self {
-        let (kind, reason) = (Kind::Later, reason.into());
+    fn later(reason: &dyn fmt::Display) -> Self {
+        let (kind, reason) = (Kind::Later, reason.to_string());
         Self { kind, reason }
     }
 
-    fn never(reason: impl Into<String>) -> Self {
-        let (kind, reason) = (Kind::Never, reason.into());
+    fn never(reason: &dyn fmt::Display) -> Self {
+        let (kind, reason) = (Kind::Never, reason.to_string());
         Self { kind, reason }
+    }
+
+    fn of(error: &PortError) -> Self {
+        if error.is_transient() {
+            Self::later(error)
+        } else {
+            Self::never(error)
+        }
     }
 }
 
@@ -227,12 +304,14 @@ fn read(body: &str) -> Result<Envelope, Failure> {
 
     match Envelope::read(body) {
         Ok(envelope) if envelope.format == ENVELOPE_FORMAT => Ok(envelope),
-        Ok(Envelope { format, .. }) => Err(Failure::later(format!(
+        Ok(Envelope { format, .. }) => Err(Failure::later(&format_args!(
             "an envelope of format {format}, and this function reads {ENVELOPE_FORMAT}"
         ))),
         Err(error) => match serde_json::from_str::<Written>(body) {
-            Ok(Written { format }) => Err(Failure::later(format!("{error} (of format {format})"))),
-            Err(_) => Err(Failure::never(error.to_string())),
+            Ok(Written { format }) => Err(Failure::later(&format_args!(
+                "{error} (of format {format})"
+            ))),
+            Err(_) => Err(Failure::never(&error)),
         },
     }
 }
@@ -257,22 +336,34 @@ mod tests {
 
     /// Handles what the channel's name asks for, and remembers what came.
     #[derive(Default)]
-    struct Scripted(Mutex<Vec<String>>);
+    struct Scripted {
+        seen: Mutex<Vec<String>>,
+        is_joint: bool,
+    }
 
     #[async_trait]
     impl Handler for Scripted {
-        async fn message(&self, envelope: Envelope) -> Result<(), PortError> {
-            let Message::Publish { channel } = envelope.message else {
-                return Err(PortError::broken("a message", "not for this stage"));
-            };
-            self.0.lock().unwrap().push(channel.clone());
-            match channel.as_str() {
-                "panics" => panic!("a defect"),
-                "hangs" => std::future::pending().await,
-                "wrong" => Err(PortError::broken("a message", "it cannot be right")),
-                "busy" => Err(PortError::unavailable("the store", "locked")),
-                _ => Ok(()),
+        async fn messages(&self, envelopes: Vec<Envelope>) -> Vec<Result<(), PortError>> {
+            let mut ended = Vec::new();
+            for envelope in envelopes {
+                let Message::Publish { channel } = envelope.message else {
+                    ended.push(Err(PortError::broken("a message", "not for this stage")));
+                    continue;
+                };
+                self.seen.lock().unwrap().push(channel.clone());
+                ended.push(match channel.as_str() {
+                    "panics" => panic!("a defect"),
+                    "hangs" => std::future::pending().await,
+                    "wrong" => Err(PortError::broken("a message", "it cannot be right")),
+                    "busy" => Err(PortError::unavailable("the store", "locked")),
+                    _ => Ok(()),
+                });
             }
+            ended
+        }
+
+        fn is_joint(&self) -> bool {
+            self.is_joint
         }
     }
 
@@ -336,8 +427,8 @@ mod tests {
     }
 
     /// Handles the records `left_ms` before the end of the invocation.
-    fn run_with(records: Vec<Record>, left_ms: u64, lots: Lots) -> Ran {
-        let (scripted, lots) = (Arc::new(Scripted::default()), Arc::new(lots));
+    fn run_by(scripted: Scripted, lots: Lots, records: Vec<Record>, left_ms: u64) -> Ran {
+        let (scripted, lots) = (Arc::new(scripted), Arc::new(lots));
         let batch = Batch {
             stage: "test",
             handler: scripted.clone(),
@@ -354,7 +445,7 @@ mod tests {
             .into_iter()
             .map(|failure| failure.item_identifier)
             .collect();
-        let mut seen = scripted.0.lock().unwrap().clone();
+        let mut seen = scripted.seen.lock().unwrap().clone();
         seen.sort();
         let mut parked = lots.parked.lock().unwrap().clone();
         parked.sort_by(|(one, ..), (other, ..)| one.id.cmp(&other.id));
@@ -367,7 +458,7 @@ mod tests {
     }
 
     fn run(records: Vec<Record>, left_ms: u64) -> Ran {
-        run_with(records, left_ms, Lots::default())
+        run_by(Scripted::default(), Lots::default(), records, left_ms)
     }
 
     #[test]
@@ -461,9 +552,41 @@ mod tests {
             record("garbage", "{", DELIVERIES_MAX),
             publish("good", "stable"),
         ];
-        let ran = run_with(records, 30_000, lots);
+        let ran = run_by(Scripted::default(), lots, records, 30_000);
         assert_eq!(ran.back, ["garbage", "wrong"]);
         assert_eq!((ran.counts.handled, ran.counts.failed), (1, 2));
+    }
+
+    #[test]
+    fn a_batch_that_is_handled_together_and_breaks_is_handled_one_by_one() {
+        let joint = || Scripted {
+            is_joint: true,
+            ..Scripted::default()
+        };
+        let good = || vec![publish("good-1", "stable"), publish("good-2", "beta")];
+        let run = |records| run_by(joint(), Lots::default(), records, 30_000);
+        let ran = run(good());
+        assert!(ran.back.is_empty());
+        assert_eq!(ran.seen, ["beta", "stable"]);
+        let mut records = good();
+        records.insert(1, publish("panic", "panics"));
+        records.insert(2, record("garbage", "{", 1));
+        records.push(publish("busy", "busy"));
+        let ran = run(records);
+        let wanted = Counts {
+            handled: 2,
+            retried: 2,
+            parked: 1,
+            failed: 0,
+        };
+        assert_eq!(ran.counts, wanted);
+        assert_eq!(ran.back, ["busy", "panic"]);
+        // Together up to the one that broke it, then each by itself.
+        assert_eq!(
+            ran.seen,
+            ["beta", "busy", "panics", "panics", "stable", "stable"]
+        );
+        assert!(run(vec![]).back.is_empty());
     }
 
     #[test]
@@ -472,12 +595,13 @@ mod tests {
 
         #[async_trait]
         impl Handler for Traces {
-            async fn message(&self, envelope: Envelope) -> Result<(), PortError> {
+            async fn messages(&self, envelopes: Vec<Envelope>) -> Vec<Result<(), PortError>> {
                 // Lets the others have their turn before it looks.
                 tokio::task::yield_now().await;
                 let mut seen = self.0.lock().unwrap();
-                seen.push((envelope.cause, TraceId::current()));
-                Ok(())
+                let causes = envelopes.into_iter().map(|envelope| envelope.cause);
+                seen.extend(causes.map(|cause| (cause, TraceId::current())));
+                vec![Ok(())]
             }
         }
 

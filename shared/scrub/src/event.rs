@@ -46,6 +46,11 @@ pub(crate) fn scrub(event: &mut Event, rules: &Rules) {
     });
     walk.within("tags", |walk| scrub_labels(walk, &mut event.tags));
     walk.within("system", |walk| scrub_labels(walk, &mut event.system));
+    walk.within("details", |walk| {
+        for (name, value) in &mut event.details {
+            walk.within(name, |walk| walk.named(name, value, Reading::Prose));
+        }
+    });
     event.remarks.append(&mut walk.into_remarks());
 }
 

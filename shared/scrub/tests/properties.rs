@@ -177,7 +177,9 @@ fn event() -> Event {
         ]),
         system: BTreeMap::from([("os".into(), "Linux 6.1".into())]),
         sdk: Some("sentry.python 2.75.0".into()),
+        details: BTreeMap::new(),
         remarks: vec![],
+        category: kintsugi_domain::accounting::Category::Error,
     }
 }
 

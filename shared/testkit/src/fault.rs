@@ -224,6 +224,11 @@ impl<P: Store + ?Sized> Store for Crashing<P> {
         self.faults.effect("outbox", self.inner.outbox(limit)).await
     }
 
+    async fn own_outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        let effect = self.inner.own_outbox(limit);
+        self.faults.effect("outbox", effect).await
+    }
+
     async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError> {
         self.faults.effect("sent", self.inner.sent(ids)).await
     }

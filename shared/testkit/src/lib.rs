@@ -4,6 +4,7 @@
 //! - [`contract`]: what a port promises, as plain async functions that every adapter's tests call.
 //! - [`fault`]: decorators that end a "process" before or after its n-th effect.
 //! - [`git_http`]: a git host on this machine, for tests and demos.
+//! - [`product`]: a product to test with.
 //!
 //! **Invariant: nothing here reads a real clock or real randomness**, so a test that fails fails again.
 //!
@@ -14,3 +15,4 @@ pub mod contract;
 pub mod fault;
 pub mod git_http;
 pub mod memory;
+pub mod product;

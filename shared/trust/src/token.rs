@@ -81,52 +81,6 @@ impl TokenError {
     }
 }
 
-/// The `typ` of an entry.
-pub const ENTRY_TYP: &str = "kintsugi-entry+jwt";
-
-/// What lets somebody into the console once: it may stand in an address, where a token must not. Short-lived; whoever takes it
-/// makes sure that it is taken once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// Who made it.
-    pub iss: String,
-    /// The service it is for.
-    pub aud: String,
-    /// Whom it lets in.
-    pub sub: String,
-    /// With what role.
-    pub role: Role,
-    /// When it was made, seconds since 1970.
-    pub iat: i64,
-    /// When it ends, seconds since 1970.
-    pub exp: i64,
-    /// Its own name.
-    pub jti: String,
-    /// When the visit that it begins ends at the latest, seconds since 1970.
-    pub until: i64,
-}
-
-impl Entry {
-    /// What to sign with the key of that id.
-    pub fn signing_input(&self, kid: &str) -> Result<String, TokenError> {
-        Ok(jws::signing_input(kid, ENTRY_TYP, self)?)
-    }
-}
-
-/// Checks an entry as [`verify`] checks a token. Not here: that it is taken once.
-pub fn verify_entry(
-    entry: &str,
-    keys: impl Fn(&str) -> Option<PublicKey>,
-    expected: Expected<'_>,
-    now: Timestamp,
-    skew: Duration,
-) -> Result<Entry, TokenError> {
-    let entry: Entry = jws::verify(entry, ENTRY_TYP, keys)?;
-    check_maker(&entry.iss, &entry.aud, expected)?;
-    check_times(entry.iat, entry.exp, now, skew)?;
-    Ok(entry)
-}
-
 /// What a person or program may do. Each role may do what those before it may, save that a [`Role::Runner`] does what it does
 /// alone: it has no part in what people do, and they have none in its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -196,6 +150,25 @@ impl Token {
             })
         }
     }
+
+    fn check(
+        &self,
+        expected: Expected<'_>,
+        now: Timestamp,
+        skew: Duration,
+    ) -> Result<(), TokenError> {
+        if self.iss != expected.issuer {
+            let found = self.iss.clone();
+            return Err(TokenError::Issuer { found });
+        }
+        if self.aud != expected.audience {
+            return Err(TokenError::Audience {
+                expected: expected.audience.to_owned(),
+                found: self.aud.clone(),
+            });
+        }
+        check_times(self.iat, self.exp, now, skew)
+    }
 }
 
 /// Who must have made a token, and for whom.
@@ -216,23 +189,41 @@ pub fn verify(
     skew: Duration,
 ) -> Result<Token, TokenError> {
     let token: Token = jws::verify(token, TOKEN_TYP, keys)?;
-    check_maker(&token.iss, &token.aud, expected)?;
-    check_times(token.iat, token.exp, now, skew)?;
+    token.check(expected, now, skew)?;
     Ok(token)
 }
 
-fn check_maker(iss: &str, aud: &str, expected: Expected<'_>) -> Result<(), TokenError> {
-    if iss != expected.issuer {
-        let found = iss.to_owned();
-        return Err(TokenError::Issuer { found });
+/// The `typ` of an entry.
+pub const ENTRY_TYP: &str = "kintsugi-entry+jws";
+
+/// What lets somebody into the console once: it may stand in an address, where a token must not. Short-lived; whoever takes it
+/// makes sure that it is taken once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whom it lets in, with what role, and till when it may be used. For an audience of its own.
+    pub token: Token,
+    /// When the visit that it begins ends at the latest, seconds since 1970.
+    pub until: i64,
+}
+
+impl Entry {
+    /// What to sign with the key of that id.
+    pub fn signing_input(&self, kid: &str) -> Result<String, TokenError> {
+        Ok(jws::signing_input(kid, ENTRY_TYP, self)?)
     }
-    if aud != expected.audience {
-        return Err(TokenError::Audience {
-            expected: expected.audience.to_owned(),
-            found: aud.to_owned(),
-        });
-    }
-    Ok(())
+}
+
+/// Checks an entry as [`verify`] checks a token. Not here: that it is taken once.
+pub fn verify_entry(
+    entry: &str,
+    keys: impl Fn(&str) -> Option<PublicKey>,
+    expected: Expected<'_>,
+    now: Timestamp,
+    skew: Duration,
+) -> Result<Entry, TokenError> {
+    let entry: Entry = jws::verify(entry, ENTRY_TYP, keys)?;
+    entry.token.check(expected, now, skew)?;
+    Ok(entry)
 }
 
 /// Whether a token that was made at `iat` and ends at `exp`, seconds since 1970, is in force.

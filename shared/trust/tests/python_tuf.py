@@ -25,6 +25,8 @@ from joserfc.jwk import ECKey
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner, SSlibKey
 from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
     Metadata,
     MetaFile,
     Root,
@@ -53,12 +55,25 @@ def sign(metadata, *signers):
     return metadata.to_bytes(JSONSerializer(compact=False))
 
 
+def bin_of(path):
+    """The first digit of what the bins of a path go by."""
+    return hashlib.sha256(path.encode()).hexdigest()[0]
+
+
 def write(folder):
     """A repository with root versions 1 and 2, the second with another set of root keys."""
     expires = datetime.datetime(2040, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
     old = [new_signer() for _ in range(3)]
     new = [new_signer() for _ in range(3)]
     online = {role: new_signer() for role in ("targets", "snapshot", "timestamp")}
+    # Kinds that only others write: all of them must sign, or the role does not count.
+    foreign = [
+        CryptoSigner.generate_ed25519(),
+        CryptoSigner.generate_ecdsa(),
+        CryptoSigner.generate_rsa(),
+        CryptoSigner.generate_rsa(scheme="rsassa-pss-sha384"),
+        CryptoSigner.generate_rsa(scheme="rsassa-pss-sha512"),
+    ]
     folder = folder / "metadata"
     folder.mkdir(parents=True)
 
@@ -79,9 +94,34 @@ def write(folder):
     for name, data in content.items():
         targets.targets[name] = TargetFile.from_data(name, data, ["sha256", "sha512"])
         targets.targets[name].unrecognized_fields["custom"] = {"note": name}
-    files = {"4.targets.json": sign(Metadata(targets), online["targets"])}
-    listed = MetaFile.from_data(4, files["4.targets.json"], ["sha256"])
-    snapshot = Snapshot(version=5, expires=expires, meta={"targets.json": listed})
+    targets.delegations = Delegations({}, roles={})
+    targets.delegations.roles["shelf"] = DelegatedRole(
+        "shelf", [], len(foreign), False, ["shelf/*"]
+    )
+    for signer in foreign:
+        targets.add_key(signer.public_key, "shelf")
+    bins = {f"bin-{digits}": list(digits) for digits in ("01234567", "89abcdef")}
+    for name, prefixes in bins.items():
+        targets.delegations.roles[name] = DelegatedRole(name, [], 1, True, None, prefixes)
+        targets.add_key(online["targets"].public_key, name)
+    shelf = Targets(version=2, expires=expires)
+    shelf.targets["shelf/one"] = TargetFile.from_data("shelf/one", b"one", ["sha512"])
+    files = {
+        "4.targets.json": sign(Metadata(targets), online["targets"]),
+        "2.shelf.json": sign(Metadata(shelf), *foreign),
+    }
+    meta = {
+        "targets.json": MetaFile.from_data(4, files["4.targets.json"], ["sha256"]),
+        "shelf.json": MetaFile.from_data(2, files["2.shelf.json"], ["sha256", "sha512"]),
+    }
+    for name, prefixes in bins.items():
+        of = Targets(version=1, expires=expires)
+        path = next(f"far {n}" for n in range(99) if bin_of(f"far {n}") in prefixes)
+        of.targets[path] = TargetFile.from_data(path, name.encode(), ["sha256"])
+        files[f"1.{name}.json"] = sign(Metadata(of), online["targets"])
+        meta[f"{name}.json"] = MetaFile.from_data(1, files[f"1.{name}.json"], ["sha512"])
+        bins[name] = path
+    snapshot = Snapshot(version=5, expires=expires, meta=meta)
     files["5.snapshot.json"] = sign(Metadata(snapshot), online["snapshot"])
     listed = MetaFile.from_data(5, files["5.snapshot.json"], ["sha256"])
     timestamp = Timestamp(version=6, expires=expires, snapshot_meta=listed)
@@ -98,6 +138,7 @@ def write(folder):
     (folder.parent / "key.pem").write_bytes(key.as_pem(private=False))
     return {
         "targets": {name: hashlib.sha256(data).hexdigest() for name, data in content.items()},
+        "bins": bins,
         "targets_key_id": key_id,
         "targets_key_pem": online["targets"].public_key.keyval["public"],
     }
@@ -136,6 +177,9 @@ def read(folder):
         for name in listed.signed.targets:
             info = updater.get_targetinfo(name)
             path = updater.download_target(info)
+            read_targets[name] = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+        for name in json.loads((folder / "delegated.json").read_text()):
+            path = updater.download_target(updater.get_targetinfo(name))
             read_targets[name] = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
         root = Metadata[Root].from_file(str(pathlib.Path(state) / "root.json")).signed
     server.shutdown()

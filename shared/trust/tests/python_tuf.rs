@@ -2,14 +2,15 @@
 //! that it writes. `joserfc` does the same for tokens.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
+#![expect(clippy::string_slice, reason = "test code")]
 
 use kintsugi_domain::Timestamp as Time;
 use kintsugi_domain::digest::Digest;
 use kintsugi_trust::jws;
 use kintsugi_trust::key::{PublicKey, SecretKey};
 use kintsugi_trust::tuf::{
-    MetaFile, Metadata, Role, RoleKeys, Roles, Root, Snapshot, TargetInfo, TargetPath, Targets,
-    Timestamp, Trusted, assemble, canonical, file_name,
+    DelegatedRole, Delegations, MetaFile, Metadata, Role, RoleKeys, Roles, Root, Scope, SearchStep,
+    Snapshot, TargetInfo, TargetPath, Targets, Timestamp, Trusted, assemble, canonical, file_name,
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -91,6 +92,56 @@ const NAMES: [&str; 7] = [
     "\u{1F600}",
 ];
 
+/// Targets that only a delegated role lists: by path, and by the digest of the path.
+const DELEGATED: [&str; 2] = ["shelf/one.bin", "far away"];
+
+/// A target with its name as content, served.
+fn serve(folder: &Path, name: &str) -> (TargetPath, TargetInfo) {
+    let path: TargetPath = name.parse().unwrap();
+    let digest = Digest::of(name.as_bytes());
+    let served = folder.join("targets").join(path.hashed_name(&digest));
+    fs::create_dir_all(served.parent().unwrap()).unwrap();
+    fs::write(served, name).unwrap();
+    (path, TargetInfo::new(name.len() as u64, digest))
+}
+
+/// Delegations to one role by path and to one by the digest of the path.
+fn delegations() -> Delegations {
+    let keys = |threshold| RoleKeys::new(Role::Targets, &[public(10), public(11)], threshold);
+    let digest = Digest::of(DELEGATED[1].as_bytes()).to_string();
+    let roles = [
+        ("shelf", Scope::Paths(vec!["shelf/*.bin".into()]), 2),
+        ("bin", Scope::HashPrefixes(vec![digest[..2].into()]), 1),
+    ];
+    let roles = roles.map(|(name, scope, threshold)| DelegatedRole {
+        name: name.to_owned(),
+        keys: keys(threshold).unwrap(),
+        terminating: false,
+        scope,
+    });
+    Delegations::new(roles.into()).unwrap()
+}
+
+/// Writes a delegated role with one target and returns its listing.
+fn publish_delegated(folder: &Path, name: &str, target: &str) -> MetaFile {
+    let targets = Targets {
+        version: 3,
+        expires: far(),
+        targets: [serve(folder, target)].into(),
+        delegations: None,
+    };
+    let bytes = canonical(&targets).unwrap();
+    let sign = |number: u8| {
+        (
+            public(number).key_id(),
+            secret(number).sign(&bytes).unwrap(),
+        )
+    };
+    let text = assemble(&targets, &[sign(10), sign(11)]).unwrap();
+    fs::write(folder.join(format!("metadata/3.{name}.json")), &text).unwrap();
+    MetaFile::of(3, text.as_bytes())
+}
+
 /// Writes a repository with a rotated root.
 fn write_repository(folder: &Path) {
     let metadata = folder.join("metadata");
@@ -106,22 +157,25 @@ fn write_repository(folder: &Path) {
         version: 4,
         expires: far(),
         targets: [].into(),
+        delegations: Some(delegations()),
     };
     for name in NAMES {
-        let path: TargetPath = name.parse().unwrap();
-        let digest = Digest::of(name.as_bytes());
-        let served = folder.join("targets").join(path.hashed_name(&digest));
-        fs::create_dir_all(served.parent().unwrap()).unwrap();
-        fs::write(served, name).unwrap();
+        let (path, info) = serve(folder, name);
         let info = TargetInfo {
-            length: name.len() as u64,
-            digest,
             custom: Some(json!({"name": name})),
+            ..info
         };
         targets.targets.insert(path, info);
     }
     let listed = publish(&metadata, &targets, &[4]);
-    let listed = publish(&metadata, &Snapshot::new(5, far(), listed), &[5]);
+    let mut snapshot = Snapshot::new(5, far(), listed);
+    for (name, target) in [("shelf", DELEGATED[0]), ("bin", DELEGATED[1])] {
+        let listed = publish_delegated(folder, name, target);
+        snapshot.meta.insert(format!("{name}.json"), listed);
+    }
+    let listed = publish(&metadata, &snapshot, &[5]);
+    let delegated = serde_json::to_string(&DELEGATED).unwrap();
+    fs::write(folder.join("delegated.json"), delegated).unwrap();
     publish(&metadata, &Timestamp::new(6, far(), listed), &[6]);
 }
 
@@ -138,7 +192,7 @@ fn the_reference_client_reads_what_we_write() {
     let report = python("read", folder.path());
 
     assert_eq!(report["root_version"], 2);
-    for name in NAMES {
+    for name in NAMES.into_iter().chain(DELEGATED) {
         let digest = Digest::of(name.as_bytes()).to_string();
         assert_eq!(report["targets"][name], digest, "{name}");
     }
@@ -175,8 +229,28 @@ fn we_read_what_the_reference_implementation_writes() {
     assert_eq!(client.targets().unwrap().targets.len(), written.len());
     for (name, digest) in written {
         let info = client.target(&name.parse().unwrap()).unwrap();
-        assert_eq!(digest, &info.digest.to_string());
+        assert_eq!(digest, &info.hashes.sha256.unwrap().to_string());
         assert_eq!(info.custom, Some(json!({"note": name})));
+    }
+
+    let find = |path: &str| {
+        let mut search = client.search(&path.parse().unwrap()).unwrap();
+        loop {
+            match search.step(&client).unwrap() {
+                SearchStep::Found(info) => return Some(info),
+                SearchStep::NotFound => return None,
+                SearchStep::Fetch { wanted, .. } => {
+                    let text = fetch(&wanted.name).unwrap();
+                    search.take(&client, &text, now()).unwrap();
+                }
+            }
+        }
+    };
+    assert!(find("shelf/one").unwrap().hashes.fit(b"one"));
+    assert_eq!(find("shelf/two"), None);
+    for (name, path) in report["bins"].as_object().unwrap() {
+        let info = find(path.as_str().unwrap()).unwrap();
+        assert!(info.hashes.fit(name.as_bytes()));
     }
 
     let id = report["targets_key_id"].as_str().unwrap();

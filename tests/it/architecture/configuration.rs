@@ -5,20 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 use super::{assert_none, facts};
-use kintsugi_domain::config::Config;
-
-/// The least that is a configuration.
-const LEAST: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["true"]
-[package]
-include = ["till"]
-[health]
-command = ["true"]
-"#;
+use kintsugi_testkit::product;
 
 /// The lines of the document that are missing or say something else.
 fn missing(document: &str, defaults: &toml::Table) -> Vec<String> {
@@ -42,9 +29,9 @@ fn missing(document: &str, defaults: &toml::Table) -> Vec<String> {
 }
 
 fn defaults() -> toml::Table {
-    let config = Config::parse("kintsugi.toml", LEAST).unwrap();
+    let config = product::config("");
     let mut table = toml::Table::try_from(config).unwrap();
-    // The others hold what `LEAST` has to say.
+    // The others hold what the least configuration has to say.
     table.retain(|section, _| matches!(section, "triage" | "fix" | "trains" | "rollout" | "scrub"));
     assert_eq!(table.len(), 5);
     table

@@ -41,7 +41,7 @@ pub(super) struct Text {
 }
 
 /// The repository.
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()

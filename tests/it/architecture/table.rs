@@ -8,6 +8,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ("kintsugi-trust", &["kintsugi-domain"]),
     ("kintsugi-scrub", &["kintsugi-domain"]),
     ("kintsugi-delta", &["kintsugi-domain"]),
+    ("kintsugi-minidump", &[]),
     ("kintsugi-repair", &["kintsugi-domain"]),
     (
         "kintsugi-engine",
@@ -20,7 +21,12 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
     ),
     (
         "kintsugi-app",
-        &["kintsugi-domain", "kintsugi-scrub", "kintsugi-trust"],
+        &[
+            "kintsugi-domain",
+            "kintsugi-minidump",
+            "kintsugi-scrub",
+            "kintsugi-trust",
+        ],
     ),
     ("kintsugi-testkit", &["kintsugi-domain", "kintsugi-trust"]),
     (
@@ -107,6 +113,7 @@ pub(super) const HOMES: &[(&str, &[&str])] = &[
 pub(super) const PURE: &[&str] = &[
     "kintsugi-delta",
     "kintsugi-domain",
+    "kintsugi-minidump",
     "kintsugi-repair",
     "kintsugi-scrub",
     "kintsugi-trust",

@@ -33,26 +33,27 @@ const NOTHING: Uses = Uses {
 pub(super) const STAGES: &[Uses] = &[
     Uses {
         stage: "ingest",
+        // Attachments, beside the bodies of reports.
         methods: &["blobs.put", "signer.secret"],
         folder: "events",
-        keys: &["Users"],
-        ..NOTHING
+        keys: &["Batches", "Users"],
+        borrows: &["events::keep"],
     },
     Uses {
         stage: "triage",
-        methods: &["blobs.get"],
-        folder: "events",
+        borrows: &["events::batch", "events::keep", "ingest::COUNTER"],
         ..NOTHING
     },
     Uses {
         stage: "diagnose",
         methods: &["forge"],
+        borrows: &["events::sample"],
         ..NOTHING
     },
     Uses {
         stage: "fix",
         methods: &["forge"],
-        borrows: &["work::done_message"],
+        borrows: &["events::sample", "work::done_message"],
         ..NOTHING
     },
     Uses {
@@ -135,13 +136,25 @@ pub(super) const STAGES: &[Uses] = &[
         // What runners read and write.
         folder: "tuf/*/targets",
         keys: &["Leases", "Tokens"],
-        borrows: &["ingest::COUNTER"],
+        borrows: &[
+            "events::filed",
+            "ingest::COUNTER",
+            "schedule::Plan",
+            "schedule::plan",
+        ],
     },
 ];
 
 /// What is borrowed, with the methods and keys that come with it.
 pub(super) const BORROWED: &[(&str, &[&str], &[&str])] = &[
+    // Bodies of reports: their folder is `BODIES`.
+    ("events::batch", &[], &[]),
+    ("events::filed", &[], &[]),
+    ("events::keep", &[], &[]),
+    ("events::sample", &[], &[]),
     ("ingest::COUNTER", &[], &[]),
+    ("schedule::Plan", &[], &[]),
+    ("schedule::plan", &[], &[]),
     (
         "sign::grant",
         &["signer.public_key", "signer.sign"],
@@ -214,7 +227,7 @@ fn use_in_name(key: &str) -> String {
 
 /// Whether the keys of a use are secrets, which lie in Secrets Manager, and not signing keys.
 fn is_secret(key: &str) -> bool {
-    ["Leases", "Tickets", "Users"].contains(&key)
+    ["Batches", "Leases", "Tickets", "Users"].contains(&key)
 }
 
 /// Aliases of the keys that a stage signs with.
@@ -223,6 +236,23 @@ pub(super) fn aliases(uses: &Uses) -> Vec<String> {
     let keys = keys.map(|key| use_in_name(key));
     keys.map(|key| format!("alias/kintsugi-${{HomeName}}-*-{key}"))
         .collect()
+}
+
+/// The folder of the bodies of reports.
+const BODIES: &str = "events";
+
+fn objects(folder: &str, reads: bool, writes: bool) -> Vec<Grant> {
+    let objects = format!("${{Bucket.Arn}}/{folder}/*");
+    let mut grants = Vec::new();
+    if writes {
+        grants.extend(on(&["s3:PutObject"], &objects));
+    }
+    if reads {
+        grants.extend(on(&["s3:GetObject"], &objects));
+        // Without it S3 says of a missing object that it is forbidden.
+        grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));
+    }
+    grants
 }
 
 impl Uses {
@@ -259,22 +289,16 @@ impl Uses {
                 grants.extend(on(&collect, &format!("${{{name}Dead.Arn}}")));
             }
         }
-        let objects = format!("${{Bucket.Arn}}/{}/*", self.folder);
-        if self.method("blobs.put") {
-            grants.extend(on(&["s3:PutObject"], &objects));
-        }
+        let any = |names: &[&str]| names.iter().any(|it| self.method(it));
+        let reads = any(&["blobs.get", "blobs.length", "blobs.digest"]);
+        grants.extend(objects(self.folder, reads, self.method("blobs.put")));
+        let any = |names: &[&str]| names.iter().any(|it| self.borrows.contains(it));
+        let reads = any(&["events::batch", "events::filed", "events::sample"]);
+        grants.extend(objects(BODIES, reads, any(&["events::keep"])));
         // Who signs locks what it has signed.
         if self.keys.contains(&"Timestamp") {
             let metadata = format!("${{Bucket.Arn}}/{}/*/metadata/*", self.folder);
             grants.extend(on(&["s3:PutObjectRetention"], &metadata));
-        }
-        if ["blobs.get", "blobs.length", "blobs.digest"]
-            .map(|it| self.method(it))
-            .contains(&true)
-        {
-            grants.extend(on(&["s3:GetObject"], &objects));
-            // Without it S3 says of a missing object that it is forbidden.
-            grants.extend(on(&["s3:ListBucket"], "${Bucket.Arn}"));
         }
         if self.method("notifier.notify") {
             grants.extend(on(&["sns:Publish"], "${AlertTopic}"));

@@ -111,6 +111,9 @@ impl Scripted {
             full: self.artifact(order, None).await?,
             content: content_of(&order.version),
             deltas: self.deltas(order).await?,
+            zips: vec![],
+            inputs: vec![],
+            builder: "kintsugi-engine/0 simulated".to_owned(),
         };
         Ok(BuildReport {
             applied,

@@ -65,6 +65,7 @@ fn handed_on(seed: u64, trace: TraceId) -> Vec<Envelope> {
     let request = world.ingest(urgent(&body), events);
     at_once(in_trace(Some(trace), async { request.finish() }));
     work_off(&world);
+    // The report itself went straight to its queue, and is gone from there.
     let commits = world.store.take().into_iter();
     commits.flat_map(|commit| commit.messages).collect()
 }
@@ -85,6 +86,8 @@ fn one_report_is_followed_by_its_trace_from_ingest_to_the_rollout_of_its_fix() {
     let mut wanted: BTreeSet<Queue> = Queue::ALL.into_iter().collect();
     wanted.remove(&Queue::Outcomes);
     wanted.remove(&Queue::Rollbacks);
+    // The report's own message is in no commit. That it has the trace is tested with the routes.
+    wanted.remove(&Queue::Events);
     assert_eq!(reached, wanted);
 }
 

@@ -123,18 +123,10 @@ impl Mirror {
     fn write(&mut self, write: &Write, trace: &mut Vec<String>) -> Check {
         let key = write.key.key.clone();
         match write.key.kind {
-            Kind::Issue => {
-                moved(&mut self.issues, write, trace)?;
-            }
-            Kind::Fix => {
-                moved(&mut self.fixes, write, trace)?;
-            }
-            Kind::Bundle => {
-                moved(&mut self.bundles, write, trace)?;
-            }
-            Kind::Release => {
-                moved(&mut self.releases, write, trace)?;
-            }
+            Kind::Issue => drop(moved(&mut self.issues, write, trace)?),
+            Kind::Fix => drop(moved(&mut self.fixes, write, trace)?),
+            Kind::Bundle => drop(moved(&mut self.bundles, write, trace)?),
+            Kind::Release => drop(moved(&mut self.releases, write, trace)?),
             Kind::Rollout => {
                 let old = self.rollouts.get(&key).map(|old| old.share);
                 let new: Rollout = moved(&mut self.rollouts, write, trace)?;
@@ -146,7 +138,7 @@ impl Mirror {
             }
             Kind::Event => {
                 let filed: FiledEvent = parse(write)?;
-                let before = self.filed.insert(filed.event.id, filed.issue.to_string());
+                let before = self.filed.insert(filed.id, filed.issue.to_string());
                 must(before.is_none(), "an event is filed once", || key)?;
             }
             Kind::Job => {
@@ -182,7 +174,16 @@ impl Mirror {
             | Kind::Flag
             | Kind::Audit
             | Kind::Access
-            | Kind::Request => {}
+            | Kind::Request
+            | Kind::Session
+            | Kind::Visitor
+            | Kind::Series
+            | Kind::Feedback
+            | Kind::Attachment
+            | Kind::Logs
+            | Kind::Monitor
+            | Kind::Quota
+            | Kind::Batch => {}
         }
         Ok(())
     }

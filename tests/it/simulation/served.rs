@@ -257,7 +257,7 @@ fn document(
 
 fn check_targets(world: &World, key: &str, trusted: &Trusted) -> Check {
     for (path, info) in trusted.targets().into_iter().flat_map(|it| &it.targets) {
-        let name = path.hashed_name(&info.digest);
+        let name = trusted.name_of(path, info);
         let length = at_once(world.blobs.length(&format!("tuf/{PROJECT}/targets/{name}")));
         must(length.ok().flatten() == Some(info.length), VERIFIES, || {
             format!("target {name} is not stored as listed")

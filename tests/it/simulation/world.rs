@@ -178,6 +178,7 @@ impl World {
             config: config(seed),
             keys: vec![KEY.parse().unwrap()],
             repository: Some(REPOSITORY.to_owned()),
+            batch_keys: kintsugi_domain::batch::BatchKeys::default(),
             added_at: world.now(),
         };
         world.commit(Commit::new().create(&project)).unwrap();
@@ -258,7 +259,7 @@ impl World {
     pub(super) fn ingest(&self, body: Vec<u8>, events: Vec<EventId>) -> Process {
         let faults = Faults::interleaved();
         let ports = self.ports(&faults);
-        let ingest = Ingest::new(ports.store, ports.blobs, ports.signer);
+        let ingest = Ingest::new(&ports);
         let request = Request {
             project: PROJECT,
             endpoint: kintsugi_app::ingest::Endpoint::Envelope,

@@ -69,7 +69,7 @@ struct Measured {
 /// Builds, measures, prints.
 pub(super) fn run(root: &Path, json: bool) -> Result<(), Failure> {
     let target = checks::target_folder(root);
-    let python = tools::ready(&target).map_err(Failure::Tools)?;
+    let python = tools::ready(&target).map_err(Failure::Tools)?.python;
     let programs = programs(root, &target, json).map_err(Failure::Check)?;
     let emulator = Emulator::start(root, &python, &target).map_err(Failure::Tools)?;
     let measured = measure(&programs, &emulator, json).map_err(Failure::Check)?;

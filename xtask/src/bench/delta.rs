@@ -5,9 +5,10 @@
 //! stand beside the wall clock, so that a busy machine can be told from a slow program.
 
 use super::machine::Machine;
+use super::output;
 use super::releases::{PAIRS, Pair, Release, Source};
 use crate::checks::{cargo, target_folder};
-use crate::tools::{self, Environment, Need};
+use crate::tools::Environment;
 use crate::{Failure, summary::say};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -16,9 +17,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const HELPER: &str = include_str!("delta.py");
-/// The tool that comes from PyPI.
-const HDIFFPATCH: Environment = Environment {
+/// The other tools: one from PyPI, the rest from Debian.
+const OTHERS: Environment = Environment {
     name: "bench-delta",
+    packages: &[
+        ("zstd", &["zstd", "--version"]),
+        ("xdelta3", &["xdelta3", "-V"]),
+        (
+            "bsdiff",
+            &["sh", "-c", "command -v bsdiff && command -v bspatch"],
+        ),
+        ("npm", &["npm", "--version"]),
+    ],
     requirements: include_str!("requirements-delta.txt"),
     options: &[],
     shows: "import hdiffpatch",
@@ -33,25 +43,6 @@ const BOUNDS: [(&str, f64, &str); 4] = [
     ("make_seconds", 3.0, "the time of HDiffPatch to make it"),
     ("make_peak_megabytes", 3_000.0, "a megabyte to make it"),
     ("apply_seconds", 2.0, "the time of zstd to apply it"),
-];
-
-const NEEDS: &[Need] = &[
-    Need {
-        package: "zstd",
-        command: &["zstd", "--version"],
-    },
-    Need {
-        package: "xdelta3",
-        command: &["xdelta3", "-V"],
-    },
-    Need {
-        package: "bsdiff",
-        command: &["sh", "-c", "command -v bsdiff && command -v bspatch"],
-    },
-    Need {
-        package: "npm",
-        command: &["npm", "--version"],
-    },
 ];
 
 /// A tool: its name, how it makes `DELTA` from `OLD` and `NEW`, and how it applies that to give `OUT`.
@@ -189,7 +180,6 @@ struct Place {
 
 /// Measures every pair with every tool.
 pub(crate) fn run(root: &Path, json: bool) -> Result<(), Failure> {
-    tools::system_packages(NEEDS).map_err(Failure::Tools)?;
     let place = Place::ready(root).map_err(Failure::Tools)?;
     let mut pairs = Vec::new();
     for pair in PAIRS {
@@ -312,12 +302,12 @@ fn bounds(rows: &[Value]) -> Value {
 impl Place {
     fn ready(root: &Path) -> Result<Self, String> {
         let target = target_folder(root);
-        let python = HDIFFPATCH.ready(&target)?;
+        let python = OTHERS.ready(&target)?;
         let folder = target.join("kintsugi-bench").join("delta");
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let helper = folder.join("helper.py");
         fs::write(&helper, HELPER).map_err(|error| error.to_string())?;
-        done(Command::new(cargo()).current_dir(root).args([
+        output(Command::new(cargo()).current_dir(root).args([
             "build",
             "--release",
             "--quiet",
@@ -356,14 +346,14 @@ impl Place {
                     client.arg(format!("{package}=={}", release.version));
                 }
             }
-            done(client.current_dir(&inbox))?;
+            output(client.current_dir(&inbox))?;
             let archive = fs::read_dir(&inbox)
                 .ok()
                 .and_then(|mut found| found.next()?.ok())
                 .ok_or_else(|| format!("{}: nothing was fetched", pair.name))?;
             let mut take = Command::new(&self.python);
             take.arg(&self.helper).arg("take").arg(archive.path());
-            done(take.arg(pair.member).arg(inbox.join("content")))?;
+            output(take.arg(pair.member).arg(inbox.join("content")))?;
             fs::rename(inbox.join("content"), &file).map_err(|error| error.to_string())?;
         }
         let content = fs::read(&file).map_err(|error| error.to_string())?;
@@ -427,15 +417,6 @@ impl Place {
 }
 
 /// Runs a step that must succeed.
-fn done(command: &mut Command) -> Result<(), String> {
-    let line = format!("{command:?}");
-    match command.stdin(Stdio::null()).stdout(Stdio::null()).status() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{line} ended with {status}")),
-        Err(error) => Err(format!("{line} does not start: {error}")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! AWS on loopback for a bench: the emulator that the adapters are tested with, and an empty home in it.
 
 use crate::bench::lambda::Ended;
+use crate::e2e::EMULATOR;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,22 +30,12 @@ impl Emulator {
     pub(crate) fn start(root: &Path, python: &Path, scratch: &Path) -> Result<Self, String> {
         let cannot = |error: std::io::Error| format!("the emulator does not start: {error}");
         let folder = scratch.join(format!("emulator-{}", std::process::id()));
-        for name in ["tmp", "state", "s3"] {
-            fs::create_dir_all(folder.join(name)).map_err(cannot)?;
-        }
+        fs::create_dir_all(&folder).map_err(cannot)?;
         let mut child = Command::new(python)
-            .arg(root.join("shared/adapters-aws/tests/common/emulator.py"))
+            .arg(root.join(EMULATOR))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &folder)
-            .env("TMPDIR", folder.join("tmp"))
-            .env("STATE_DIR", folder.join("state"))
-            .env("S3_DATA_DIR", folder.join("s3"))
-            .env("BIND_HOST", "127.0.0.1")
-            .env("MINISTACK_HOST", "localhost")
-            .env("IOT_MTLS_ENABLED", "0")
-            .env("SFTP_ENABLED", "0")
-            .env("LOG_LEVEL", "ERROR")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

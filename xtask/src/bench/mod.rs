@@ -7,6 +7,7 @@ mod cold_start;
 mod cost;
 mod delta;
 mod emulator;
+mod ingest;
 mod lambda;
 mod machine;
 mod releases;
@@ -26,15 +27,18 @@ pub(crate) enum Bench {
     Delta,
     /// What events and update checks come to on AWS's bill.
     Cost,
+    /// Reports into a local home, drained to issues.
+    Ingest,
     /// The scrubber beside `sentry-relay`.
     Scrub,
 }
 
 /// Every bench, by its name.
-pub(crate) const ALL: [(&str, Bench); 4] = [
+pub(crate) const ALL: [(&str, Bench); 5] = [
     ("cold-start", Bench::ColdStart),
     ("delta", Bench::Delta),
     ("cost", Bench::Cost),
+    ("ingest", Bench::Ingest),
     ("scrub", Bench::Scrub),
 ];
 
@@ -50,6 +54,7 @@ pub(crate) fn run(bench: Bench, root: &Path, json: bool) -> Result<(), Failure> 
         Bench::ColdStart => cold_start::run(root, json),
         Bench::Delta => delta::run(root, json),
         Bench::Cost => cost::run(root, json),
+        Bench::Ingest => ingest::run(root, json),
         Bench::Scrub => scrub::run(root, json),
     }
 }

@@ -21,6 +21,7 @@ use std::process::Command;
 /// The other side. A bench has an environment of its own, so that the tests stay light.
 const RELAY: tools::Environment = tools::Environment {
     name: "bench-scrub",
+    packages: &[],
     requirements: include_str!("requirements-scrub.txt"),
     options: &[],
     shows: "import sentry_relay.processing",

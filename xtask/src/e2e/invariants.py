@@ -70,7 +70,7 @@ for project in (it["id"] for it in projects):
     issues = items(project, "issues")
     must(len(issues) == 1, f"one crash is one issue: {issues}")
     counters = ask(f"projects/{project}/counters")
-    accepted = counters.get("accepted", 0)
+    accepted = counters.get("accepted/error", 0)
     must(issues[0]["events"] == accepted, f"each accepted report is one event of the issue: {counters}, {issues}")
     must(issues[0]["state"] == "resolved", f"the issue is resolved: {issues}")
     fixes = items(project, "fixes")

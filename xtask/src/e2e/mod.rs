@@ -109,7 +109,7 @@ impl Site {
     /// An empty place for a run of that name, and what it needs.
     pub(crate) fn of(root: &Path, name: &str) -> Result<Self, Failure> {
         let target = crate::checks::target_folder(root);
-        let tested = tools::ready(&target).map_err(Failure::Tools)?;
+        let tested = tools::ready(&target).map_err(Failure::Tools)?.python;
         let deploy = tools::DEPLOY.ready(&target).map_err(Failure::Tools)?;
         let folder = target.join(name);
         if folder.exists() {
@@ -161,7 +161,7 @@ impl Site {
         emulator: &[PathBuf],
         work: impl FnOnce(&Background, &str) -> Result<T, String>,
     ) -> Result<T, String> {
-        let mut command = self.emulator(emulator)?;
+        let mut command = self.emulator(emulator);
         let emulator = Background::heard("emulator", &mut command, &self.folder)?;
         let endpoint = format!("http://127.0.0.1:{}", emulator.line()?);
         step("sam deploy", || self.deploy(build, &endpoint))?;
@@ -267,12 +267,7 @@ impl Site {
         Background::start("runner", &mut runner, &self.folder)
     }
 
-    fn emulator(&self, script: &[PathBuf]) -> Result<Command, String> {
-        let place = |name: &str| {
-            let path = self.folder.join(name);
-            fs::create_dir_all(&path).map_err(|error| error.to_string())?;
-            Ok::<_, String>(path)
-        };
+    fn emulator(&self, script: &[PathBuf]) -> Command {
         let mut command = Command::new(&self.python);
         command
             .args(script)
@@ -281,19 +276,12 @@ impl Site {
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", &self.folder)
             .env("LANG", "C.UTF-8")
-            .env("TMPDIR", place("tmp")?)
-            .env("STATE_DIR", place("state")?)
-            .env("S3_DATA_DIR", place("s3")?)
-            .env("BIND_HOST", "127.0.0.1")
-            .env("MINISTACK_HOST", "localhost")
-            .env("IOT_MTLS_ENABLED", "0")
-            .env("SFTP_ENABLED", "0")
             // What it holds outlives its restarts.
             .env("PERSIST_STATE", "1")
             .env("S3_PERSIST", "1")
             .env("LAMBDA_EXECUTOR", "local")
             .env("LOG_LEVEL", "WARNING");
-        Ok(command)
+        command
     }
 
     fn deploy(&self, build: &Path, endpoint: &str) -> Result<(), String> {

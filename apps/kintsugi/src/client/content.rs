@@ -2,7 +2,7 @@
 //!
 //! **Invariant: where the home links to gets neither the token nor the lease.** A link is a right of its own.
 
-use super::{Answered, Client, check_scheme, off_the_runtime};
+use super::{Answered, Client, off_the_runtime};
 use crate::error::Error;
 use kintsugi_domain::ports::Link;
 use std::time::Duration;
@@ -75,7 +75,8 @@ impl Client {
     }
 
     fn check_link(&self, url: &str) -> Result<(), Error> {
-        check_scheme(url)
+        kintsugi_domain::address::check(url)
+            .map(drop)
             .map_err(|why| self.unreachable(format!("its link is not followed: {why}")))
     }
 

@@ -5,10 +5,12 @@
 //! pipeline does. A line `#key = value` shows a default; prose has a space after the `#`.
 
 use super::guess::Guess;
+use kintsugi_domain::calendar::CalendarRules;
 use kintsugi_domain::config::{
-    AlertChannel, ApprovalRules, Command, Config, FixRules, Language, PackageRules, Product,
-    RolloutRules, TrainRules, TriageRules,
+    AlertChannel, ApprovalRules, Command, Config, FixRules, GateRules, Language, PackageRules,
+    Product, RolloutRules, TrainRules, TriageRules,
 };
+use kintsugi_domain::quota::QuotaRules;
 use kintsugi_domain::scrub_rules::ScrubRules;
 use std::fmt::Write as _;
 use toml::{Table, Value};
@@ -56,6 +58,25 @@ const SECTIONS: &[Section] = &[
         keys: &[("command", "Program and arguments."), TIMEOUT],
     },
     Section {
+        name: "gates",
+        about: "What a version must pass besides its tests, in the same sandbox: program and arguments each, none if empty.",
+        keys: &[
+            (
+                "audit",
+                "Looks for known faults in what the product depends on.",
+            ),
+            ("static_checks", "Reads the source for faults."),
+            ("unit", "Tests of single parts."),
+            ("integration", "Tests of parts together."),
+            ("e2e", "Tests of the product as a whole."),
+            (
+                "manifest",
+                "A browser extension's manifest.json: a patch may not ask for more than the version before.",
+            ),
+            TIMEOUT,
+        ],
+    },
+    Section {
         name: "package",
         about: "What devices install.",
         keys: &[
@@ -66,6 +87,14 @@ const SECTIONS: &[Section] = &[
             (
                 "version_file",
                 "A file that holds the version; written before the tests and the build.",
+            ),
+            (
+                "zip",
+                "Whether it is made as a zip file too, for people who unpack it by hand.",
+            ),
+            (
+                "extension",
+                "A folder of it that is a browser extension, zipped as stores take it.",
             ),
         ],
     },
@@ -158,6 +187,29 @@ const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "calendar",
+        about: "When trains may depart. A freeze wins, and never stops a rollback. Windows recur by rules of RFC 5545:\n# [[calendar.freeze]] or [[calendar.maintenance]] with name = \"...\", start = \"2026-12-18T18:00\", length = \"P14D\"\n# and perhaps rule = \"FREQ=YEARLY\".",
+        keys: &[
+            (
+                "time_zone",
+                "The time zone of holidays, and of windows that name none.",
+            ),
+            (
+                "hotfixes_pass",
+                "Whether a hotfix departs in a freeze and on a holiday.",
+            ),
+            (
+                "holidays",
+                "Days on which nothing departs: [\"2026-12-25\"].",
+            ),
+            ("freeze", "Windows in which nothing departs."),
+            (
+                "maintenance",
+                "If there are any, the only windows in which patch, minor and major trains depart.",
+            ),
+        ],
+    },
+    Section {
         name: "rollout",
         about: "How a release reaches the fleet.",
         keys: &[
@@ -225,6 +277,20 @@ const SECTIONS: &[Section] = &[
             (
                 "patterns",
                 "Further things to remove: {name = \"member\", pattern = '\\bM-\\d{6}\\b'} leaves [member].",
+            ),
+        ],
+    },
+    Section {
+        name: "quota",
+        about: "How many items a reporting key may send; what is beyond is refused, counted, and told to the client",
+        keys: &[
+            (
+                "per_minute",
+                "Items a minute of each category that is not named below; so many may come at once.",
+            ),
+            (
+                "categories",
+                "Items a minute by category, such as {error = 6000, transaction = 600, session = 0}.",
             ),
         ],
     },
@@ -313,9 +379,12 @@ fn example(guess: &Guess) -> Config {
         },
         test: command(&guess.test),
         build: Some(command(&["make".to_owned()])),
+        gates: GateRules::default(),
         package: PackageRules {
             include: guess.include.clone(),
             version_file: Some(version_file.to_owned()),
+            zip: false,
+            extension: String::new(),
         },
         health: command(&guess.health),
         triage: TriageRules::default(),
@@ -325,8 +394,10 @@ fn example(guess: &Guess) -> Config {
         },
         approval: ApprovalRules::default(),
         trains: TrainRules::default(),
+        calendar: CalendarRules::default(),
         rollout: RolloutRules::default(),
         scrub: ScrubRules::default(),
+        quota: QuotaRules::default(),
         alerts: vec![AlertChannel::Webhook {
             url: "https://chat.example.com/hooks/releases".to_owned(),
         }],

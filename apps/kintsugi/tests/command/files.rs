@@ -137,6 +137,20 @@ fn help_prints_the_table_of_exit_codes() {
 }
 
 #[test]
+fn the_program_carries_the_licences_that_must_go_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = ask(folder.path(), &["help", "licences"]);
+    let text = stdout(&done);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for file in ["NOTICE", "licences/hakoniwa.txt", "licences/GPL-3.0.txt"] {
+        let whole = fs::read_to_string(root.join(file)).unwrap();
+        assert!(text.contains(whole.trim_end()), "{file}");
+    }
+    let done = ask(folder.path(), &["--version"]);
+    assert!(stdout(&done).contains("kintsugi help licences"));
+}
+
+#[test]
 fn wrong_arguments_end_with_2_and_are_an_object_for_programs() {
     let folder = tempfile::tempdir().unwrap();
     let done = ask(folder.path(), &["up", "--json", "--listen", "everywhere"]);

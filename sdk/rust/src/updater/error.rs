@@ -252,7 +252,7 @@ impl UpdateError {
 }
 
 /// Adds what was being done, and to what, to an error of the system.
-pub(super) trait OnPath<T> {
+pub(crate) trait OnPath<T> {
     /// The same result with the verb and the path.
     fn on(self, doing: &'static str, path: &Path) -> Result<T, UpdateError>;
 }

@@ -110,9 +110,9 @@ impl Folder {
         self.dir.join("downloads").join(name)
     }
 
-    /// Cached metadata.
-    pub(super) fn metadata(&self, role: &str) -> PathBuf {
-        self.dir.join("metadata").join(format!("{role}.json"))
+    /// Where verified metadata is kept.
+    pub(super) fn metadata_folder(&self) -> PathBuf {
+        self.dir.join("metadata")
     }
 
     /// The folder of waiting reports.
@@ -218,7 +218,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<(String, PathBuf)>, UpdateError> {
 }
 
 /// Writes a file aside, flushes it, and gives it its name.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), UpdateError> {
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), UpdateError> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".tmp");
     let aside = PathBuf::from(aside);
@@ -255,7 +255,7 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, U
 }
 
 /// Deletes a file; none there is as good.
-pub(super) fn remove_file(path: &Path) -> Result<(), UpdateError> {
+pub(crate) fn remove_file(path: &Path) -> Result<(), UpdateError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error).on("delete", path),
         Ok(()) | Err(_) => Ok(()),
@@ -270,7 +270,7 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), UpdateError> {
     }
 }
 
-fn sync_dir(dir: &Path) -> Result<(), UpdateError> {
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), UpdateError> {
     let file = File::open(dir).on("open", dir)?;
     file.sync_all().on("flush", dir)
 }

@@ -23,20 +23,20 @@ const COPY_BYTES: usize = 64 * 1024;
 
 /// The way to the home.
 #[derive(Debug)]
-pub(super) struct Http {
+pub(crate) struct Http {
     agent: Agent,
 }
 
 /// A small answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     pub(super) ticket: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Http {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(REDIRECTS_MAX)
@@ -53,7 +53,7 @@ impl Http {
     }
 
     /// Asks for something small. 200, 204 and 404 are answers, everything else is an error.
-    pub(super) fn get(&self, url: &str, bytes_max: usize) -> Result<Answer, UpdateError> {
+    pub(crate) fn get(&self, url: &str, bytes_max: usize) -> Result<Answer, UpdateError> {
         let response = self
             .agent
             .get(url)
@@ -104,7 +104,7 @@ impl Http {
     /// Loads a file of a known length into `path`, going on where an earlier attempt stopped. What is
     /// there afterwards has that length and nothing is known about its bytes yet. Answers with the
     /// bytes that came over the network.
-    pub(super) fn download(&self, url: &str, path: &Path, length: u64) -> Result<u64, UpdateError> {
+    pub(crate) fn download(&self, url: &str, path: &Path, length: u64) -> Result<u64, UpdateError> {
         let tag_path = beside(path, ".etag");
         let have = std::fs::metadata(path).map_or(0, |data| data.len());
         if have == length {
@@ -202,7 +202,7 @@ fn text_header(response: &Response<ureq::Body>, name: &str) -> Option<String> {
 }
 
 /// The path with something added to its name.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     name.into()

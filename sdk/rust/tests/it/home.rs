@@ -347,14 +347,11 @@ impl Home {
                 .targets
                 .iter()
                 .map(|(path, bytes)| {
-                    let info = TargetInfo {
-                        length: bytes.len() as u64,
-                        digest: Digest::of(bytes),
-                        custom: None,
-                    };
+                    let info = TargetInfo::new(bytes.len() as u64, Digest::of(bytes));
                     (path.parse().unwrap(), info)
                 })
                 .collect(),
+            delegations: None,
         };
         let targets = signed(&targets, targets_signers);
         let meta = MetaFile::of(self.revision, &targets);

@@ -1,7 +1,8 @@
-//! The updater against a real signed repository, served on loopback by a small home.
+//! The updater against a real signed repository, served on loopback by a small home; the reporter against another one.
 
 mod crashes;
 mod home;
 mod installs;
 mod offers;
 mod refusals;
+mod reports;

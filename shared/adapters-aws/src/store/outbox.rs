@@ -26,21 +26,53 @@ const MARKS_AT_ONCE_MAX: usize = 25;
 /// Items remembered from earlier looks into the outbox.
 const LISTED_MAX: usize = 1_000;
 
-/// The messages of items that this process has seen waiting, so that marking them as sent needs no second look.
+/// The items that this process has put or seen waiting, so that sending them and marking them as sent needs no look.
+/// Forgetting is harmless: whoever sweeps looks.
 #[derive(Default)]
-pub(super) struct Listed(Mutex<BTreeMap<Key, Vec<MessageId>>>);
+pub(super) struct Listed(Mutex<BTreeMap<Key, Entry>>);
+
+/// An item as this process knows it.
+#[derive(Default)]
+struct Entry {
+    ids: Vec<MessageId>,
+    /// The messages, if this process put them.
+    own: Vec<Envelope>,
+}
 
 impl Listed {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Vec<MessageId>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, key: &Key, ids: Vec<MessageId>) {
+    fn seen(&self, key: &Key, ids: Vec<MessageId>) {
+        self.bounded().entry(key.clone()).or_default().ids = ids;
+    }
+
+    /// This process has put these messages there.
+    pub(super) fn put(&self, key: Key, own: Vec<Envelope>) {
+        let ids = own.iter().map(|message| message.id.clone()).collect();
+        self.bounded().insert(key, Entry { ids, own });
+    }
+
+    fn bounded(&self) -> MutexGuard<'_, BTreeMap<Key, Entry>> {
         let mut listed = self.lock();
         if listed.len() >= LISTED_MAX {
             listed.clear();
         }
-        listed.insert(key.clone(), ids);
+        listed
+    }
+
+    /// Messages that this process has put and not sent, those of whole items.
+    pub(super) fn own(&self, limit: usize) -> Vec<Envelope> {
+        let listed = self.lock();
+        let mut found: Vec<Envelope> = Vec::new();
+        for item in listed.values() {
+            found.extend(item.own.iter().cloned());
+            if found.len() >= limit {
+                break;
+            }
+        }
+        found
     }
 }
 
@@ -56,19 +88,16 @@ impl Waiting {
     }
 }
 
-/// The messages of a commit as its item holds them, each once; nothing when there are none.
-pub(super) fn written(messages: Vec<Envelope>) -> Result<Option<String>, PortError> {
+/// The messages of a commit, each once.
+pub(super) fn distinct(messages: Vec<Envelope>) -> Vec<Envelope> {
     let mut seen = BTreeSet::new();
-    let messages: Vec<Envelope> = messages
-        .into_iter()
-        .filter(|message| seen.insert(message.id.to_string()))
-        .collect();
-    if messages.is_empty() {
-        return Ok(None);
-    }
-    let text = serde_json::to_string(&messages);
-    text.map(Some)
-        .map_err(|error| PortError::broken("keep messages", error))
+    let is_new = |message: &Envelope| seen.insert(message.id.to_string());
+    messages.into_iter().filter(is_new).collect()
+}
+
+/// The messages as their item holds them.
+pub(super) fn written(messages: &[Envelope]) -> Result<String, PortError> {
+    serde_json::to_string(messages).map_err(|error| PortError::broken("keep messages", error))
 }
 
 /// The key of a new item.
@@ -136,7 +165,7 @@ impl DynamoStore {
                     self.table.remove("clear the outbox", &waiting.key).await?;
                     continue;
                 }
-                self.listed.keep(&waiting.key, ids);
+                self.listed.seen(&waiting.key, ids);
                 let fresh = waiting.messages.into_iter().filter(|message| {
                     !marked.contains(message.id.as_str()) && seen.insert(message.id.to_string())
                 });
@@ -199,8 +228,8 @@ impl DynamoStore {
             .listed
             .lock()
             .iter()
-            .filter(|(_, ids)| holds(ids))
-            .map(|(key, ids)| (key.clone(), ids.clone()))
+            .filter(|(_, item)| holds(&item.ids))
+            .map(|(key, item)| (key.clone(), item.ids.clone()))
             .collect();
         let found: BTreeSet<&str> = touched.values().flatten().map(MessageId::as_str).collect();
         if wanted.is_subset(&found) {

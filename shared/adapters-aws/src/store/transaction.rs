@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem};
 use futures::future::try_join_all;
+use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::limits::COMMIT_WRITES_MAX;
 use kintsugi_domain::ports::{Commit, PortError, RecordKey, Write, check_append_only};
 use kintsugi_domain::record::Kind;
@@ -49,6 +50,8 @@ enum Step {
 pub(super) struct Plan {
     /// Each step, and the body that belongs into its item.
     steps: Vec<(Step, Option<Body>)>,
+    /// The messages and the place of their item.
+    outgoing: Option<(Key, Vec<Envelope>)>,
 }
 
 /// Why a transaction was cancelled, as the port tells it.
@@ -203,10 +206,15 @@ impl DynamoStore {
         }
         let additions = counters::gather(commit.adds)?;
         steps.extend(additions.into_iter().map(|add| (Step::Add(add), None)));
-        if let Some(text) = outbox::written(commit.messages)? {
-            let item = outbox::lane_key(&self.places).item();
-            let body = self.messages.pack("keep messages", text)?;
-            steps.push((Step::Messages(item), Some(body)));
+        let messages = outbox::distinct(commit.messages);
+        let mut outgoing = None;
+        if !messages.is_empty() {
+            let key = outbox::lane_key(&self.places);
+            let body = self
+                .messages
+                .pack("keep messages", outbox::written(&messages)?)?;
+            steps.push((Step::Messages(key.item()), Some(body)));
+            outgoing = Some((key, messages));
         }
         if steps.len() > TRANSACTION_ITEMS_MAX {
             let count = steps.len();
@@ -216,7 +224,7 @@ impl DynamoStore {
             );
             return Err(PortError::broken("commit", why));
         }
-        self.fit(Plan { steps })
+        self.fit(Plan { steps, outgoing })
     }
 
     /// Moves the longest bodies to S3 until the transaction is small enough.
@@ -254,7 +262,12 @@ impl DynamoStore {
         let mut met = String::new();
         for round in 0..TRIES_MAX {
             match self.attempt(&steps).await? {
-                None => return Ok(()),
+                None => {
+                    if let Some((key, messages)) = plan.outgoing {
+                        self.listed.put(key, messages);
+                    }
+                    return Ok(());
+                }
                 Some(what) => met = what,
             }
             tokio::time::sleep(jittered(pause(round))).await;

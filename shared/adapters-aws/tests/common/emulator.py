@@ -1,6 +1,7 @@
 """AWS on loopback for tests: MiniStack on a free port of 127.0.0.1, with a clock that can be moved and faults on demand.
 
-Prints its port, then answers each line with "ok". Ends with its standard input.
+Its state lies in HOME, which has to be a folder of its own. Prints its port, then answers each line with "ok". Ends with its
+standard input.
 
     advance SECONDS   moves the clock, which visibility and delays go by
     throttle SHARE    from now on turns away that share of the requests to DynamoDB, 0 to 1
@@ -38,8 +39,19 @@ else:
 port = listener.getsockname()[1]
 # The server closes the one that it is given.
 kept = os.dup(listener.fileno())
-os.environ["GATEWAY_PORT"] = str(port)
-os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+os.environ.update(
+    GATEWAY_PORT=str(port),
+    AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}",
+    BIND_HOST="127.0.0.1",
+    MINISTACK_HOST="localhost",
+    IOT_MTLS_ENABLED="0",
+    SFTP_ENABLED="0",
+)
+os.environ.setdefault("LOG_LEVEL", "ERROR")
+for variable, name in [("TMPDIR", "tmp"), ("STATE_DIR", "state"), ("S3_DATA_DIR", "s3")]:
+    place = Path.home() / name
+    place.mkdir(exist_ok=True)
+    os.environ[variable] = str(place)
 
 # Before anything else is imported, so that whoever asks for the time asks this clock.
 real_time, ahead = time.time, handed_on.get("ahead", 0.0)

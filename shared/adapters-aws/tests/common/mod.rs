@@ -57,11 +57,6 @@ impl Aws {
         let program = PathBuf::from(std::env::var("KINTSUGI_TEST_AWS").expect(MISSING));
         let python = program.with_file_name("python");
         let folder = tempfile::tempdir().unwrap();
-        let below = |name: &str| {
-            let path = folder.path().join(name);
-            std::fs::create_dir(&path).unwrap();
-            path
-        };
         let mut child = Command::new(python)
             .arg(concat!(
                 env!("CARGO_MANIFEST_DIR"),
@@ -70,14 +65,6 @@ impl Aws {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder.path())
-            .env("TMPDIR", below("tmp"))
-            .env("STATE_DIR", below("state"))
-            .env("S3_DATA_DIR", below("s3"))
-            .env("BIND_HOST", "127.0.0.1")
-            .env("MINISTACK_HOST", "localhost")
-            .env("IOT_MTLS_ENABLED", "0")
-            .env("SFTP_ENABLED", "0")
-            .env("LOG_LEVEL", "ERROR")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

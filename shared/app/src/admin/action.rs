@@ -44,6 +44,22 @@ pub enum Action {
         /// The key.
         key: DsnKey,
     },
+    /// Begin a new generation of the key that sealed batches are opened with. Older ones stay accepted.
+    RotateBatchKey {
+        /// The project.
+        project: ProjectId,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Accept no batches any more that are sealed to that generation or an older one.
+    RetireBatchKey {
+        /// The project.
+        project: ProjectId,
+        /// The generation.
+        generation: u32,
+        /// Why; may be empty.
+        reason: String,
+    },
     /// Approve or refuse a proven fix.
     ReviewFix {
         /// The project.
@@ -196,6 +212,8 @@ impl Action {
             | Self::UpdateConfig { .. }
             | Self::AddKey { .. }
             | Self::RemoveKey { .. }
+            | Self::RotateBatchKey { .. }
+            | Self::RetireBatchKey { .. }
             | Self::Redrive { .. }
             | Self::IssueToken { .. }
             | Self::RevokeToken { .. }
@@ -237,6 +255,8 @@ impl Action {
             Self::ReviewFix {
                 approved: false, ..
             }
+            | Self::RotateBatchKey { .. }
+            | Self::RetireBatchKey { .. }
             | Self::MuteIssue { .. }
             | Self::UnmuteIssue { .. }
             | Self::PauseRollout { .. }
@@ -261,6 +281,8 @@ impl Action {
             Self::UpdateConfig { .. } => "project.configure",
             Self::AddKey { .. } => "key.add",
             Self::RemoveKey { .. } => "key.remove",
+            Self::RotateBatchKey { .. } => "batch_key.rotate",
+            Self::RetireBatchKey { .. } => "batch_key.retire",
             Self::ReviewFix { approved: true, .. } => "fix.approve",
             Self::ReviewFix {
                 approved: false, ..

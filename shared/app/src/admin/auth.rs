@@ -82,6 +82,30 @@ pub async fn issue_token(
     Ok(sign_token(ports, &access, subject, role, ttl).await?.1)
 }
 
+pub(super) fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// What this home says of a subject to a service, from `iat` (seconds since 1970) on, under a name of its own.
+pub(super) fn claims(
+    ports: &Ports,
+    audience: &str,
+    subject: &str,
+    role: Role,
+    iat: i64,
+    ttl: Duration,
+) -> Token {
+    Token {
+        iss: ISSUER.to_owned(),
+        aud: audience.to_owned(),
+        sub: subject.to_owned(),
+        role,
+        iat,
+        exp: iat.saturating_add(seconds(ttl)),
+        jti: ports.ids.fresh().short(32),
+    }
+}
+
 /// Signs a token with the current key.
 pub(super) async fn sign_token(
     ports: &Ports,
@@ -92,16 +116,7 @@ pub(super) async fn sign_token(
 ) -> Result<(Token, String), PortError> {
     let broken = |error: &dyn std::fmt::Display| PortError::broken("an admin token", error);
     let iat = access.issue_time(subject, ports.now());
-    let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
-    let token = Token {
-        iss: ISSUER.to_owned(),
-        aud: AUDIENCE.to_owned(),
-        sub: subject.to_owned(),
-        role,
-        iat,
-        exp: iat.saturating_add(seconds),
-        jti: ports.ids.fresh().short(32),
-    };
+    let token = claims(ports, AUDIENCE, subject, role, iat, ttl);
     let input = token
         .signing_input(&access.current.kid)
         .map_err(|error| broken(&error))?;

@@ -3,7 +3,7 @@
 //!
 //! **Invariant: of two who bring the same code, one gets in**: that it was used is written in the record that both read.
 
-use super::auth::{ISSUER, SKEW, access, public_key, sign_token, sign_with};
+use super::auth::{ISSUER, SKEW, access, claims, public_key, seconds, sign_token, sign_with};
 use super::{AUDIENCE, AuthError};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::audit::{Audit, HOME};
@@ -20,22 +20,12 @@ const ENTRY_LIFE: Duration = Duration::from_mins(15);
 /// How long a visit lasts at most.
 const VISIT_LIFE: Duration = Duration::from_hours(12);
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
 /// A code that lets the holder of a checked token into the console, once. The visit ends with the token at the latest.
 pub async fn issue_entry(ports: &Ports, actor: &Token) -> Result<String, PortError> {
     let access = access(ports).await?.value;
     let iat = access.issue_time(&actor.sub, ports.now());
     let entry = Entry {
-        iss: ISSUER.to_owned(),
-        aud: CONSOLE.to_owned(),
-        sub: actor.sub.clone(),
-        role: actor.role,
-        iat,
-        exp: iat.saturating_add(seconds(ENTRY_LIFE)),
-        jti: ports.ids.fresh().short(32),
+        token: claims(ports, CONSOLE, &actor.sub, actor.role, iat, ENTRY_LIFE),
         until: actor.exp.min(iat.saturating_add(seconds(VISIT_LIFE))),
     };
     let input = entry
@@ -71,11 +61,14 @@ async fn redeem(ports: &Ports, code: &str) -> Result<String, AuthError> {
         issuer: ISSUER,
         audience: CONSOLE,
     };
-    let entry = verify_entry(code, trusted, expected, now, SKEW)?;
+    let Entry {
+        token: entry,
+        until,
+    } = verify_entry(code, trusted, expected, now, SKEW)?;
     if access.value.is_revoked(&entry.jti, &entry.sub, entry.iat) {
         return Err(TokenError::Revoked.into());
     }
-    let left = u64::try_from(entry.until.saturating_sub(now.as_second())).unwrap_or(0);
+    let left = u64::try_from(until.saturating_sub(now.as_second())).unwrap_or(0);
     if left == 0 {
         return Err(TokenError::Expired.into());
     }

@@ -14,6 +14,7 @@ mod action;
 mod auth;
 mod entry;
 mod identity;
+mod measured;
 mod orders;
 mod projects;
 mod requests;
@@ -28,6 +29,7 @@ pub use action::{Action, Answer, Refusal, RefusalKind, TokenText};
 pub use auth::{AUDIENCE, AuthError, authenticate, issue_token};
 pub use entry::{issue_entry, redeem_entry};
 pub use identity::{FIRST_TOKEN_HOURS_MAX, FirstToken};
+pub use measured::{DurationView, HealthView, StatsView};
 pub use shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
     RequestView, RolloutView, TallyView, Tried,
@@ -150,6 +152,14 @@ impl Call<'_> {
             }
             Action::AddKey { project } => projects::add_key(self, *project).await,
             Action::RemoveKey { project, key } => projects::remove_key(self, *project, key).await,
+            Action::RotateBatchKey { project, reason } => {
+                projects::rotate_batch_key(self, *project, reason).await
+            }
+            Action::RetireBatchKey {
+                project,
+                generation,
+                reason,
+            } => projects::retire_batch_key(self, *project, *generation, reason).await,
             Action::ReviewFix {
                 project,
                 fix,

@@ -1,8 +1,9 @@
 //! Projects, their configuration and their reporting keys.
 
 use super::shown::ProjectView;
-use super::{Answer, Call, Change, Decided, Decision, Refusal, RefusalKind, Stop};
+use super::{Answer, Call, Change, Decided, Decision, Refusal, RefusalKind, Stop, reason};
 use crate::records;
+use kintsugi_domain::batch::{BatchKeys, BatchKeysError};
 use kintsugi_domain::config::Config;
 use kintsugi_domain::envelope::Message;
 use kintsugi_domain::id::{DsnKey, ProjectId};
@@ -42,6 +43,7 @@ pub(super) async fn add(call: &Call<'_>, config: &Config, repository: Option<&st
         config: config.clone(),
         keys: vec![fresh_key(call)?],
         repository: repository.map(str::to_owned),
+        batch_keys: BatchKeys::default(),
         added_at: call.now,
     };
     let publish = call.envelope(project.id, publish(config));
@@ -96,6 +98,52 @@ pub(super) async fn remove_key(call: &Call<'_>, project: ProjectId, key: &DsnKey
             now: "removed".to_owned(),
         },
     })))
+}
+
+pub(super) async fn rotate_batch_key(call: &Call<'_>, project: ProjectId, why: &str) -> Decision {
+    let mut known = need(call, project).await?;
+    let generation = known.value.batch_keys.rotate().map_err(refused)?;
+    batch_keys_changed(&known, generation, "the newest", why)
+}
+
+pub(super) async fn retire_batch_key(
+    call: &Call<'_>,
+    project: ProjectId,
+    generation: u32,
+    why: &str,
+) -> Decision {
+    let mut known = need(call, project).await?;
+    let before = known.value.batch_keys;
+    known.value.batch_keys.retire(generation).map_err(refused)?;
+    if known.value.batch_keys == before {
+        return Ok(Decided::AsItWas(batch_key(generation, "retired")));
+    }
+    batch_keys_changed(&known, generation, "retired", why)
+}
+
+fn batch_keys_changed(known: &Stored<Project>, generation: u32, now: &str, why: &str) -> Decision {
+    Ok(Decided::Change(Box::new(Change {
+        project: known.value.id,
+        on: format!("batch key {generation}"),
+        why: reason(why, false)?,
+        commit: Commit::new().update(known),
+        answer: batch_key(generation, now),
+    })))
+}
+
+fn batch_key(generation: u32, now: &str) -> Answer {
+    Answer::Changed {
+        on: format!("batch key {generation}"),
+        now: now.to_owned(),
+    }
+}
+
+fn refused(error: BatchKeysError) -> Refusal {
+    let kind = match error {
+        BatchKeysError::TooMany | BatchKeysError::Newest => RefusalKind::Conflict,
+        BatchKeysError::Unknown => RefusalKind::NotFound,
+    };
+    Refusal::new(kind, error.code(), error.to_string())
 }
 
 fn reconfigured(call: &Call<'_>, mut known: Stored<Project>, config: &Config) -> Decided {

@@ -16,26 +16,16 @@ use kintsugi_domain::rollout::{Rollout, RolloutState};
 use kintsugi_testkit::memory::{
     FixedClock, MemoryForge, MemoryHome, MemoryQueues, MemorySigner, MemoryStore,
 };
+use kintsugi_testkit::product;
 use kintsugi_trust::token::TokenError;
 use semver::Version;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod batch_keys;
 mod identity;
 mod ordering;
 mod requests;
-
-const CONFIG: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["python3", "-m", "unittest"]
-[package]
-include = ["till"]
-[health]
-command = ["python3", "-m", "till", "health"]
-"#;
 
 struct Home {
     admin: Admin,
@@ -57,7 +47,7 @@ fn home() -> Home {
 }
 
 fn config() -> Box<Config> {
-    Box::new(Config::parse("kintsugi.toml", CONFIG).unwrap())
+    Box::new(product::config(""))
 }
 
 fn actor(role: Role) -> Token {

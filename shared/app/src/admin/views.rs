@@ -7,13 +7,15 @@ use super::shown::{
     RequestView, RolloutView, TallyView,
 };
 use super::{auth, requests};
+use crate::events::filed;
 use crate::ingest::COUNTER;
 use crate::records;
+use crate::schedule::Plan;
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::audit::{Audit, HOME};
 use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::envelope::{Message, Queue};
-use kintsugi_domain::event::FiledEvent;
 use kintsugi_domain::fix::Fix;
 use kintsugi_domain::flag::Flag;
 use kintsugi_domain::guard::{Tally, tally_counter};
@@ -87,9 +89,9 @@ impl<'a> Views<'a> {
 /// What a person may look at in a project.
 #[derive(Debug, Clone)]
 pub struct ProjectViews<'a> {
-    ports: &'a Ports,
+    pub(super) ports: &'a Ports,
     role: Role,
-    project: Project,
+    pub(super) project: Project,
 }
 
 impl ProjectViews<'_> {
@@ -114,11 +116,10 @@ impl ProjectViews<'_> {
         let Some(issue) = self.get::<Issue>(id.as_str()).await? else {
             return Ok(None);
         };
-        let sample = self.get::<FiledEvent>(issue.sample.as_str()).await?;
         let index = Some(IndexEntry::new("issue", id));
         let fixes: Page<Fix> = self.page(index, &Part::default()).await?;
         Ok(Some(IssueView {
-            sample: sample.map(|filed| filed.event),
+            sample: filed(self.ports, self.project.id, &issue.sample).await?,
             diagnosis: self.get(id.as_str()).await?,
             fixes: fixes.map(FixLine::from).items,
             issue,
@@ -201,6 +202,12 @@ impl ProjectViews<'_> {
         parked(self.ports, Some(self.project.id)).await
     }
 
+    /// What would depart at a time, now if none is given; nothing is changed.
+    pub async fn trains(&self, at: Option<Timestamp>) -> Result<Plan, PortError> {
+        let at = at.unwrap_or_else(|| self.ports.now());
+        crate::schedule::plan(self.ports, &self.project, at).await
+    }
+
     /// What became of reports, by reason.
     pub async fn counters(&self) -> Result<BTreeMap<String, i64>, PortError> {
         self.ports.store.counter(self.project.id, COUNTER).await
@@ -273,7 +280,7 @@ impl ProjectViews<'_> {
         })
     }
 
-    async fn page<T: Record>(
+    pub(super) async fn page<T: Record>(
         &self,
         index: Option<IndexEntry>,
         part: &Part,

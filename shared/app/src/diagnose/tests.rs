@@ -5,15 +5,14 @@ use crate::diagnose::Diagnose;
 use crate::ingest::sentry;
 use crate::records;
 use crate::stage::{Done, Stage, Wake};
+use crate::testing::{PROJECT, all};
 use crate::triage::Triage;
 use async_trait::async_trait;
 use futures::executor::block_on;
 use kintsugi_domain::Timestamp;
-use kintsugi_domain::config::Config;
 use kintsugi_domain::diagnosis::Diagnosis;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::Event;
-use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::issue::{Issue, IssueState};
 use kintsugi_domain::ports::{Commit, Forge, PortError, Ports, Proposal};
 use kintsugi_domain::project::Project;
@@ -22,12 +21,11 @@ use kintsugi_testkit::memory::{
     FixedClock, MemoryBlobs, MemoryForge, MemoryNotifier, MemoryQueues, MemorySigner, MemoryStore,
     MemoryWeb, SeededIds,
 };
+use kintsugi_testkit::product;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-const PROJECT: ProjectId = ProjectId(1);
 const CRASH: &str = include_str!("../../../../samples/till/sample-event.json");
-const CONFIG: &str = "[product]\nname = \"till\"\nlanguage = \"python\"\n[test]\ncommand = [\"t\"]\n[package]\ninclude = [\"till\"]\n[health]\ncommand = [\"h\"]\n";
 
 /// The sample's crash, as its own report.
 fn crash(number: u64) -> Event {
@@ -116,21 +114,18 @@ fn busy_home() -> (Ports, Issue) {
         ids: Arc::new(SeededIds::new(1)),
     };
     let project = Project {
-        id: PROJECT,
-        config: Config::parse("kintsugi.toml", CONFIG).unwrap(),
-        keys: Vec::new(),
         repository: Some("/src/till".to_owned()),
-        added_at: Timestamp::UNIX_EPOCH,
+        ..product::project(PROJECT, product::config(""))
     };
     block_on(ports.store.commit(Commit::new().create(&project))).unwrap();
     block_on(report(&ports, 0));
-    let issues = block_on(records::all::<Issue>(ports.store.as_ref(), PROJECT, None)).unwrap();
+    let issue = all::<Issue>(ports.store.as_ref()).remove(0);
     ports.forge = Arc::new(Busy {
         forge,
         ports: ports.clone(),
         reports: AtomicU64::new(0),
     });
-    (ports, issues[0].value.clone())
+    (ports, issue)
 }
 
 #[test]

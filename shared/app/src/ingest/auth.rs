@@ -16,6 +16,15 @@ pub(super) fn key_of_request(headers: &[(String, String)], query: Option<&str>) 
         .or_else(|| query.and_then(key_of_query))
 }
 
+/// The key in `Authorization: Bearer KEY`, which our own reporter and exporters of OpenTelemetry send.
+pub(super) fn bearer_key(headers: &[(String, String)]) -> Option<DsnKey> {
+    let (scheme, key) = header(headers, "authorization")?.trim().split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| key.trim().parse().ok())
+        .flatten()
+}
+
 /// The key in a DSN: `https://KEY@host/project`.
 pub(super) fn key_of_dsn(dsn: &str) -> Option<DsnKey> {
     let (_, rest) = dsn.split_once("://")?;

@@ -4,6 +4,7 @@
 //! payload ends at the next line break instead; after a header that cannot be read, reading goes on at
 //! the next line that is an item's header.
 
+use super::items::known_kind;
 use kintsugi_domain::limits::ENVELOPE_ITEMS_MAX;
 use serde_json::{Map, Value};
 
@@ -21,8 +22,8 @@ pub struct Parts<'b> {
     pub items: Vec<Item<'b>>,
     /// Items whose header could not be read.
     pub broken: usize,
-    /// Whether there were more items than we take.
-    pub more: bool,
+    /// Items beyond those that we take.
+    pub more: usize,
 }
 
 /// One item.
@@ -30,46 +31,26 @@ pub struct Parts<'b> {
 pub struct Item<'b> {
     /// Its type: `event`, `session` …
     pub kind: String,
+    /// Its header.
+    pub header: Map<String, Value>,
     /// Its payload.
     pub payload: &'b [u8],
 }
 
-/// Item types that Sentry's clients send.
-const KINDS: [&str; 29] = [
-    "event",
-    "transaction",
-    "security",
-    "attachment",
-    "form_data",
-    "raw_security",
-    "nel",
-    "unreal_report",
-    "user_report",
-    "feedback",
-    "session",
-    "sessions",
-    "statsd",
-    "metric_buckets",
-    "client_report",
-    "profile",
-    "replay_event",
-    "replay_recording",
-    "replay_video",
-    "check_in",
-    "log",
-    "span",
-    "otel_span",
-    "otel_log",
-    "otel_traces_data",
-    "profile_chunk",
-    "profile_chunk_ui",
-    "trace_metric",
-    "integration",
-];
-
-/// The type if it is a known one. Names that go into counters must not be a client's to choose.
-pub(super) fn known_kind(kind: &str) -> Option<&'static str> {
-    KINDS.into_iter().find(|known| *known == kind)
+impl<'b> Parts<'b> {
+    /// A body that is one item of that kind.
+    pub(super) fn one(kind: &'static str, payload: &'b [u8]) -> Self {
+        Self {
+            header: Map::new(),
+            items: vec![Item {
+                kind: kind.to_owned(),
+                header: Map::new(),
+                payload,
+            }],
+            broken: 0,
+            more: 0,
+        }
+    }
 }
 
 /// Takes an envelope apart.
@@ -79,7 +60,7 @@ pub fn parse(body: &[u8]) -> Result<Parts<'_>, MalformedHeader> {
         header: object(first).ok_or(MalformedHeader)?,
         items: Vec::new(),
         broken: 0,
-        more: false,
+        more: 0,
     };
     let mut lost = false;
     while !rest.is_empty() {
@@ -91,24 +72,26 @@ pub fn parse(body: &[u8]) -> Result<Parts<'_>, MalformedHeader> {
         let header = object(head).filter(|header| !lost || is_item_header(header));
         let kind = header
             .as_ref()
-            .and_then(|header| header.get("type")?.as_str());
-        let (Some(header), Some(kind)) = (&header, kind) else {
+            .and_then(|header| header.get("type")?.as_str())
+            .map(str::to_owned);
+        let (Some(header), Some(kind)) = (header, kind) else {
             parts.broken += usize::from(!lost);
             lost = true;
             rest = after;
             continue;
         };
         lost = false;
+        let (payload, next) = payload(&header, after);
+        rest = next;
         if parts.items.len() == ENVELOPE_ITEMS_MAX {
-            parts.more = true;
-            break;
+            parts.more += 1;
+            continue;
         }
-        let (payload, next) = payload(header, after);
         parts.items.push(Item {
-            kind: kind.to_owned(),
+            kind,
+            header,
             payload,
         });
-        rest = next;
     }
     Ok(parts)
 }
@@ -226,6 +209,6 @@ mod tests {
         let body = "{}\n".to_owned() + &"{\"type\":\"event\"}\n{}\n".repeat(ENVELOPE_ITEMS_MAX + 5);
         let parts = parse(body.as_bytes()).unwrap();
         assert_eq!(parts.items.len(), ENVELOPE_ITEMS_MAX);
-        assert!(parts.more);
+        assert_eq!(parts.more, 5);
     }
 }

@@ -2,9 +2,11 @@
 //! that the hot path reads no store.
 
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::batch::BatchKeys;
 use kintsugi_domain::id::{DsnKey, ProjectId};
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, RecordKey, Signer, Store};
 use kintsugi_domain::project::Project;
+use kintsugi_domain::quota::QuotaRules;
 use kintsugi_domain::record::Record;
 use kintsugi_scrub::Scrubber;
 use std::collections::BTreeMap;
@@ -22,6 +24,8 @@ const PROJECTS_MAX: usize = 1_024;
 pub(super) struct Known {
     pub(super) keys: Vec<DsnKey>,
     pub(super) scrubber: Scrubber,
+    pub(super) quota: QuotaRules,
+    pub(super) batch_keys: BatchKeys,
 }
 
 #[derive(Clone)]
@@ -101,6 +105,8 @@ impl Projects {
         Ok(Some(Known {
             keys: record.keys,
             scrubber,
+            quota: record.config.quota,
+            batch_keys: record.batch_keys,
         }))
     }
 

@@ -1,46 +1,62 @@
 //! Ingestion: a request of a Sentry client becomes scrubbed events on the way to triage.
 //!
-//! In order: project and key, size, decoding under a cap, framing, reading, scrubbing, one commit. The
-//! commit holds the message (or the name of the stored batch) and the counters, so an accepted report
-//! is durable when the client hears of it, and a request that is replayed is the same message.
+//! In order: project and key, size, decoding under a cap, framing, reading, scrubbing, handing on. The events go to their
+//! queue in one message, or lie in a stored batch that the message names, and only then does the client hear that they
+//! were taken: **an accepted report is durable**. A request that is replayed is the same message.
 //!
 //! **Invariants: nothing is stored before it is scrubbed. Every request ends accepted or refused. One
 //! bad item never loses its neighbours. What is not kept is counted.**
 //!
-//! Counters (`ingest`, per project): `accepted` events, `refused/<code>` requests, `dropped/<reason>`
-//! items, `client_discarded/<reason>` events that the client says it threw away itself. Requests for
-//! projects that do not exist are counted under project 0, which can never be one.
+//! Counters (`ingest`, per project): what became of every item, see [`kintsugi_domain::accounting`]. Requests for projects that do not
+//! exist are counted under project 0, which can never be one. Triage counts the events that it files, each once however often it was
+//! sent.
+//!
+//! Events go to triage; what else is of use is kept here (`keep.rs`) before the events are handed on. Quotas are asked before an item is
+//! read (`quotas.rs`).
 //!
 //! Projects and keys are cached in memory for up to [`PROJECT_CACHE_SECONDS`]: a new project or key
 //! works at once or nearly so, a withdrawn one may report for that long.
 //!
-//! Not here: telling events apart that were sent twice (triage), rate limits and their headers
-//! (`X-Sentry-Rate-Limits`, `Retry-After`), sessions, attachments, traces and logs, which are counted
-//! as dropped until a stage keeps them.
+//! Not here: telling events apart that were sent twice (triage).
 
 mod auth;
+pub mod batch;
 pub mod body;
+mod details;
 pub mod envelope;
+mod found;
+mod items;
 mod json;
+mod keep;
 mod known;
+mod multipart;
+pub mod otlp;
 mod protocol;
+mod quotas;
 pub mod sentry;
 mod stack;
 
 pub use known::PROJECT_CACHE_SECONDS;
-pub use protocol::{Answer, answer};
+pub use protocol::{Answer, Limit, answer};
 
+use crate::events::keep;
 use crate::stage::Stage;
 use async_trait::async_trait;
+use envelope::Parts;
+use found::Found;
+use items::Origin;
+use keep::{Keeper, Remembered};
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope, Message};
 use kintsugi_domain::event::Event;
 use kintsugi_domain::id::{DsnKey, EventId, MessageId, ProjectId};
-use kintsugi_domain::limits::{EVENT_BYTES_MAX, INLINE_EVENTS_BYTES_MAX, REQUEST_BYTES_MAX};
-use kintsugi_domain::ports::{Blobs, Commit, PortError, Signer, Store};
+use kintsugi_domain::limits::{INLINE_EVENTS_BYTES_MAX, REQUEST_BYTES_MAX};
+use kintsugi_domain::ports::{Blobs, Commit, PortError, Ports, Queues, Store};
+use kintsugi_domain::trace::TraceId;
 use known::{Known, Projects};
-use serde_json::Value;
+use quotas::Quotas;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -54,6 +70,10 @@ pub enum Endpoint {
     Envelope,
     /// `/api/{project}/store/`: one event as JSON.
     Store,
+    /// `/api/{project}/security/`: one report of a browser.
+    Security,
+    /// `/api/{project}/minidump/`: a form with a minidump, or the dump itself.
+    Minidump,
 }
 
 /// A request as it arrived.
@@ -84,6 +104,8 @@ pub enum Done {
         events: usize,
         /// Items that were not kept, each counted with its reason.
         items_skipped: usize,
+        /// Quotas that are used up.
+        limits: Vec<Limit>,
     },
     /// It was not taken, and nothing of it was kept.
     Refused {
@@ -93,6 +115,8 @@ pub enum Done {
         code: &'static str,
         /// What is wrong, for the client's developer.
         why: String,
+        /// Quotas that are used up.
+        limits: Vec<Limit>,
     },
 }
 
@@ -129,45 +153,32 @@ impl Refusal {
     }
 }
 
-/// What was found in a body.
-#[derive(Default)]
-struct Found {
-    id: Option<EventId>,
-    events: Vec<Event>,
-    skipped: usize,
-    tally: BTreeMap<String, i64>,
-}
-
-impl Found {
-    fn count(&mut self, field: String, by: i64) {
-        let total = self.tally.entry(field).or_default();
-        *total = total.saturating_add(by);
-    }
-
-    fn drop_item(&mut self, reason: &str) {
-        self.skipped += 1;
-        self.count(format!("dropped/{reason}"), 1);
-    }
-}
-
 /// The stage.
 pub struct Ingest {
     store: Arc<dyn Store>,
+    queues: Arc<dyn Queues>,
     blobs: Arc<dyn Blobs>,
     projects: Projects,
+    quotas: Quotas,
+    series: Remembered,
+    batch_secrets: batch::Secrets,
 }
 
 impl Ingest {
-    /// The stage over its ports. `signer` gives the salt for the hashes of users' ids.
-    pub fn new(store: Arc<dyn Store>, blobs: Arc<dyn Blobs>, signer: Arc<dyn Signer>) -> Self {
+    /// The stage of a home.
+    pub fn new(ports: &Ports) -> Self {
         Self {
-            projects: Projects::new(store.clone(), signer),
-            store,
-            blobs,
+            projects: Projects::new(ports.store.clone(), ports.signer.clone()),
+            quotas: Quotas::new(ports.store.clone()),
+            series: Remembered::default(),
+            batch_secrets: batch::Secrets::new(ports.signer.clone()),
+            store: ports.store.clone(),
+            queues: ports.queues.clone(),
+            blobs: ports.blobs.clone(),
         }
     }
 
-    /// What the request holds, or why it is refused.
+    /// What the request holds, or why it is refused unopened.
     async fn admit(&self, request: &mut Request) -> Result<Result<Found, Refusal>, PortError> {
         let key = auth::key_of_request(&request.headers, request.query.as_deref());
         let known = self
@@ -186,28 +197,94 @@ impl Ingest {
         }
         let encoded = std::mem::take(&mut request.body);
         let encoding = auth::header(&request.headers, "content-encoding");
-        let found = body::decode(encoding, encoded)
-            .map_err(|error| Refusal::of_body(&error))
-            .and_then(|body| match request.endpoint {
-                Endpoint::Envelope => of_envelope(&body, key.as_ref(), request, &known),
-                Endpoint::Store => of_store(&body, key.as_ref(), request, &known),
-            });
+        let body = match body::decode(encoding, encoded) {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(Refusal::of_body(&error))),
+        };
+        let kind = auth::header(&request.headers, "content-type");
+        match opened(&body, (request.endpoint, kind), key, &known) {
+            Ok((parts, key)) => Ok(Ok(self.sort(&parts, &key, request, &known).await?)),
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Reads every item for which there is a quota.
+    async fn sort(
+        &self,
+        parts: &Parts<'_>,
+        key: &DsnKey,
+        request: &Request,
+        known: &Known,
+    ) -> Result<Found, PortError> {
+        let mut wanted = BTreeMap::new();
+        for (category, count) in parts.items.iter().filter_map(items::charged) {
+            *wanted.entry(category).or_insert(0) += count;
+        }
+        let named = (request.project, key);
+        let mut grants = self
+            .quotas
+            .grant(named, &known.quota, &wanted, request.at)
+            .await?;
+        let has_header = !parts.header.is_empty();
+        let origin = Origin {
+            frame: sentry::Frame {
+                project: request.project,
+                received_at: request.at,
+                header: has_header.then_some(&parts.header),
+            },
+            scrubber: &known.scrubber,
+            query: request.query.as_deref(),
+        };
+        let mut found = Found {
+            id: sentry::sentry_id(parts.header.get("event_id")),
+            limits: std::mem::take(&mut grants.limits),
+            ..Found::default()
+        };
+        for item in &parts.items {
+            match items::charged(item) {
+                Some((category, count)) if !grants.spend(category, count) => {
+                    found.receive(category, count);
+                    found.refuse(category, "rate_limited", count);
+                }
+                Some(_) | None => items::take(item, &origin, &mut found),
+            }
+        }
+        for (reason, count) in [
+            ("item_broken", parts.broken),
+            ("too_many_items", parts.more),
+        ] {
+            if count > 0 {
+                found.receive(Category::Default, count);
+                found.drop(Category::Default, reason, count);
+            }
+        }
         Ok(found)
     }
 
-    /// Stores what was found: events and counters in one commit.
+    /// Keeps what is not for triage.
+    async fn keep(&self, project: ProjectId, found: &Found) -> Result<(), PortError> {
+        let keeper = Keeper {
+            store: self.store.as_ref(),
+            blobs: self.blobs.as_ref(),
+            series: &self.series,
+            project,
+        };
+        keeper.keep(&found.kept).await
+    }
+
+    /// Hands on what was found, and counts what ended here.
     async fn save(
         &self,
         project: ProjectId,
         digest: Digest,
-        found: Found,
+        refusal: Option<Refusal>,
+        mut found: Found,
     ) -> Result<Done, PortError> {
-        let mut commit = Commit::new();
+        let mut commit = std::mem::take(&mut found.beside);
         let events = found.events.len();
         if events > 0 {
-            let accepted = i64::try_from(events).unwrap_or(i64::MAX);
-            commit = commit.add(project, COUNTER, "accepted", accepted);
-            commit = commit.send(self.message(project, digest, found.events).await?);
+            let message = self.message(project, digest, found.events).await?;
+            commit = self.hand_on(message, commit).await?;
         }
         for (field, by) in &found.tally {
             commit = commit.add(project, COUNTER, field, *by);
@@ -215,10 +292,20 @@ impl Ingest {
         if !commit.is_empty() {
             self.store.commit(commit).await?;
         }
+        if let Some(Refusal { status, code, why }) = refusal {
+            let limits = found.limits;
+            return Ok(Done::Refused {
+                status,
+                code,
+                why,
+                limits,
+            });
+        }
         Ok(Done::Accepted {
             id: found.id,
             events,
             items_skipped: found.skipped,
+            limits: found.limits,
         })
     }
 
@@ -235,8 +322,7 @@ impl Ingest {
         let message = if content.len() <= INLINE_EVENTS_BYTES_MAX {
             Message::Reported { events }
         } else {
-            let blob = format!("events/{project}/{}.json", Digest::of(&content));
-            self.blobs.put(&blob, content).await?;
+            let blob = keep(self.blobs.as_ref(), project, &content).await?;
             Message::ReportedBatch { blob }
         };
         let cause = format!("request:{digest}");
@@ -249,8 +335,21 @@ impl Ingest {
             cause,
             project,
             message,
-            trace: None,
+            trace: TraceId::current(),
         })
+    }
+
+    /// Hands the message to its queue, which keeps it as durably as the outbox would for less. What the queue does not take
+    /// goes into the outbox, by the commit.
+    async fn hand_on(&self, message: Envelope, commit: Commit) -> Result<Commit, PortError> {
+        match self.queues.send(std::slice::from_ref(&message)).await {
+            Ok(()) => Ok(commit),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(message = %message.id, reason = %error, "the queue is out of order; the outbox keeps the report");
+                Ok(commit.send(message))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn refuse(&self, project: ProjectId, refusal: Refusal) -> Result<Done, PortError> {
@@ -260,11 +359,19 @@ impl Ingest {
         } else {
             project
         };
-        let field = format!("refused/{code}");
-        let commit = Commit::new().add(project, COUNTER, &field, 1);
+        let received = accounting::received(Category::Request);
+        let refused = accounting::ended(Fate::Refused, Category::Request, code);
+        let commit = Commit::new()
+            .add(project, COUNTER, &received, 1)
+            .add(project, COUNTER, &refused, 1);
         self.store.commit(commit).await?;
         tracing::debug!(project.id = %project, code, why, "report refused");
-        Ok(Done::Refused { status, code, why })
+        Ok(Done::Refused {
+            status,
+            code,
+            why,
+            limits: Vec::new(),
+        })
     }
 }
 
@@ -277,117 +384,56 @@ impl Stage for Ingest {
     async fn run(&self, mut request: Request) -> Result<Done, PortError> {
         let digest = Digest::of(&request.body);
         match self.admit(&mut request).await? {
-            Ok(found) => self.save(request.project, digest, found).await,
+            Ok(found) => {
+                self.keep(request.project, &found).await?;
+                let refusal = verdict(&found, request.endpoint);
+                self.save(request.project, digest, refusal, found).await
+            }
             Err(refusal) => self.refuse(request.project, refusal).await,
         }
     }
 }
 
-fn of_store(
-    body: &[u8],
-    key: Option<&DsnKey>,
-    request: &Request,
+/// Takes a body apart, and says which key sent it: a tunnel forwards the body alone, whose header names the key.
+fn opened<'b>(
+    body: &'b [u8],
+    (endpoint, content_type): (Endpoint, Option<&str>),
+    key: Option<DsnKey>,
     known: &Known,
-) -> Result<Found, Refusal> {
-    if key.is_none() {
-        return Err(Refusal::wrong_key());
+) -> Result<(Parts<'b>, DsnKey), Refusal> {
+    let parts = match endpoint {
+        Endpoint::Envelope => {
+            envelope::parse(body).map_err(|error| Refusal::new(400, "envelope_header", error))?
+        }
+        Endpoint::Store => Parts::one("event", body),
+        Endpoint::Security => Parts::one("raw_security", body),
+        Endpoint::Minidump => multipart::parse(content_type, body)
+            .map_err(|error| Refusal::new(400, "minidump_missing", error))?,
+    };
+    let tunnelled = || auth::key_of_dsn(parts.header.get("dsn")?.as_str()?);
+    let key = key.or_else(tunnelled);
+    match key.filter(|key| known.keys.contains(key)) {
+        Some(key) => Ok((parts, key)),
+        None => Err(Refusal::wrong_key()),
     }
-    if body.len() > EVENT_BYTES_MAX {
-        return Err(too_large());
+}
+
+/// What to tell the client where nothing was of use and it can be put right. Each item has its end in the account already.
+fn verdict(found: &Found, endpoint: Endpoint) -> Option<Refusal> {
+    if !found.is_empty() || found.skipped != 1 && found.last_reason != Some("rate_limited") {
+        return None;
     }
-    let mut found = Found::default();
-    read_event(body, None, request, known, &mut found);
-    if found.events.is_empty() {
-        return Err(Refusal::new(
+    match found.last_reason? {
+        "rate_limited" => Some(Refusal::new(429, "rate_limited", "the quota is used up")),
+        "too_large" => Some(Refusal::new(413, "item_too_large", "the item is too large")),
+        // An envelope is in order even where its item is not.
+        "broken" if endpoint != Endpoint::Envelope => Some(Refusal::new(
             400,
-            "event_broken",
-            "event is not a JSON object",
-        ));
+            "item_broken",
+            "the item is not what its kind has to be",
+        )),
+        _ => None,
     }
-    Ok(found)
-}
-
-fn of_envelope(
-    body: &[u8],
-    key: Option<&DsnKey>,
-    request: &Request,
-    known: &Known,
-) -> Result<Found, Refusal> {
-    let parts =
-        envelope::parse(body).map_err(|error| Refusal::new(400, "envelope_header", error))?;
-    if key.is_none() {
-        // A tunnel forwards the body alone: its header names the key.
-        let dsn = parts.header.get("dsn").and_then(Value::as_str);
-        let key = dsn.and_then(auth::key_of_dsn);
-        if !key.is_some_and(|key| known.keys.contains(&key)) {
-            return Err(Refusal::wrong_key());
-        }
-    }
-    let mut found = Found {
-        id: sentry::sentry_id(parts.header.get("event_id")),
-        ..Found::default()
-    };
-    let mut too_large_events = 0;
-    for item in &parts.items {
-        match item.kind.as_str() {
-            "event" if item.payload.len() > EVENT_BYTES_MAX => {
-                too_large_events += 1;
-                found.drop_item("event_too_large");
-            }
-            "event" => read_event(
-                item.payload,
-                Some(&parts.header),
-                request,
-                known,
-                &mut found,
-            ),
-            "client_report" => protocol::client_report(item.payload, &mut found.tally),
-            kind => found.drop_item(envelope::known_kind(kind).unwrap_or("unknown_item")),
-        }
-    }
-    for _ in 0..parts.broken {
-        found.drop_item("item_broken");
-    }
-    if parts.more {
-        found.drop_item("too_many_items");
-    }
-    // Alone in its envelope it is the request that is too large; beside others it is counted.
-    if too_large_events > 0 && too_large_events == parts.items.len() {
-        return Err(too_large());
-    }
-    Ok(found)
-}
-
-fn too_large() -> Refusal {
-    let why = format!("event is larger than {EVENT_BYTES_MAX} bytes");
-    Refusal::new(413, "event_too_large", why)
-}
-
-/// Reads and scrubs one event; one that cannot be read is counted.
-fn read_event(
-    payload: &[u8],
-    header: Option<&serde_json::Map<String, Value>>,
-    request: &Request,
-    known: &Known,
-    found: &mut Found,
-) {
-    // The id in the header belongs to the first event; a second one without an id has its own.
-    let header = header.filter(|_| found.events.is_empty());
-    let frame = sentry::Frame {
-        project: request.project,
-        received_at: request.at,
-        header,
-    };
-    let scrubber = &known.scrubber;
-    let event = json::read(payload)
-        .and_then(|value| sentry::event(&value, payload, &frame, |id| scrubber.user_hash(id)));
-    let Some(mut event) = event else {
-        found.drop_item("event_broken");
-        return;
-    };
-    scrubber.scrub_event(&mut event);
-    found.id.get_or_insert_with(|| event.id.clone());
-    found.events.push(event);
 }
 
 #[cfg(test)]

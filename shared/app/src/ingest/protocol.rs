@@ -1,9 +1,19 @@
 //! What Sentry's protocol says back to a client, and what a client reports about itself.
 
 use super::Done;
+use super::found::Found;
 use super::json;
+use kintsugi_domain::accounting::Category;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+
+/// A quota that is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The category.
+    pub category: Category,
+    /// Seconds until there is something again.
+    pub seconds: u64,
+}
 
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +27,8 @@ pub struct Answer {
 }
 
 /// The answer to a Sentry client: `{"id": "…"}`, or `{"detail": "…", "causes": []}` with
-/// `X-Sentry-Error`. Headers of rate limits are not set yet.
+/// `X-Sentry-Error`. Quotas that are used up stand in `X-Sentry-Rate-Limits` (`<seconds>:<category>:key:quota`, one for each) whatever the
+/// status, and a request of which nothing was let in is told when to come again (`Retry-After`, RFC 9110 §10.2.3).
 pub fn answer(done: &Done) -> Answer {
     let (status, error, body) = match done {
         Done::Accepted { id: Some(id), .. } => (200, None, json!({ "id": id.as_str() })),
@@ -29,6 +40,18 @@ pub fn answer(done: &Done) -> Answer {
     };
     let mut headers = vec![("Content-Type", "application/json".to_owned())];
     headers.extend(error.map(|error| ("X-Sentry-Error", error)));
+    let (Done::Accepted { limits, .. } | Done::Refused { limits, .. }) = done;
+    if !limits.is_empty() {
+        let each = limits
+            .iter()
+            .map(|limit| format!("{}:{}:key:quota", limit.seconds, limit.category));
+        let all: Vec<String> = each.collect();
+        headers.push(("X-Sentry-Rate-Limits", all.join(", ")));
+    }
+    if status == 429 {
+        let seconds = limits.iter().map(|limit| limit.seconds).max();
+        headers.push(("Retry-After", seconds.unwrap_or(1).to_string()));
+    }
     Answer {
         status,
         headers,
@@ -69,25 +92,23 @@ const REASONS: [&str; 15] = [
     "invalid",
 ];
 
-/// Counts what a client says it discarded. A report that cannot be read counts as dropped.
-pub(super) fn client_report(payload: &[u8], tally: &mut BTreeMap<String, i64>) {
-    let mut count = |field: String, by: i64| {
-        let total = tally.entry(field).or_default();
-        *total = total.saturating_add(by);
-    };
-    let Some(report) = json::read(payload).filter(Value::is_object) else {
-        count("dropped/client_report_broken".to_owned(), 1);
-        return;
-    };
+/// Counts what a client says it discarded.
+pub(super) fn client_report(report: &Value, found: &mut Found) {
+    if !report.is_object() {
+        return found.drop(Category::Internal, "broken", 1);
+    }
+    found.accept(Category::Internal, 1);
     for entry in json::items(report.get("discarded_events")) {
         let reason = entry.get("reason").and_then(Value::as_str);
         let reason = reason
             .and_then(|reason| REASONS.into_iter().find(|known| *known == reason))
             .unwrap_or("other");
+        let category = entry.get("category").and_then(Value::as_str);
+        let category = category.and_then(Category::named);
         let quantity = entry.get("quantity").and_then(Value::as_u64).unwrap_or(0);
-        let quantity = i64::try_from(quantity.min(DISCARDED_MAX)).unwrap_or(0);
+        let quantity = usize::try_from(quantity.min(DISCARDED_MAX)).unwrap_or(0);
         if quantity > 0 {
-            count(format!("client_discarded/{reason}"), quantity);
+            found.discarded(category.unwrap_or(Category::Default), reason, quantity);
         }
     }
 }

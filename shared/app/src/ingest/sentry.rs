@@ -3,9 +3,10 @@
 //! Every field has its own fallback: a field that cannot be read is left out, and the event stays.
 //! Nothing is scrubbed here; the stage scrubs before anything is stored.
 //!
-//! Deliberately not kept: source lines around a frame's own, request bodies, `extra`, lists of
-//! modules, names of hosts and devices, and who the user is (only a keyed hash of the id).
+//! Deliberately not kept: source lines around a frame's own, lists of modules, names of hosts and
+//! devices, and who the user is (only a keyed hash of the id).
 
+use super::details::details;
 use super::json::{self, any_text_of, items, labels, member, text, text_of};
 use super::stack;
 use kintsugi_domain::Timestamp;
@@ -17,7 +18,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Most tags kept of one event.
-const TAGS_MAX: usize = 200;
+pub(super) const TAGS_MAX: usize = 200;
 /// Most parts kept of a client's own grouping.
 const FINGERPRINT_MAX: usize = 32;
 /// A client's clock that is off by less than this many seconds is left alone.
@@ -26,6 +27,7 @@ const CLOCK_DRIFT_SECONDS: i64 = 60;
 const NAME_CHARS_MAX: usize = 250;
 
 /// What the request says about all of its events.
+#[derive(Clone, Copy)]
 pub struct Frame<'r> {
     /// The project.
     pub project: ProjectId,
@@ -64,9 +66,11 @@ pub fn event(
         fingerprint: fingerprint(value.get("fingerprint")),
         tags: labels(value.get("tags"), TAGS_MAX).into_iter().collect(),
         system: system(value),
+        details: details(value),
         sdk: sdk(value.get("sdk"))
             .or_else(|| sdk(frame.header.and_then(|header| header.get("sdk")))),
         remarks: Vec::new(),
+        category: kintsugi_domain::accounting::Category::Error,
     })
 }
 
@@ -123,7 +127,7 @@ fn level(value: Option<&Value>) -> Level {
     }
 }
 
-fn name_of(value: &Value, name: &str) -> Option<String> {
+pub(super) fn name_of(value: &Value, name: &str) -> Option<String> {
     let text = text_of(value, name)?;
     let kept: String = text.trim().chars().take(NAME_CHARS_MAX).collect();
     (!kept.is_empty()).then_some(kept)

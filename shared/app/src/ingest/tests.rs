@@ -1,49 +1,49 @@
 //! The stage over memory ports: what is accepted, what is refused, what is counted.
 
 use super::*;
+use crate::events;
+use crate::triage::Triage;
 use futures::executor::block_on;
+use kintsugi_domain::accounting::Account;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::event::Level;
+use kintsugi_domain::limits::EVENT_BYTES_MAX;
 use kintsugi_domain::project::Project;
-use kintsugi_testkit::memory::{MemoryBlobs, MemorySigner, MemoryStore};
-use serde_json::json;
+use kintsugi_testkit::memory::MemoryHome;
+use serde_json::{Value, json};
 use std::io::Write as _;
+use std::time::Duration;
 
+mod account;
 mod bodies;
+mod forms;
+mod kinds;
+mod limits;
 mod shapes;
 
-const KEY: &str = "0123456789abcdef0123456789abcdef";
-const PROJECT: ProjectId = ProjectId(1);
+pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const PROJECT: ProjectId = ProjectId(1);
 const SAMPLE: &str = include_str!("../../../../samples/till/sample-event.json");
 
-struct Home {
-    store: MemoryStore,
-    blobs: MemoryBlobs,
-    ingest: Ingest,
+pub(super) struct Home {
+    pub(super) memory: MemoryHome,
+    pub(super) ingest: Ingest,
 }
 
-fn home() -> Home {
-    let store = MemoryStore::new();
-    let blobs = MemoryBlobs::new();
-    let ingest = Ingest::new(
-        Arc::new(store.clone()),
-        Arc::new(blobs.clone()),
-        Arc::new(MemorySigner::new(1)),
-    );
-    let home = Home {
-        store,
-        blobs,
-        ingest,
-    };
+pub(super) fn home() -> Home {
+    let memory = MemoryHome::new(1);
+    let ingest = Ingest::new(&memory.ports());
+    let home = Home { memory, ingest };
     block_on(
-        home.store
+        home.memory
+            .store
             .commit(Commit::new().create(&project(PROJECT, KEY))),
     )
     .unwrap();
     home
 }
 
-fn project(id: ProjectId, key: &str) -> Project {
+pub(super) fn project(id: ProjectId, key: &str) -> Project {
     serde_json::from_value(json!({
         "id": id,
         "config": {
@@ -59,7 +59,7 @@ fn project(id: ProjectId, key: &str) -> Project {
     .unwrap()
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(super) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
@@ -104,16 +104,29 @@ impl Home {
         block_on(self.ingest.run(request)).unwrap()
     }
 
-    fn counters(&self, project: ProjectId) -> BTreeMap<String, i64> {
-        block_on(self.store.counter(project, COUNTER)).unwrap()
+    /// What is counted when triage has filed what was handed on.
+    pub(super) fn counters(&self, project: ProjectId) -> BTreeMap<String, i64> {
+        let triage = Triage::new(self.memory.ports());
+        let answers = block_on(triage.run_all(&self.messages().iter().collect::<Vec<_>>()));
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        block_on(self.memory.store.counter(project, COUNTER)).unwrap()
     }
 
-    fn messages(&self) -> Vec<Envelope> {
-        block_on(self.store.outbox(100)).unwrap()
+    fn account(&self) -> Account {
+        Account::of(&self.counters(PROJECT))
+    }
+
+    pub(super) fn messages(&self) -> Vec<Envelope> {
+        let received = self
+            .memory
+            .queues
+            .receive(Queue::Events, 100, Duration::ZERO);
+        let received = block_on(received).unwrap().into_iter();
+        received.map(|delivery| delivery.envelope).collect()
     }
 
     /// The events of the only message.
-    fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<Event> {
         let messages = self.messages();
         let [Envelope { message, .. }] = messages.as_slice() else {
             panic!("{} messages", messages.len());
@@ -124,8 +137,8 @@ impl Home {
         let Message::ReportedBatch { blob } = message else {
             panic!("{message:?}");
         };
-        let content = block_on(self.blobs.get(blob, usize::MAX)).unwrap().unwrap();
-        serde_json::from_slice(&content).unwrap()
+        let batch = events::batch(&self.memory.blobs, blob);
+        block_on(batch).unwrap().unwrap()
     }
 
     /// Runs one event given as JSON and returns what was handed on.
@@ -161,7 +174,8 @@ fn the_sample_event_arrives_whole() {
         Done::Accepted {
             id: Some(id.clone()),
             events: 1,
-            items_skipped: 0
+            items_skipped: 0,
+            limits: vec![],
         }
     );
     let event = home.events().remove(0);
@@ -202,7 +216,7 @@ fn the_sample_event_arrives_whole() {
     assert!(event.remarks.is_empty(), "{:?}", event.remarks);
     assert_eq!(
         home.counters(PROJECT),
-        BTreeMap::from([("accepted".into(), 1)])
+        BTreeMap::from([("accepted/error".into(), 1), ("received/error".into(), 1)])
     );
     assert_eq!(home.messages()[0].queue(), Queue::Events);
 }
@@ -221,7 +235,12 @@ fn strangers_learn_nothing_and_are_counted() {
     for request in [wrong_key, no_key, no_project, no_project_too_large] {
         assert_eq!(home.refused(request), (403, "wrong_key"));
     }
-    let refused = |count| BTreeMap::from([("refused/wrong_key".to_owned(), count)]);
+    let refused = |count| {
+        BTreeMap::from([
+            ("received/request".to_owned(), count),
+            ("refused/request/wrong_key".to_owned(), count),
+        ])
+    };
     assert_eq!(home.counters(PROJECT), refused(2));
     assert_eq!(home.counters(ProjectId(0)), refused(2));
     assert_eq!(home.counters(ProjectId(99)), BTreeMap::new());
@@ -252,7 +271,8 @@ fn projects_and_keys_are_remembered_for_a_while_and_no_longer() {
     assert!(accepts(1, 0));
     assert!(!accepts(2, 0));
     block_on(
-        home.store
+        home.memory
+            .store
             .commit(Commit::new().create(&project(ProjectId(2), KEY))),
     )
     .unwrap();
@@ -266,7 +286,7 @@ fn projects_and_keys_are_remembered_for_a_while_and_no_longer() {
         value: project(PROJECT, "other"),
         version: 1,
     };
-    block_on(home.store.commit(Commit::new().update(&stored))).unwrap();
+    block_on(home.memory.store.commit(Commit::new().update(&stored))).unwrap();
     assert!(accepts(1, PROJECT_CACHE_SECONDS - 1));
     assert!(!accepts(1, PROJECT_CACHE_SECONDS));
 }
@@ -279,7 +299,7 @@ fn a_clock_that_was_set_back_keeps_nothing_in_memory() {
         value: project(PROJECT, "other"),
         version: 1,
     };
-    block_on(home.store.commit(Commit::new().update(&stored))).unwrap();
+    block_on(home.memory.store.commit(Commit::new().update(&stored))).unwrap();
     let mut earlier = request(sample_envelope());
     earlier.at = at(-100);
     assert_eq!(home.refused(earlier), (403, "wrong_key"));
@@ -316,8 +336,8 @@ fn many_events_go_through_a_stored_batch() {
         home.messages()[0].message,
         Message::ReportedBatch { .. }
     ));
-    assert_eq!(home.blobs.keys().len(), 1);
-    assert!(home.blobs.keys()[0].starts_with("events/1/"));
+    assert_eq!(home.memory.blobs.keys().len(), 1);
+    assert!(home.memory.blobs.keys()[0].starts_with("events/1/"));
     assert_eq!(home.events().len(), 100);
 }
 
@@ -332,7 +352,7 @@ fn what_is_not_kept_is_counted_and_loses_nothing_beside_it() {
     let mut items: Vec<(&str, String)> = [
         "transaction",
         "session",
-        "attachment",
+        "profile",
         "check_in",
         "log",
         "feedback",
@@ -364,32 +384,42 @@ fn what_is_not_kept_is_counted_and_loses_nothing_beside_it() {
     );
     let counters = home.counters(PROJECT);
     let expected = [
-        ("accepted", 2),
-        ("client_discarded/other", 2),
-        ("client_discarded/queue_overflow", 3),
-        ("dropped/attachment", 1),
-        ("dropped/check_in", 1),
-        ("dropped/event_broken", 2),
-        ("dropped/event_too_large", 1),
-        ("dropped/feedback", 1),
-        ("dropped/log", 1),
-        ("dropped/session", 1),
-        ("dropped/transaction", 1),
-        ("dropped/unknown_item", 1),
-        ("dropped/user_report", 1),
+        ("accepted/error", 2),
+        ("accepted/internal", 1),
+        ("client_discarded/error/other", 2),
+        ("client_discarded/error/queue_overflow", 3),
+        ("dropped/default/unknown_item", 1),
+        ("dropped/error/broken", 2),
+        ("dropped/error/too_large", 1),
+        ("dropped/feedback/broken", 2),
+        ("dropped/log_item/broken", 1),
+        ("dropped/monitor/broken", 1),
+        ("dropped/profile/profile", 1),
+        ("dropped/session/broken", 1),
+        ("dropped/transaction/broken", 1),
+        ("received/default", 1),
+        ("received/error", 5),
+        ("received/feedback", 2),
+        ("received/internal", 1),
+        ("received/log_item", 1),
+        ("received/monitor", 1),
+        ("received/profile", 1),
+        ("received/session", 1),
+        ("received/transaction", 1),
     ];
     let expected: BTreeMap<String, i64> = expected.map(|(name, by)| (name.into(), by)).into();
     assert_eq!(counters, expected);
+    assert!(home.account().adds_up());
 }
 
 #[test]
 fn an_event_that_is_too_large_alone_is_refused() {
     let large = json!({"message": "x".repeat(EVENT_BYTES_MAX)}).to_string();
     let refused = home().refused(request(envelope_of(&[("event", large.clone())])));
-    assert_eq!(refused, (413, "event_too_large"));
+    assert_eq!(refused, (413, "item_too_large"));
     let mut store = request(large);
     store.endpoint = Endpoint::Store;
-    assert_eq!(home().refused(store), (413, "event_too_large"));
+    assert_eq!(home().refused(store), (413, "item_too_large"));
 }
 
 #[test]
@@ -404,7 +434,7 @@ fn malformed_requests_get_the_protocols_own_answer() {
     for body in ["", "[]", "{", "null"] {
         let mut store = request(body);
         store.endpoint = Endpoint::Store;
-        assert_eq!(home().refused(store), (400, "event_broken"), "{body:?}");
+        assert_eq!(home().refused(store), (400, "item_broken"), "{body:?}");
     }
     let answer = answer(&home().run(request("x")));
     assert_eq!(answer.status, 400);
@@ -479,7 +509,7 @@ fn the_rules_of_the_project_decide_what_is_removed() {
         "patterns": [{"name": "member", "pattern": "M-\\d{6}"}],
     }))
     .unwrap();
-    block_on(home.store.commit(Commit::new().create(&other))).unwrap();
+    block_on(home.memory.store.commit(Commit::new().create(&other))).unwrap();
     let event = json!({"message": "M-123456 is alice@example.org"}).to_string();
     for project in [PROJECT, strict] {
         let mut request = request(envelope_of(&[("event", event.clone())]));

@@ -3,38 +3,23 @@
 use super::*;
 use crate::sign::Sign;
 use crate::stage::{Wake, settle};
+use crate::testing::{PROJECT, all};
 use futures::executor::block_on;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::bundle::{Bundle, BundleMove};
-use kintsugi_domain::config::Config;
 use kintsugi_domain::envelope::Envelope;
-use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::{BuildReport, Content, Delta, SearchReport};
 use kintsugi_domain::ports::{Blobs as _, Commit, Queues as _, Store as _};
-use kintsugi_domain::project::Project;
 use kintsugi_domain::release::Release;
 use kintsugi_domain::train::Train;
 use kintsugi_testkit::memory::MemoryHome;
+use kintsugi_testkit::product;
 use semver::Version;
 use std::sync::Arc;
 
-const PROJECT: ProjectId = ProjectId(1);
 const BASE: &str = "tuf/1/targets/0.base";
-const CONFIG: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["true"]
-[package]
-include = ["till"]
-[health]
-command = ["true"]
-[[alerts]]
-kind = "webhook"
-url = "https://chat.example.com/secret"
-"#;
+const ALERTS: &str = "[[alerts]]\nkind = \"webhook\"\nurl = \"https://chat.example.com/secret\"\n";
 
 struct World {
     home: MemoryHome,
@@ -61,7 +46,7 @@ fn runner(name: &str) -> Token {
 /// A home with one build ordered.
 fn world() -> World {
     let home = MemoryHome::new(1);
-    let config = Config::parse("kintsugi.toml", CONFIG).unwrap();
+    let config = product::config(ALERTS);
     let version = Version::new(1, 0, 1);
     let mut bundle = Bundle::cut(
         PROJECT,
@@ -87,13 +72,7 @@ fn world() -> World {
     bundle
         .step(BundleMove::Order, at, "test", "ordered")
         .unwrap();
-    let project = Project {
-        id: PROJECT,
-        config,
-        keys: vec![],
-        repository: None,
-        added_at: at,
-    };
+    let project = product::project(PROJECT, config);
     let commit = Commit::new()
         .create(&project)
         .create(&bundle)
@@ -142,6 +121,9 @@ fn built() -> Report {
                 base: Digest::of(b"base"),
                 artifact: artifact("till-1.0.0-1.0.1.delta", DELTA),
             }],
+            zips: vec![],
+            inputs: vec![],
+            builder: String::new(),
         }),
     })
 }
@@ -196,9 +178,7 @@ impl World {
     }
 
     fn alerts(&self) -> Vec<Alert> {
-        let alerts = records::all::<Alert>(&self.home.store, PROJECT, None);
-        let alerts = block_on(alerts).unwrap();
-        alerts.into_iter().map(|it| it.value).collect()
+        all(&self.home.store)
     }
 }
 
@@ -483,10 +463,7 @@ fn what_broke_on_its_way_into_the_home_is_never_signed() {
     let error = block_on(settle(&sign, &wake)).unwrap_err();
     assert!(!error.is_transient(), "{error}");
     assert!(error.to_string().contains("1.0.1.delta"), "{error}");
-    let release = || {
-        let releases = records::all::<Release>(&world.home.store, PROJECT, None);
-        block_on(releases).unwrap().remove(0).value
-    };
+    let release = || all::<Release>(&world.home.store).remove(0);
     assert!(release().statement.is_none());
     // Mended, it goes on.
     block_on(ports.blobs.put(&delta, DELTA.to_vec())).unwrap();

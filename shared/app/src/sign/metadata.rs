@@ -2,7 +2,8 @@
 
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Ports};
-use kintsugi_trust::key::PublicKey;
+use kintsugi_trust::attestation;
+use kintsugi_trust::key::{KeyId, PublicKey};
 use kintsugi_trust::tuf::{Metadata, Role, RoleKeys, Roles, assemble, canonical};
 use std::fmt;
 
@@ -29,6 +30,15 @@ async fn public(
     let name = KeyName { project, key_use };
     let pem = ports.signer.public_key(&name).await?;
     PublicKey::from_pem(&pem).map_err(|error| PortError::broken(format!("key {name}"), error))
+}
+
+/// The id of the key that signs for the home now.
+pub(super) async fn online_key(
+    ports: &Ports,
+    project: ProjectId,
+    key_use: KeyUse,
+) -> Result<KeyId, PortError> {
+    Ok(public(ports, project, key_use).await?.key_id())
 }
 
 async fn role_keys(ports: &Ports, project: ProjectId, role: Role) -> Result<RoleKeys, PortError> {
@@ -73,6 +83,22 @@ pub(super) async fn signed<T: Metadata + Sync>(
         signatures.push((key.key_id(), der));
     }
     assemble(metadata, &signatures).map_err(|error| PortError::broken(what(), error))
+}
+
+/// A DSSE envelope of an in-toto statement, by the targets key.
+pub(super) async fn envelope(
+    ports: &Ports,
+    project: ProjectId,
+    payload: &[u8],
+) -> Result<String, PortError> {
+    let key = public(ports, project, KeyUse::Targets).await?;
+    let name = KeyName {
+        project,
+        key_use: KeyUse::Targets,
+    };
+    let message = attestation::pre_authentication_encoding(payload);
+    let der = ports.signer.sign(&name, &message).await?;
+    Ok(attestation::assemble(payload, &[(key.key_id(), der)]))
 }
 
 /// A compact JWS by the targets key. `input` makes what is signed from the key's id.

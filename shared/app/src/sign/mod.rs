@@ -9,15 +9,20 @@
 //! targets, statements and grants 90 days, root 365 days.
 //!
 //! In the local home the root's keys lie beside the others, so that a first release needs no ceremony;
-//! three keys of which two must sign are made all the same, so that they can be taken away.
+//! three keys of which two must sign are made all the same, so that they can be taken away: `kintsugi tuf` makes
+//! a root with keys that are offline, and from then on the home signs no root any more.
 //!
 //! **What is signed is what is stored**: before a release is signed, its files are read and compared with what the build reported.
 //!
-//! Not here yet: attestations (ledger F4), keys taken offline, several platforms per release.
+//! Beside each release lies its signed provenance (ledger F6).
+//!
+//! Not here yet: several platforms per release.
 
 mod document;
 mod metadata;
+mod provenance;
 mod publish;
+mod rotated;
 
 use crate::news;
 use crate::records;
@@ -107,6 +112,9 @@ impl Sign {
             records::need(store, cause.project, release.value.bundle.as_str()).await?;
         self.verify(&release.value).await?;
         release.value.statement = Some(self.statement(&project.value, &release.value).await?);
+        let made =
+            provenance::provenance(&self.ports, &project.value, &release.value, &bundle.value);
+        release.value.provenance = Some(made.await?);
         let why = "statement signed";
         step!(release.value, ReleaseMove::Publish, at, Self::NAME, why);
         step!(bundle.value, BundleMove::Sign, at, Self::NAME, why);
@@ -284,3 +292,6 @@ impl Stage for Sign {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

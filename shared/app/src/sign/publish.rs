@@ -1,7 +1,8 @@
 //! One publication of a project's repository.
 
 use super::document::{document, listed, target_path};
-use super::metadata::{roles, signed};
+use super::metadata::{online_key, roles, signed};
+use super::rotated::is_by_another;
 use super::{STATEMENT_LIFE, Sign, grant, is_due};
 use crate::records;
 use crate::stage::Done;
@@ -11,7 +12,7 @@ use kintsugi_domain::channel::{ChannelDocument, Head};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::limits::METADATA_BYTES_MAX;
-use kintsugi_domain::ports::{Commit, PortError};
+use kintsugi_domain::ports::{Commit, KeyUse, PortError};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, Statement};
@@ -57,7 +58,13 @@ impl Sign {
             .pages(&project, &head.value, &releases, &rollouts)
             .await?;
         let changed = pages.values().any(|page| page.is_new);
-        let due = due(&head.value, at);
+        let mut due = due(&head.value, at);
+        let is_old = due.contains(&Role::Root);
+        due.retain(|role| *role != Role::Root);
+        if self.wants_root(&head.value, id, is_old).await? {
+            due.push(Role::Root);
+        }
+        due.extend(self.signed_by_others(&head.value, id).await?);
         if !changed && due.is_empty() {
             return Ok(Done::nothing("what is served is what the records say"));
         }
@@ -119,7 +126,7 @@ impl Sign {
         Ok(())
     }
 
-    /// Signs statements and grants anew that expire soon; the commit stores them.
+    /// Signs statements and grants anew that expire soon or that a former key signed; the commit stores them.
     async fn renew(
         &self,
         project: &Project,
@@ -127,9 +134,11 @@ impl Sign {
         rollouts: &mut [Stored<Rollout>],
     ) -> Result<Commit, PortError> {
         let mut commit = Commit::new();
+        let own = online_key(&self.ports, project.id, KeyUse::Targets).await?;
         let is_due = |statement: &Option<Statement>| {
-            let expires = statement.as_ref().map(|statement| statement.expires);
-            expires.is_some_and(|expires| is_due(expires, STATEMENT_LIFE, self.ports.now()))
+            statement.as_ref().is_some_and(|it| {
+                is_due(it.expires, STATEMENT_LIFE, self.ports.now()) || is_by_another(it, &own)
+            })
         };
         let old = releases.iter_mut().filter(|it| is_due(&it.value.statement));
         for release in old.take(RENEWALS_MAX) {
@@ -227,11 +236,7 @@ impl Sign {
         let id = head.project;
         let mut targets = BTreeMap::new();
         let mut list = |path: String, digest, length| {
-            let info = TargetInfo {
-                length,
-                digest,
-                custom: None,
-            };
+            let info = TargetInfo::new(length, digest);
             let path: TargetPath = path
                 .parse()
                 .map_err(|error| PortError::broken("targets metadata", error))?;
@@ -241,8 +246,7 @@ impl Sign {
         };
         for (channel, page) in pages {
             for release in listed(releases, channel) {
-                let deltas = release.built.deltas.iter().map(|delta| &delta.artifact);
-                for artifact in deltas.chain([&release.built.full]) {
+                for artifact in release.built.artifacts().chain(&release.provenance) {
                     list(target_path(id, artifact)?, artifact.digest, artifact.length)?;
                 }
             }
@@ -263,6 +267,7 @@ impl Sign {
             version: head.targets,
             expires: head.targets_expires,
             targets,
+            delegations: None,
         };
         self.write(id, head.targets, &metadata).await?;
         Ok(())
@@ -313,7 +318,7 @@ impl Sign {
 }
 
 /// The blob of a version of a role's metadata.
-fn metadata_key(project: ProjectId, role: Role, version: u64) -> String {
+pub(super) fn metadata_key(project: ProjectId, role: Role, version: u64) -> String {
     format!("tuf/{project}/metadata/{}", file_name(role, version))
 }
 

@@ -1,34 +1,19 @@
 //! What becomes of messages that cannot be handled.
 
 use super::*;
-use crate::records;
+use crate::testing::{PROJECT, all};
 use async_trait::async_trait;
 use futures::executor::block_on;
 use kintsugi_domain::alert::Alert;
-use kintsugi_domain::config::{AlertChannel, Config};
+use kintsugi_domain::config::AlertChannel;
 use kintsugi_domain::envelope::Message;
-use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::{Job, Report};
 use kintsugi_domain::limits::DELIVERIES_MAX;
 use kintsugi_domain::ports::{Commit, Notifier};
-use kintsugi_domain::project::Project;
 use kintsugi_testkit::memory::MemoryHome;
+use kintsugi_testkit::product;
 
-const PROJECT: ProjectId = ProjectId(1);
-const CONFIG: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["true"]
-[package]
-include = ["till"]
-[health]
-command = ["true"]
-[[alerts]]
-kind = "webhook"
-url = "http://127.0.0.1:1/"
-"#;
+const ALERTS: &str = "[[alerts]]\nkind = \"webhook\"\nurl = \"http://127.0.0.1:1/\"\n";
 
 /// An engine that is never asked.
 struct NoEngine;
@@ -68,13 +53,7 @@ fn world(notifier: Option<Deaf>) -> World {
     if let Some(notifier) = notifier {
         ports.notifier = Arc::new(notifier);
     }
-    let project = Project {
-        id: PROJECT,
-        config: Config::parse("kintsugi.toml", CONFIG).unwrap(),
-        keys: vec![],
-        repository: None,
-        added_at: ports.now(),
-    };
+    let project = product::project(PROJECT, product::config(ALERTS));
     block_on(ports.store.commit(Commit::new().create(&project))).unwrap();
     let worker = Worker::new(&ports, Arc::new(NoEngine));
     World { home, worker }
@@ -105,19 +84,14 @@ impl World {
     }
 
     fn alerts(&self) -> Vec<Alert> {
-        let alerts = records::all::<Alert>(&self.home.store, PROJECT, None);
-        block_on(alerts)
-            .unwrap()
-            .into_iter()
-            .map(|it| it.value)
-            .collect()
+        all(&self.home.store)
     }
 }
 
 #[test]
 fn what_can_never_be_handled_is_parked_at_once_and_people_are_told() {
     let world = world(None);
-    let blob = "events/1/gone.json".to_owned();
+    let blob = "events/1/gone.json.zst".to_owned();
     world.send(Message::ReportedBatch { blob });
     world.settle();
     assert_eq!(world.parked(Queue::Events), 1);
@@ -126,14 +100,18 @@ fn what_can_never_be_handled_is_parked_at_once_and_people_are_told() {
         panic!("{told:?}");
     };
     assert_eq!(alert.code, "message.parked");
-    assert!(alert.text.contains("events/1/gone.json"), "{}", alert.text);
+    assert!(
+        alert.text.contains("events/1/gone.json.zst"),
+        "{}",
+        alert.text
+    );
 }
 
 #[test]
 fn an_alert_that_nobody_takes_raises_no_other() {
     for is_transient in [false, true] {
         let world = world(Some(Deaf { is_transient }));
-        let blob = "events/1/gone.json".to_owned();
+        let blob = "events/1/gone.json.zst".to_owned();
         world.send(Message::ReportedBatch { blob });
         let handled = world.settle();
         assert_eq!(world.parked(Queue::Alerts), 1);
@@ -146,11 +124,12 @@ fn an_alert_that_nobody_takes_raises_no_other() {
 #[test]
 fn a_parked_message_goes_on_after_a_redrive() {
     let world = world(None);
-    let blob = "events/1/late.json".to_owned();
+    let blob = "events/1/late.json.zst".to_owned();
     world.send(Message::ReportedBatch { blob: blob.clone() });
     world.settle();
     let ports = &world.worker.ports;
-    block_on(ports.blobs.put(&blob, b"[]".to_vec())).unwrap();
+    let empty = zstd::bulk::compress(b"[]", 0).unwrap();
+    block_on(ports.blobs.put(&blob, empty)).unwrap();
     block_on(ports.queues.redrive(Queue::Events)).unwrap();
     world.settle();
     assert_eq!(world.parked(Queue::Events), 0);

@@ -1,5 +1,6 @@
 //! The build engine on the sample product, with real git and the real sandbox.
 
 mod build;
+mod gates;
 mod product;
 mod search;

@@ -187,7 +187,9 @@ pub(crate) fn event() -> Event {
         tags: BTreeMap::new(),
         system: BTreeMap::new(),
         sdk: None,
+        details: BTreeMap::new(),
         remarks: vec![],
+        category: kintsugi_domain::accounting::Category::Error,
     }
 }
 

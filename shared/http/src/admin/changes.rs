@@ -96,6 +96,30 @@ pub(super) async fn add_key(
     take(admin, actor, Action::AddKey { project }).await
 }
 
+pub(super) async fn rotate_batch_key(
+    admin: State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+    Body(body): Body<Reason>,
+) -> Answered {
+    let reason = body.reason;
+    take(admin, actor, Action::RotateBatchKey { project, reason }).await
+}
+
+pub(super) async fn retire_batch_key(
+    admin: State<Admin>,
+    Actor(actor): Actor,
+    At((project, generation)): At<(ProjectId, u32)>,
+    Body(body): Body<Reason>,
+) -> Answered {
+    let action = Action::RetireBatchKey {
+        project,
+        generation,
+        reason: body.reason,
+    };
+    take(admin, actor, action).await
+}
+
 pub(super) async fn remove_key(
     admin: State<Admin>,
     Actor(actor): Actor,

@@ -5,6 +5,7 @@ use super::{Actor, Answered, Asked, At, shown};
 use crate::problem::Problem;
 use axum::extract::State;
 use kintsugi_app::admin::{Admin, Part, ProjectViews};
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::fix::Fix;
 use kintsugi_domain::id::{
@@ -39,6 +40,13 @@ pub(super) struct IssuesAsked {
     state: Option<IssueState>,
     after: Option<String>,
     limit: Option<usize>,
+}
+
+/// At which time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TimeAsked {
+    at: Option<Timestamp>,
 }
 
 async fn of<'a>(
@@ -87,7 +95,7 @@ macro_rules! whole {
     )*};
 }
 
-whole!(needs, parked, counters);
+whole!(needs, parked, counters, stats);
 
 /// Lists of a project that are shown page by page.
 macro_rules! paged {
@@ -104,8 +112,32 @@ macro_rules! paged {
 }
 
 paged!(
-    fixes, bundles, releases, rollouts, alerts, flags, requests, audit
+    fixes,
+    bundles,
+    releases,
+    rollouts,
+    alerts,
+    flags,
+    requests,
+    audit,
+    health,
+    performance,
+    feedback,
+    attachments,
+    logs,
+    monitors
 );
+
+pub(super) async fn trains(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+    Asked(asked): Asked<TimeAsked>,
+) -> Answered {
+    Ok(shown(
+        of(&admin, &actor, project).await?.trains(asked.at).await?,
+    ))
+}
 
 pub(super) async fn issues(
     State(admin): State<Admin>,

@@ -18,17 +18,7 @@ use tower::ServiceExt as _;
 
 mod people;
 
-pub(crate) const CONFIG: &str = r#"
-[product]
-name = "till"
-language = "python"
-[test]
-command = ["python3", "-m", "unittest"]
-[package]
-include = ["till"]
-[health]
-command = ["python3", "-m", "till", "health"]
-"#;
+pub(crate) use kintsugi_testkit::product::CONFIG;
 
 /// A home in memory.
 pub(crate) struct Home {
@@ -226,6 +216,13 @@ async fn every_list_of_a_project_is_there_and_only_of_a_project_that_exists() {
         "/audit?limit=1",
         "/parked",
         "/counters",
+        "/stats",
+        "/health",
+        "/performance",
+        "/feedback",
+        "/attachments",
+        "/logs",
+        "/monitors",
     ] {
         let got = home
             .ask(Role::Viewer, "GET", &format!("projects/1{list}"), None)

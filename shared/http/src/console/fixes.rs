@@ -1,90 +1,77 @@
 //! Fixes: what changed, what was tried, and whether a person lets it depart.
 
-use super::frame::{Asked, Place, address, gates, name, next, story, table};
+use super::frame::{Asked, address, gates, name, story};
+use super::pages::{Listed, Single};
 use super::session::Visitor;
-use super::{Home, Shown, Trouble, of, shown};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
-use kintsugi_app::admin::Part;
+use kintsugi_app::admin::{FixLine, Page, Part, ProjectViews};
 use kintsugi_domain::fix::{Fix, FixMove, FixState};
 use kintsugi_domain::id::{FixId, ProjectId};
 use kintsugi_domain::limits::REASON_CHARS_MAX;
+use kintsugi_domain::ports::PortError;
 use kintsugi_trust::token::Role;
 use maud::{Markup, html};
 
-pub(super) async fn list(
-    State(home): State<Home>,
-    visitor: Visitor,
-    project: Result<Path<ProjectId>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let views = of(&home, &visitor, project?.0).await?;
-    let part = Part {
-        after: asked.after,
-        limit: None,
-    };
-    let page = views.fixes(&part).await?;
-    let project = views.project();
-    let columns = ["Fix", "State", "Kind", "Rule"];
-    let content = html! {
-        @if page.items.is_empty() { p { "None yet." } } @else {
-            (table("Fixes", &columns, &html! {
-                @for fix in &page.items {
-                    tr {
-                        th scope="row" { a href=(address(project.id, "fixes", &fix.id)) { (fix.title) } }
-                        td { (name(fix.state)) }
-                        td { (name(fix.class)) }
-                        td { (fix.rule) }
-                    }
-                }
-            }))
-        }
-        (next(&page, &format!("/console/projects/{}/fixes?", project.id)))
-    };
-    let place = Place {
-        title: "Fixes",
-        project: Some(&project),
-        done: None,
-    };
-    Ok(shown(&visitor, &place, &content))
-}
+impl Listed for FixLine {
+    const TITLE: &'static str = "Fixes";
+    const PART: &'static str = "fixes";
+    const CAPTION: &'static str = "Fixes";
+    const COLUMNS: &'static [&'static str] = &["Fix", "State", "Kind", "Rule"];
+    const NONE: &'static str = "None yet.";
 
-pub(super) async fn one(
-    State(home): State<Home>,
-    visitor: Visitor,
-    path: Result<Path<(ProjectId, FixId)>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let Path((project, id)) = path?;
-    let views = of(&home, &visitor, project).await?;
-    let found = views.get::<Fix>(id.as_str()).await?;
-    let fix = found.ok_or_else(|| Trouble::missing("fix"))?;
-    let content = html! {
-        dl {
-            dt { "State" } dd { (name(fix.state)) }
-            dt { "Issue" } dd { a href=(address(project, "issues", &fix.issue)) { (fix.issue) } }
-            dt { "Kind" } dd { (name(fix.class)) " the fault; made by rule " (fix.rule) }
-            dt { "Proven on" } dd { code { (fix.base) } }
-            @if let Some(commit) = &fix.commit { dt { "Commit" } dd { code { (commit) } } }
-            @if let Some(branch) = &fix.branch { dt { "Branch" } dd { code { (branch) } } }
-            @if let Some(priority) = &fix.priority {
-                dt { "Train" }
-                dd { (name(priority.train)) ", score " (priority.value) ": " (priority.reasons.join(", ")) }
+    async fn read(
+        views: &ProjectViews<'_>,
+        _: &Asked,
+        part: &Part,
+    ) -> Result<Page<Self>, PortError> {
+        views.fixes(part).await
+    }
+
+    fn row(&self, project: ProjectId) -> Markup {
+        html! {
+            tr {
+                th scope="row" { a href=(address(project, "fixes", &self.id)) { (self.title) } }
+                td { (name(self.state)) }
+                td { (name(self.class)) }
+                td { (self.rule) }
             }
         }
-        h2 { "Change" }
-        (diff(&fix.diff))
-        h2 { "Evidence" }
-        (gates(&fix.gates))
-        (review(&visitor, &fix))
-        (story(&fix.story))
-    };
-    let place = Place {
-        title: &fix.title,
-        project: Some(&views.project()),
-        done: asked.done,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
+}
+
+impl Single for Fix {
+    type Id = FixId;
+    const WHAT: &'static str = "fix";
+
+    async fn find(views: &ProjectViews<'_>, id: &FixId) -> Result<Option<Self>, PortError> {
+        views.get(id.as_str()).await
+    }
+
+    fn title(&self) -> String {
+        self.title.clone()
+    }
+
+    fn content(&self, visitor: &Visitor, project: ProjectId) -> Markup {
+        html! {
+            dl {
+                dt { "State" } dd { (name(self.state)) }
+                dt { "Issue" } dd { a href=(address(project, "issues", &self.issue)) { (self.issue) } }
+                dt { "Kind" } dd { (name(self.class)) " the fault; made by rule " (self.rule) }
+                dt { "Proven on" } dd { code { (self.base) } }
+                @if let Some(commit) = &self.commit { dt { "Commit" } dd { code { (commit) } } }
+                @if let Some(branch) = &self.branch { dt { "Branch" } dd { code { (branch) } } }
+                @if let Some(priority) = &self.priority {
+                    dt { "Train" }
+                    dd { (name(priority.train)) ", score " (priority.value) ": " (priority.reasons.join(", ")) }
+                }
+            }
+            h2 { "Change" }
+            (diff(&self.diff))
+            h2 { "Evidence" }
+            (gates(&self.gates))
+            (review(visitor, self))
+            (story(&self.story))
+        }
+    }
 }
 
 /// A unified diff, its added and removed lines marked for the style sheet.

@@ -61,8 +61,12 @@ impl Outcome {
 /// What the address of a page may ask for.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
+    /// What was just done.
     pub(super) done: Option<Outcome>,
+    /// Of a list: what follows this key.
     pub(super) after: Option<String>,
+    /// Of a list: things in this state.
+    pub(super) state: Option<String>,
 }
 
 fn document(title: &str, top: &Markup, content: &Markup) -> Markup {

@@ -1,18 +1,16 @@
 //! Issues. Nearly everything here was written by strangers.
 
-use super::frame::{Asked, Place, address, name, next, reason_form, story, table, time};
+use super::frame::{Asked, address, name, reason_form, story, table, time};
+use super::pages::{Listed, Single};
 use super::session::Visitor;
-use super::{Home, Shown, Trouble, of, shown};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
-use kintsugi_app::admin::{IssueView, Part};
+use kintsugi_app::admin::{IssueLine, IssueView, Page, Part, ProjectViews};
 use kintsugi_domain::event::{Event, Exception, Frame};
 use kintsugi_domain::id::{IssueId, ProjectId};
 use kintsugi_domain::issue::IssueState;
 use kintsugi_domain::limits::PAGE_RECORDS_MAX;
+use kintsugi_domain::ports::PortError;
 use kintsugi_trust::token::Role;
 use maud::{Markup, html};
-use serde::Deserialize;
 use serde_json::Value;
 
 /// States that people filter by.
@@ -30,36 +28,21 @@ const STATES: [IssueState; 11] = [
     IssueState::NeedsHuman,
 ];
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Filter {
-    state: Option<String>,
-    after: Option<String>,
-}
-
 fn written(state: IssueState) -> String {
     name(state).replace(' ', "_")
 }
 
-pub(super) async fn list(
-    State(home): State<Home>,
-    visitor: Visitor,
-    project: Result<Path<ProjectId>, PathRejection>,
-    Query(filter): Query<Filter>,
-) -> Shown {
-    let views = of(&home, &visitor, project?.0).await?;
-    let chosen = filter.state.unwrap_or_default();
-    let state = STATES.into_iter().find(|state| written(*state) == chosen);
-    let part = Part {
-        after: filter.after,
-        limit: Some(PAGE_RECORDS_MAX),
-    };
-    let mut page = views.issues(state, &part).await?;
-    page.items
-        .sort_by(|a, b| b.score.cmp(&a.score).then(b.last_seen.cmp(&a.last_seen)));
-    let project = views.project();
-    let here = format!("/console/projects/{}/issues", project.id);
-    let rest = state.map_or_else(String::new, |state| format!("state={}&", written(state)));
-    let columns = [
+/// The state to filter by. What names none filters nothing.
+fn chosen(asked: &Asked) -> Option<IssueState> {
+    let wanted = asked.state.as_deref()?;
+    STATES.into_iter().find(|&state| written(state) == wanted)
+}
+
+impl Listed for IssueLine {
+    const TITLE: &'static str = "Issues";
+    const PART: &'static str = "issues";
+    const CAPTION: &'static str = "Issues, the most urgent of the page first";
+    const COLUMNS: &'static [&'static str] = &[
         "Issue",
         "Score",
         "Level",
@@ -68,86 +51,94 @@ pub(super) async fn list(
         "Users",
         "Last seen",
     ];
-    let content = html! {
-        form method="get" action=(here) class="line" {
-            label for="state" { "State" }
-            select id="state" name="state" {
-                option value="" { "all" }
-                @for state in STATES {
-                    option value=(written(state)) selected[written(state) == chosen] { (name(state)) }
+    const NONE: &'static str = "None.";
+    const ROWS_MAX: Option<usize> = Some(PAGE_RECORDS_MAX);
+
+    async fn read(
+        views: &ProjectViews<'_>,
+        asked: &Asked,
+        part: &Part,
+    ) -> Result<Page<Self>, PortError> {
+        let mut page = views.issues(chosen(asked), part).await?;
+        page.items
+            .sort_by(|a, b| b.score.cmp(&a.score).then(b.last_seen.cmp(&a.last_seen)));
+        Ok(page)
+    }
+
+    fn row(&self, project: ProjectId) -> Markup {
+        html! {
+            tr {
+                th scope="row" {
+                    a href=(address(project, "issues", &self.id)) { (self.title) }
+                    @if let Some(culprit) = &self.culprit { br; code { (culprit) } }
                 }
+                td { (self.score) }
+                td { (name(self.level)) }
+                td { (name(self.state)) }
+                td { (self.events) }
+                td { (self.users) }
+                td { (time(self.last_seen)) }
             }
-            button type="submit" { "Show" }
         }
-        @if page.items.is_empty() {
-            p { "None." }
-        } @else {
-            (table("Issues, the most urgent of the page first", &columns, &html! {
-                @for issue in &page.items {
-                    tr {
-                        th scope="row" {
-                            a href=(address(project.id, "issues", &issue.id)) { (issue.title) }
-                            @if let Some(culprit) = &issue.culprit { br; code { (culprit) } }
-                        }
-                        td { (issue.score) }
-                        td { (name(issue.level)) }
-                        td { (name(issue.state)) }
-                        td { (issue.events) }
-                        td { (issue.users) }
-                        td { (time(issue.last_seen)) }
+    }
+
+    fn controls(here: &str, asked: &Asked) -> Markup {
+        let chosen = chosen(asked);
+        html! {
+            form method="get" action=(here) class="line" {
+                label for="state" { "State" }
+                select id="state" name="state" {
+                    option value="" { "all" }
+                    @for state in STATES {
+                        option value=(written(state)) selected[chosen == Some(state)] { (name(state)) }
                     }
                 }
-            }))
-        }
-        (next(&page, &format!("{here}?{rest}")))
-    };
-    let place = Place {
-        title: "Issues",
-        project: Some(&project),
-        done: None,
-    };
-    Ok(shown(&visitor, &place, &content))
-}
-
-pub(super) async fn one(
-    State(home): State<Home>,
-    visitor: Visitor,
-    path: Result<Path<(ProjectId, IssueId)>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let Path((project, id)) = path?;
-    let views = of(&home, &visitor, project).await?;
-    let found = views.issue(&id).await?;
-    let view = found.ok_or_else(|| Trouble::missing("issue"))?;
-    let content = html! {
-        (facts(project, &view))
-        h2 { "Score " (view.issue.score.value) }
-        ul { @for reason in &view.issue.score.reasons { li { (reason) } } }
-        (diagnosis(&view))
-        h2 { "Fixes" }
-        @if view.fixes.is_empty() { p { "None yet." } }
-        ul {
-            @for fix in &view.fixes {
-                li {
-                    a href=(address(project, "fixes", &fix.id)) { (fix.title) }
-                    ", " (name(fix.state))
-                }
+                button type="submit" { "Show" }
             }
         }
-        @if let Some(event) = &view.sample { (sample(event)) }
-        (story(&view.issue.story))
-        (actions(&visitor, project, &view))
-    };
-    let title = match view.issue.title.trim() {
-        "" => "Issue without a title",
-        title => title,
-    };
-    let place = Place {
-        title,
-        project: Some(&views.project()),
-        done: asked.done,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
+
+    fn repeated(asked: &Asked) -> String {
+        chosen(asked).map_or_else(String::new, |state| format!("state={}&", written(state)))
+    }
+}
+
+impl Single for IssueView {
+    type Id = IssueId;
+    const WHAT: &'static str = "issue";
+
+    async fn find(views: &ProjectViews<'_>, id: &IssueId) -> Result<Option<Self>, PortError> {
+        views.issue(id).await
+    }
+
+    fn title(&self) -> String {
+        match self.issue.title.trim() {
+            "" => "Issue without a title".to_owned(),
+            title => title.to_owned(),
+        }
+    }
+
+    fn content(&self, visitor: &Visitor, project: ProjectId) -> Markup {
+        html! {
+            (facts(project, self))
+            h2 { "Score " (self.issue.score.value) }
+            ul { @for reason in &self.issue.score.reasons { li { (reason) } } }
+            (diagnosis(self))
+            h2 { "Fixes" }
+            @if self.fixes.is_empty() { p { "None yet." } }
+            ul {
+                @for fix in &self.fixes {
+                    li {
+                        a href=(address(project, "fixes", &fix.id)) { (fix.title) }
+                        ", " (name(fix.state))
+                    }
+                }
+            }
+            @if let Some(event) = &self.sample { (sample(event)) }
+            (story(&self.issue.story))
+            (actions(visitor, project, self))
+        }
+    }
 }
 
 fn facts(project: ProjectId, view: &IssueView) -> Markup {

@@ -1,91 +1,77 @@
 //! Alerts, the audit log and parked messages.
 
-use super::frame::{Asked, Place, name, next, table, time};
+use super::frame::{Asked, Place, name, table, time};
+use super::pages::Listed;
 use super::session::Visitor;
-use super::{Home, Shown, Trouble, of, shown};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
-use kintsugi_app::admin::Part;
+use super::{Home, Shown, Trouble, shown};
+use axum::extract::{Query, State};
+use kintsugi_app::admin::{Page, Part, ProjectViews};
+use kintsugi_domain::alert::Alert;
+use kintsugi_domain::audit::Audit;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::limits::{PAGE_RECORDS_MAX, REASON_CHARS_MAX};
+use kintsugi_domain::ports::PortError;
 use kintsugi_trust::token::Role;
 use maud::{Markup, html};
 
-pub(super) async fn alerts(
-    State(home): State<Home>,
-    visitor: Visitor,
-    project: Result<Path<ProjectId>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let views = of(&home, &visitor, project?.0).await?;
-    let part = Part {
-        after: asked.after,
-        limit: Some(PAGE_RECORDS_MAX),
-    };
-    let mut page = views.alerts(&part).await?;
-    page.items.sort_by_key(|alert| std::cmp::Reverse(alert.at));
-    let project = views.project();
-    let columns = ["When", "Urgency", "What", "Code", "Told"];
-    let content = html! {
-        @if page.items.is_empty() { p { "None." } } @else {
-            (table("Alerts, the newest of the page first", &columns, &html! {
-                @for alert in &page.items {
-                    tr {
-                        td { (time(alert.at)) }
-                        td { (name(alert.urgency)) }
-                        th scope="row" { (alert.text) }
-                        td { code { (alert.code) } }
-                        td { (alert.delivered.join(", ")) }
-                    }
-                }
-            }))
+impl Listed for Alert {
+    const TITLE: &'static str = "Alerts";
+    const PART: &'static str = "alerts";
+    const CAPTION: &'static str = "Alerts, the newest of the page first";
+    const COLUMNS: &'static [&'static str] = &["When", "Urgency", "What", "Code", "Told"];
+    const NONE: &'static str = "None.";
+    const ROWS_MAX: Option<usize> = Some(PAGE_RECORDS_MAX);
+
+    async fn read(
+        views: &ProjectViews<'_>,
+        _: &Asked,
+        part: &Part,
+    ) -> Result<Page<Self>, PortError> {
+        let mut page = views.alerts(part).await?;
+        page.items.sort_by_key(|alert| std::cmp::Reverse(alert.at));
+        Ok(page)
+    }
+
+    fn row(&self, _: ProjectId) -> Markup {
+        html! {
+            tr {
+                td { (time(self.at)) }
+                td { (name(self.urgency)) }
+                th scope="row" { (self.text) }
+                td { code { (self.code) } }
+                td { (self.delivered.join(", ")) }
+            }
         }
-        (next(&page, &format!("/console/projects/{}/alerts?", project.id)))
-    };
-    let place = Place {
-        title: "Alerts",
-        project: Some(&project),
-        done: None,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
 }
 
-pub(super) async fn audit(
-    State(home): State<Home>,
-    visitor: Visitor,
-    project: Result<Path<ProjectId>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let views = of(&home, &visitor, project?.0).await?;
-    let part = Part {
-        after: asked.after,
-        limit: None,
-    };
-    let page = views.audit(&part).await?;
-    let project = views.project();
-    let content = html! {
-        @if page.items.is_empty() { p { "Nobody did anything yet." } } @else {
-            (table("What people did, the newest first", &["When", "Who", "What", "On", "Why"], &html! {
-                @for line in &page.items {
-                    tr {
-                        td { (time(line.at)) }
-                        td { (line.by) }
-                        th scope="row" { (line.what) }
-                        td { (line.on) }
-                        td { (line.why) }
-                    }
-                }
-            }))
+impl Listed for Audit {
+    const TITLE: &'static str = "Audit log";
+    const PART: &'static str = "audit";
+    const CAPTION: &'static str = "What people did, the newest first";
+    const COLUMNS: &'static [&'static str] = &["When", "Who", "What", "On", "Why"];
+    const NONE: &'static str = "Nobody did anything yet.";
+
+    async fn read(
+        views: &ProjectViews<'_>,
+        _: &Asked,
+        part: &Part,
+    ) -> Result<Page<Self>, PortError> {
+        views.audit(part).await
+    }
+
+    fn row(&self, _: ProjectId) -> Markup {
+        html! {
+            tr {
+                td { (time(self.at)) }
+                td { (self.by) }
+                th scope="row" { (self.what) }
+                td { (self.on) }
+                td { (self.why) }
+            }
         }
-        (next(&page, &format!("/console/projects/{}/audit?", project.id)))
-    };
-    let place = Place {
-        title: "Audit log",
-        project: Some(&project),
-        done: None,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
 }
 
 pub(super) async fn parked(

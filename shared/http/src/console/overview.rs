@@ -2,7 +2,7 @@
 
 use super::frame::{Asked, Place, address, name, time};
 use super::session::{Stranger, Visitor, enter};
-use super::{Home, Trouble, frame, rollouts, shown};
+use super::{Home, Trouble, frame, pages, shown};
 use axum::extract::{FromRequestParts as _, Query, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use kintsugi_app::admin::{Needs, ProjectView};
@@ -71,7 +71,7 @@ fn section(project: &ProjectView, needs: &Needs) -> Markup {
             @if needs.rollouts.is_empty() {
                 p { "None." }
             } @else {
-                (rollouts::table(id, &format!("Rollouts of {}", project.name), &needs.rollouts))
+                (pages::rows(id, &format!("Rollouts of {}", project.name), &needs.rollouts))
             }
             h3 { "Last releases" }
             @if needs.releases.is_empty() {

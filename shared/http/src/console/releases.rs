@@ -1,107 +1,108 @@
 //! Releases: what is new, what devices download.
 
-use super::frame::{Asked, Place, address, bytes, name, next, story, table, time};
+use super::frame::{Asked, address, bytes, name, story, table, time};
+use super::pages::{Listed, Single};
 use super::session::Visitor;
-use super::{Home, Shown, Trouble, of, shown};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
-use kintsugi_app::admin::Part;
+use kintsugi_app::admin::{Page, Part, ProjectViews, RolloutView};
 use kintsugi_domain::id::{ProjectId, ReleaseId};
 use kintsugi_domain::limits::PAGE_RECORDS_MAX;
+use kintsugi_domain::ports::PortError;
 use kintsugi_domain::release::Release;
 use maud::{Markup, html};
 
-pub(super) async fn list(
-    State(home): State<Home>,
-    visitor: Visitor,
-    project: Result<Path<ProjectId>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let views = of(&home, &visitor, project?.0).await?;
-    let part = Part {
-        after: asked.after,
-        limit: Some(PAGE_RECORDS_MAX),
-    };
-    let mut page = views.releases(&part).await?;
-    page.items.sort_by(|a, b| b.version.cmp(&a.version));
-    let project = views.project();
-    let columns = ["Version", "State", "Channel", "Train", "Fixes", "Built"];
-    let content = html! {
-        @if page.items.is_empty() { p { "None yet." } } @else {
-            (table("Releases, the highest version first", &columns, &html! {
-                @for release in &page.items {
-                    tr {
-                        th scope="row" {
-                            a href=(address(project.id, "releases", &release.id)) { (release.version) }
-                        }
-                        td { (name(release.state)) }
-                        td { (release.channel) }
-                        td { (name(release.train)) }
-                        td { (release.fixes.len()) }
-                        td { (time(release.built_at)) }
-                    }
+impl Listed for Release {
+    const TITLE: &'static str = "Releases";
+    const PART: &'static str = "releases";
+    const CAPTION: &'static str = "Releases, the highest version first";
+    const COLUMNS: &'static [&'static str] =
+        &["Version", "State", "Channel", "Train", "Fixes", "Built"];
+    const NONE: &'static str = "None yet.";
+    const ROWS_MAX: Option<usize> = Some(PAGE_RECORDS_MAX);
+
+    async fn read(
+        views: &ProjectViews<'_>,
+        _: &Asked,
+        part: &Part,
+    ) -> Result<Page<Self>, PortError> {
+        let mut page = views.releases(part).await?;
+        page.items.sort_by(|a, b| b.version.cmp(&a.version));
+        Ok(page)
+    }
+
+    fn row(&self, project: ProjectId) -> Markup {
+        html! {
+            tr {
+                th scope="row" {
+                    a href=(address(project, "releases", &self.id)) { (self.version) }
                 }
-            }))
+                td { (name(self.state)) }
+                td { (self.channel) }
+                td { (name(self.train)) }
+                td { (self.fixes.len()) }
+                td { (time(self.built_at)) }
+            }
         }
-        (next(&page, &format!("/console/projects/{}/releases?", project.id)))
-    };
-    let place = Place {
-        title: "Releases",
-        project: Some(&project),
-        done: None,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
 }
 
-pub(super) async fn one(
-    State(home): State<Home>,
-    visitor: Visitor,
-    path: Result<Path<(ProjectId, ReleaseId)>, PathRejection>,
-) -> Shown {
-    let Path((project, id)) = path?;
-    let views = of(&home, &visitor, project).await?;
-    let found = views.get::<Release>(id.as_str()).await?;
-    let release = found.ok_or_else(|| Trouble::missing("release"))?;
-    let rollouts = views.rollouts(&Part::default()).await?.items;
-    let content = html! {
-        dl {
-            dt { "State" } dd { (name(release.state)) }
-            dt { "Channel" } dd { (release.channel) }
-            dt { "Train" } dd { (name(release.train)) }
-            dt { "Commit" } dd { code { (release.built.commit) } }
-            @if let Some(previous) = &release.previous { dt { "Goes back to" } dd { (previous) } }
-            dt { "Built" } dd { (time(release.built_at)) }
-            @for view in rollouts.iter().filter(|view| view.rollout.release == id) {
-                dt { "Rollout" }
-                dd {
-                    a href=(address(project, "rollouts", &view.rollout.id)) {
-                        (name(view.rollout.state)) ", " (view.rollout.share)
+/// A release with what became of it.
+pub(super) struct ReleaseView {
+    release: Release,
+    rollouts: Vec<RolloutView>,
+}
+
+impl Single for ReleaseView {
+    type Id = ReleaseId;
+    const WHAT: &'static str = "release";
+
+    async fn find(views: &ProjectViews<'_>, id: &ReleaseId) -> Result<Option<Self>, PortError> {
+        let Some(release) = views.get::<Release>(id.as_str()).await? else {
+            return Ok(None);
+        };
+        let mut rollouts = views.rollouts(&Part::default()).await?.items;
+        rollouts.retain(|view| view.rollout.release == *id);
+        Ok(Some(Self { release, rollouts }))
+    }
+
+    fn title(&self) -> String {
+        format!("Release {}", self.release.version)
+    }
+
+    fn content(&self, _: &Visitor, project: ProjectId) -> Markup {
+        let release = &self.release;
+        html! {
+            dl {
+                dt { "State" } dd { (name(release.state)) }
+                dt { "Channel" } dd { (release.channel) }
+                dt { "Train" } dd { (name(release.train)) }
+                dt { "Commit" } dd { code { (release.built.commit) } }
+                @if let Some(previous) = &release.previous { dt { "Goes back to" } dd { (previous) } }
+                dt { "Built" } dd { (time(release.built_at)) }
+                @for view in &self.rollouts {
+                    dt { "Rollout" }
+                    dd {
+                        a href=(address(project, "rollouts", &view.rollout.id)) {
+                            (name(view.rollout.state)) ", " (view.rollout.share)
+                        }
                     }
                 }
             }
-        }
-        h2 { "Notes" }
-        p class="notes" { (release.notes) }
-        h2 { "Packages" }
-        (packages(&release))
-        h2 { "Fixes and issues" }
-        ul {
-            @for fix in &release.fixes {
-                li { "Fix " a href=(address(project, "fixes", fix)) { (fix) } }
+            h2 { "Notes" }
+            p class="notes" { (release.notes) }
+            h2 { "Packages" }
+            (packages(release))
+            h2 { "Fixes and issues" }
+            ul {
+                @for fix in &release.fixes {
+                    li { "Fix " a href=(address(project, "fixes", fix)) { (fix) } }
+                }
+                @for issue in &release.issues {
+                    li { "Issue " a href=(address(project, "issues", issue)) { (issue) } }
+                }
             }
-            @for issue in &release.issues {
-                li { "Issue " a href=(address(project, "issues", issue)) { (issue) } }
-            }
+            (story(&release.story))
         }
-        (story(&release.story))
-    };
-    let title = format!("Release {}", release.version);
-    let place = Place {
-        title: &title,
-        project: Some(&views.project()),
-        done: None,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
 }
 
 fn packages(release: &Release) -> Markup {

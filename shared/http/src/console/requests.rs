@@ -1,90 +1,78 @@
 //! Requests: what one person asked for and another must confirm.
 
-use super::frame::{Asked, Place, address, name, next, reason_form, table, time};
+use super::frame::{Asked, address, name, reason_form, time};
+use super::pages::{Listed, Single};
 use super::session::Visitor;
-use super::{Home, Shown, Trouble, of, shown};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
-use kintsugi_app::admin::{Part, RequestView};
+use kintsugi_app::admin::{Page, Part, ProjectViews, RequestView};
 use kintsugi_domain::id::{ProjectId, RequestId};
+use kintsugi_domain::ports::PortError;
 use kintsugi_domain::request::RequestState;
 use maud::{Markup, html};
 
-pub(super) async fn list(
-    State(home): State<Home>,
-    visitor: Visitor,
-    project: Result<Path<ProjectId>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let views = of(&home, &visitor, project?.0).await?;
-    let part = Part {
-        after: asked.after,
-        limit: None,
-    };
-    let mut page = views.requests(&part).await?;
-    page.items
-        .sort_by_key(|request| std::cmp::Reverse(request.asked_at));
-    let project = views.project();
-    let columns = ["Asked", "What", "On", "By", "State"];
-    let content = html! {
-        @if page.items.is_empty() { p { "None yet." } } @else {
-            (table("Requests, the newest of the page first", &columns, &html! {
-                @for request in &page.items {
-                    tr {
-                        td { (time(request.asked_at)) }
-                        th scope="row" {
-                            a href=(address(project.id, "requests", &request.id)) { (request.what.name()) }
-                        }
-                        td { (request.on) }
-                        td { (request.asked_by) }
-                        td { (name(request.state)) }
-                    }
+impl Listed for RequestView {
+    const TITLE: &'static str = "Requests";
+    const PART: &'static str = "requests";
+    const CAPTION: &'static str = "Requests, the newest of the page first";
+    const COLUMNS: &'static [&'static str] = &["Asked", "What", "On", "By", "State"];
+    const NONE: &'static str = "None yet.";
+
+    async fn read(
+        views: &ProjectViews<'_>,
+        _: &Asked,
+        part: &Part,
+    ) -> Result<Page<Self>, PortError> {
+        let mut page = views.requests(part).await?;
+        page.items
+            .sort_by_key(|request| std::cmp::Reverse(request.asked_at));
+        Ok(page)
+    }
+
+    fn row(&self, project: ProjectId) -> Markup {
+        html! {
+            tr {
+                td { (time(self.asked_at)) }
+                th scope="row" {
+                    a href=(address(project, "requests", &self.id)) { (self.what.name()) }
                 }
-            }))
+                td { (self.on) }
+                td { (self.asked_by) }
+                td { (name(self.state)) }
+            }
         }
-        (next(&page, &format!("/console/projects/{}/requests?", project.id)))
-    };
-    let place = Place {
-        title: "Requests",
-        project: Some(&project),
-        done: None,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
 }
 
-pub(super) async fn one(
-    State(home): State<Home>,
-    visitor: Visitor,
-    path: Result<Path<(ProjectId, RequestId)>, PathRejection>,
-    Query(asked): Query<Asked>,
-) -> Shown {
-    let Path((project, id)) = path?;
-    let views = of(&home, &visitor, project).await?;
-    let found = views.request(&id).await?;
-    let request = found.ok_or_else(|| Trouble::missing("request"))?;
-    let content = html! {
-        dl {
-            dt { "State" } dd { (name(request.state)) }
-            dt { "On" } dd { (request.on) }
-            dt { "Why" } dd { (request.why) }
-            dt { "Asked for by" } dd { (request.asked_by) ", " (time(request.asked_at)) }
-            dt { "Waits until" } dd { (time(request.expires_at)) }
-            @if let Some(by) = &request.ended_by { dt { "Ended by" } dd { (by) } }
-            @if let Some(at) = request.ended_at { dt { "Ended" } dd { (time(at)) } }
-            @if !request.ended_why.is_empty() { dt { "Reason" } dd { (request.ended_why) } }
+impl Single for RequestView {
+    type Id = RequestId;
+    const WHAT: &'static str = "request";
+
+    async fn find(views: &ProjectViews<'_>, id: &RequestId) -> Result<Option<Self>, PortError> {
+        views.request(id).await
+    }
+
+    fn title(&self) -> String {
+        self.what.name().to_owned()
+    }
+
+    fn content(&self, visitor: &Visitor, project: ProjectId) -> Markup {
+        html! {
+            dl {
+                dt { "State" } dd { (name(self.state)) }
+                dt { "On" } dd { (self.on) }
+                dt { "Why" } dd { (self.why) }
+                dt { "Asked for by" } dd { (self.asked_by) ", " (time(self.asked_at)) }
+                dt { "Waits until" } dd { (time(self.expires_at)) }
+                @if let Some(by) = &self.ended_by { dt { "Ended by" } dd { (by) } }
+                @if let Some(at) = self.ended_at { dt { "Ended" } dd { (time(at)) } }
+                @if !self.ended_why.is_empty() { dt { "Reason" } dd { (self.ended_why) } }
+            }
+            @if let Some(action) = &self.action {
+                h2 { "As it was asked for" }
+                pre tabindex="0" aria-label="The action" { code { (pretty(action)) } }
+            }
+            (decide(visitor, project, self))
         }
-        @if let Some(action) = &request.action {
-            h2 { "As it was asked for" }
-            pre tabindex="0" aria-label="The action" { code { (pretty(action)) } }
-        }
-        (decide(&visitor, project, &request))
-    };
-    let place = Place {
-        title: request.what.name(),
-        project: Some(&views.project()),
-        done: asked.done,
-    };
-    Ok(shown(&visitor, &place, &content))
+    }
 }
 
 fn pretty(action: &serde_json::Value) -> String {

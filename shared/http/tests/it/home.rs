@@ -20,8 +20,9 @@ use kintsugi_domain::project::Project;
 use kintsugi_testkit::memory::{
     FixedClock, MemoryBlobs, MemoryHome, MemoryQueues, MemorySigner, MemoryStore,
 };
+use kintsugi_testkit::product;
 use semver::Version;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use tower::ServiceExt as _;
 
@@ -100,19 +101,10 @@ pub(crate) async fn home() -> Home {
 }
 
 pub(crate) fn project(id: ProjectId, key: &str) -> Project {
-    serde_json::from_value(json!({
-        "id": id,
-        "config": {
-            "product": {"name": "till", "language": "python"},
-            "test": {"command": ["python3", "-m", "unittest"]},
-            "package": {"include": ["till"]},
-            "health": {"command": ["python3", "-m", "till", "health"]},
-        },
-        "keys": [key],
-        "repository": null,
-        "added_at": "2026-01-01T00:00:00Z",
-    }))
-    .unwrap()
+    Project {
+        keys: vec![key.parse().unwrap()],
+        ..product::project(id, product::config(""))
+    }
 }
 
 impl Home {

@@ -3,8 +3,11 @@
 use crate::home::{Home, KEY, home};
 use axum::body::Body;
 use axum::http::Request;
+use kintsugi_domain::accounting::Category;
 use kintsugi_domain::envelope::{Message, Queue};
 use kintsugi_domain::limits::REQUEST_BYTES_MAX;
+use kintsugi_domain::ports::{Commit, Store as _};
+use kintsugi_domain::record::Stored;
 use serde_json::json;
 
 const EVENT_ID: &str = "9ec79c33ec9942ab8353589fcb2e04dc";
@@ -101,8 +104,14 @@ async fn a_wrong_key_and_an_unknown_project_get_sentrys_own_error() {
         assert!(answer.json()["detail"].is_string());
     }
     assert_eq!(reported(&home).await, 0);
-    assert_eq!(home.counter(1, "ingest").await["refused/wrong_key"], 1);
-    assert_eq!(home.counter(0, "ingest").await["refused/wrong_key"], 2);
+    assert_eq!(
+        home.counter(1, "ingest").await["refused/request/wrong_key"],
+        1
+    );
+    assert_eq!(
+        home.counter(0, "ingest").await["refused/request/wrong_key"],
+        2
+    );
 }
 
 #[tokio::test]
@@ -114,7 +123,7 @@ async fn a_body_over_the_cap_is_refused_by_the_stage_and_counted() {
     assert_eq!(answer.status, 413);
     assert!(answer.header("x-sentry-error").is_some());
     let counted = home.counter(1, "ingest").await;
-    assert_eq!(counted["refused/body_too_large"], 1);
+    assert_eq!(counted["refused/request/body_too_large"], 1);
 }
 
 #[tokio::test]
@@ -125,6 +134,43 @@ async fn a_body_that_ends_early_stores_nothing() {
     let headers = [("x-sentry-auth", &*auth())];
     let answer = home.post("/api/1/envelope/", &headers, body).await;
     answer.is_problem(400, "request.malformed");
+    assert_eq!(reported(&home).await, 0);
+}
+
+#[tokio::test]
+async fn a_browser_reports_what_its_policy_blocked() {
+    let report = json!({"csp-report": {"effective-directive": "img-src", "blocked-uri": "data:x"}});
+    for path in ["/api/1/security/", "/api/1/security"] {
+        let home = home().await;
+        let path = format!("{path}?sentry_key={KEY}");
+        let headers = [("content-type", "application/csp-report")];
+        let answer = home.post(&path, &headers, report.to_string()).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(reported(&home).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_page_can_read_which_quota_is_used_up() {
+    let home = home().await;
+    let mut project = crate::home::project(crate::home::PROJECT, KEY);
+    project.config.quota.categories = [(Category::Error, 0)].into();
+    let stored = Stored {
+        value: project,
+        version: 1,
+    };
+    let commit = Commit::new().update(&stored);
+    home.store.commit(commit).await.unwrap();
+    let headers = [("x-sentry-auth", &*auth())];
+    let answer = home.post("/api/1/envelope/", &headers, envelope()).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.header("retry-after"), Some("60"));
+    let told = answer.header("x-sentry-rate-limits");
+    assert_eq!(told, Some("60:error:key:quota"));
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    for name in ["x-sentry-rate-limits", "retry-after", "x-sentry-error"] {
+        assert!(exposed.contains(name), "{exposed}");
+    }
     assert_eq!(reported(&home).await, 0);
 }
 

@@ -3,10 +3,12 @@
 #![expect(clippy::indexing_slicing, reason = "test code")]
 //! The routes over memory ports, as a client sees them.
 
+mod batches;
 mod edges;
 mod flags;
 mod home;
 mod ingest;
+mod otlp;
 mod outcomes;
 mod repository;
 mod updates;

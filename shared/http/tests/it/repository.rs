@@ -46,15 +46,12 @@ async fn publish(home: &Home, document: &ChannelDocument) -> String {
         .saturating_add(Duration::from_hours(24))
         .unwrap();
     let content = serde_json::to_vec(document).unwrap();
-    let info = TargetInfo {
-        length: content.len() as u64,
-        digest: Digest::of(&content),
-        custom: None,
-    };
+    let info = TargetInfo::new(content.len() as u64, Digest::of(&content));
     let targets = Targets {
         version: 1,
         expires,
         targets: [(TARGET.parse().unwrap(), info)].into(),
+        delegations: None,
     };
     let targets = sign(home, &targets, KeyUse::Targets).await;
     let snapshot = Snapshot::new(1, expires, MetaFile::of(1, targets.as_bytes()));
@@ -114,8 +111,8 @@ async fn a_client_walks_from_its_root_to_the_channel_document() {
     let target = home.get(&format!("/tuf/1/targets/{name}")).await;
     assert_eq!(target.header("cache-control"), forever);
     assert_eq!(
-        Digest::of(&target.body),
-        client.target(&path).unwrap().digest
+        Some(Digest::of(&target.body)),
+        client.target(&path).unwrap().hashes.sha256
     );
     let found: ChannelDocument = serde_json::from_slice(&target.body).unwrap();
     assert_eq!(found, document);

@@ -110,7 +110,9 @@ mod tests {
             tags: BTreeMap::new(),
             system: BTreeMap::new(),
             sdk: None,
+            details: BTreeMap::new(),
             remarks: vec![],
+            category: kintsugi_domain::accounting::Category::Error,
         };
         let source = Source {
             path: "a.py".into(),

@@ -43,7 +43,9 @@ pub(crate) fn event(kind: &str, value: &str, frames: Vec<Frame>) -> Event {
         tags: BTreeMap::new(),
         system: BTreeMap::new(),
         sdk: None,
+        details: BTreeMap::new(),
         remarks: vec![],
+        category: kintsugi_domain::accounting::Category::Error,
     }
 }
 

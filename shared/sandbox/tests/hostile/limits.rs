@@ -48,9 +48,11 @@ while True:
     except OSError: time.sleep(0.05)";
     let mut job = python(&folder, script);
     job.argv.push(word.clone());
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     job.limits = Limits {
         processes: 40,
-        wall: Duration::from_secs(3),
+        // Root's bomb is ended when it is seen, which on a busy machine takes a while; others' only by the time.
+        wall: Duration::from_secs(if is_root { 60 } else { 3 }),
         ..Limits::default()
     };
 
@@ -68,7 +70,7 @@ while True:
     });
 
     let peak = peak.load(Ordering::Relaxed);
-    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+    if is_root {
         // The kernel lets root have more; the supervisor ends the box as soon as it sees them.
         assert_eq!(
             (finished.status, finished.breach),

@@ -80,7 +80,13 @@ pub async fn different_names_have_different_keys_and_secrets(signer: &dyn Signer
             assert!(pems.insert(signer.public_key(&key).await.unwrap()), "{key}");
         }
     }
-    for key_use in [KeyUse::Tickets, KeyUse::Users, KeyUse::Leases] {
+    for key_use in [
+        KeyUse::Tickets,
+        KeyUse::Users,
+        KeyUse::Leases,
+        KeyUse::Batches(1),
+        KeyUse::Batches(2),
+    ] {
         for project in [1, 11] {
             let key = name(project, key_use);
             assert!(secrets.insert(signer.secret(&key).await.unwrap()), "{key}");

@@ -27,6 +27,7 @@ pub async fn all(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     a_sum_that_does_not_fit_is_refused(&*fresh().await).await;
     projects_are_those_with_a_project_record(&*fresh().await).await;
     the_outbox_gives_the_oldest_first(&*fresh().await).await;
+    what_a_process_commits_is_its_own_until_it_is_sent(&*fresh().await).await;
     a_message_is_put_once_even_after_it_was_sent(&*fresh().await).await;
     increments_at_once_lose_nothing(fresh().await).await;
     creations_at_once_have_one_winner(fresh().await).await;
@@ -409,6 +410,34 @@ pub async fn the_outbox_gives_the_oldest_first(store: &dyn Store) {
     store.sent(&[message(2).id]).await.unwrap();
     store.sent(&[]).await.unwrap();
     assert_eq!(store.outbox(10).await.unwrap(), [message(5), message(1)]);
+}
+
+/// A process finds what it committed, and nothing any more once that is sent.
+pub async fn what_a_process_commits_is_its_own_until_it_is_sent(store: &dyn Store) {
+    let own = async |limit| {
+        let mut own = store.own_outbox(limit).await.unwrap();
+        own.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+        own
+    };
+    let mut all = [message(5), message(2), message(9)];
+    all.sort_by(|one, other| one.id.as_str().cmp(other.id.as_str()));
+    assert!(own(10).await.is_empty());
+    let commit = Commit::new().send(message(5)).send(message(2));
+    store.commit(commit).await.unwrap();
+    store.commit(Commit::new().send(message(9))).await.unwrap();
+    assert_eq!(own(10).await, all);
+    assert!(!own(1).await.is_empty(), "a limit never leaves nothing");
+    store.sent(&[message(5).id]).await.unwrap();
+    let left = own(10).await;
+    assert!(left.contains(&message(2)) && left.contains(&message(9)));
+    store.sent(&[message(2).id, message(9).id]).await.unwrap();
+    assert!(own(10).await.is_empty());
+    let lost = writes(vec![write("once", 0, "x")]).send(message(7));
+    store.commit(lost.clone()).await.unwrap();
+    store.sent(&[message(7).id]).await.unwrap();
+    // A commit that fails hands nothing on.
+    store.commit(lost.send(message(8))).await.unwrap_err();
+    assert!(own(10).await.is_empty());
 }
 
 /// The same message is put once: twice in a commit, again while it waits, and again after it was sent.

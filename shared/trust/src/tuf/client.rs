@@ -5,23 +5,24 @@
 //! each next root until there is none; [`Trusted::remember_timestamp`] and
 //! [`Trusted::remember_snapshot`] with what was stored at the last refresh; then
 //! [`Trusted::update_timestamp`], [`Trusted::update_snapshot`] and [`Trusted::update_targets`] with what
-//! was fetched, or with a stored file where it is the wanted one. Store each file that was taken.
+//! was fetched, or with a stored file where it is the wanted one. Store each file that was taken. Then
+//! [`Trusted::search`] finds targets, also those that only a delegated role lists.
 
 use crate::key::PublicKey;
 use crate::tuf::envelope::File;
+use crate::tuf::search::Search;
 use crate::tuf::{
     MetaFile, Metadata, ROOT_BYTES_MAX, ROOT_UPDATES_MAX, Role, Root, Snapshot,
     TIMESTAMP_BYTES_MAX, TargetInfo, TargetPath, Targets, Timestamp, TufError, file_name,
 };
 use kintsugi_domain::Timestamp as Time;
-use kintsugi_domain::digest::Digest;
 use kintsugi_domain::limits::METADATA_BYTES_MAX;
 use std::collections::BTreeMap;
 
 /// What is trusted so far. **A failed step changes nothing.**
 #[derive(Debug, Clone)]
 pub struct Trusted {
-    root: Root,
+    pub(super) root: Root,
     root_updates: u32,
     /// The newest timestamp and snapshot ever trusted: nothing may go below them.
     seen_timestamp: Option<Timestamp>,
@@ -50,8 +51,6 @@ pub struct Wanted {
     pub version: u64,
     /// Stop reading after so many bytes.
     pub bytes_max: u64,
-    /// Its digest, where the listing states it.
-    pub digest: Option<Digest>,
 }
 
 impl Trusted {
@@ -79,7 +78,6 @@ impl Trusted {
             name: file_name(Role::Root, version),
             version,
             bytes_max: ROOT_BYTES_MAX as u64,
-            digest: None,
         }
     }
 
@@ -157,7 +155,8 @@ impl Trusted {
 
     /// The snapshot that the timestamp names.
     pub fn next_snapshot(&self) -> Result<Wanted, TufError> {
-        Ok(self.wanted(Role::Snapshot, self.snapshot_listing()?))
+        let listing = self.snapshot_listing()?;
+        Ok(wanted(&self.root, Role::Snapshot.name(), listing))
     }
 
     /// Takes the snapshot (§5.5).
@@ -180,7 +179,8 @@ impl Trusted {
 
     /// The targets metadata that the snapshot names.
     pub fn next_targets(&self) -> Result<Wanted, TufError> {
-        Ok(self.wanted(Role::Targets, self.targets_listing()?))
+        let listing = self.targets_listing()?;
+        Ok(wanted(&self.root, Role::Targets.name(), listing))
     }
 
     /// Takes the targets metadata (§5.6).
@@ -194,25 +194,36 @@ impl Trusted {
         Ok(())
     }
 
-    /// What is known of a target; nothing before the refresh is complete.
+    /// Begins the search for a target, which delegated roles may list. The refresh must be complete.
+    pub fn search(&self, path: &TargetPath) -> Result<Search, TufError> {
+        let targets = self.targets.as_ref().ok_or(TufError::OutOfOrder {
+            needs: Role::Targets,
+        })?;
+        Ok(Search::new(path, targets))
+    }
+
+    /// What the top-level targets metadata says of a target; nothing before the refresh is complete.
     pub fn target(&self, path: &TargetPath) -> Option<&TargetInfo> {
         self.targets.as_ref()?.targets.get(path)
     }
 
     /// The name under which the repository serves a target, below its targets folder.
     pub fn target_name(&self, path: &TargetPath) -> Option<String> {
-        let info = self.target(path)?;
-        Some(if self.root.consistent_snapshot {
-            path.hashed_name(&info.digest)
-        } else {
-            path.to_string()
-        })
+        Some(self.name_of(path, self.target(path)?))
     }
 
-    /// A key that the trusted root names for a role, by its id: the `keys` of statements are those of
+    /// The name under which the repository serves a target that was found, below its targets folder.
+    pub fn name_of(&self, path: &TargetPath, info: &TargetInfo) -> String {
+        match info.hashes.prefix() {
+            Some(digest) if self.root.consistent_snapshot => path.hashed_name(&digest),
+            Some(_) | None => path.to_string(),
+        }
+    }
+
+    /// A key on P-384 that the trusted root names for a role, by its id: the `keys` of statements are those of
     /// [`Role::Targets`]. One key is enough for a statement, whatever the role's threshold is.
     pub fn key(&self, role: Role, id: &str) -> Option<&PublicKey> {
-        self.root.roles.of(role).keys().get(id)
+        self.root.roles.of(role).keys().get(id)?.p384()
     }
 
     /// The trusted root.
@@ -256,29 +267,36 @@ impl Trusted {
     }
 
     fn targets_listing(&self) -> Result<&MetaFile, TufError> {
-        let snapshot = self.snapshot.as_ref().ok_or(TufError::OutOfOrder {
-            needs: Role::Snapshot,
-        })?;
-        listed(&snapshot.meta, "targets.json", Role::Snapshot)
+        listed(
+            &self.snapshot_of_refresh()?.meta,
+            "targets.json",
+            Role::Snapshot,
+        )
     }
 
-    fn wanted(&self, role: Role, listing: &MetaFile) -> Wanted {
-        let bytes_max = METADATA_BYTES_MAX as u64;
-        Wanted {
-            name: if self.root.consistent_snapshot {
-                file_name(role, listing.version)
-            } else {
-                format!("{role}.json")
-            },
-            version: listing.version,
-            bytes_max: listing.length.map_or(bytes_max, |n| n.min(bytes_max)),
-            digest: listing.digest(),
-        }
+    pub(super) fn snapshot_of_refresh(&self) -> Result<&Snapshot, TufError> {
+        self.snapshot.as_ref().ok_or(TufError::OutOfOrder {
+            needs: Role::Snapshot,
+        })
+    }
+}
+
+/// A listed file of a role, whose name is written as one part of an address.
+pub(super) fn wanted(root: &Root, role: &str, listing: &MetaFile) -> Wanted {
+    let bytes_max = METADATA_BYTES_MAX as u64;
+    Wanted {
+        name: if root.consistent_snapshot {
+            format!("{}.{role}.json", listing.version)
+        } else {
+            format!("{role}.json")
+        },
+        version: listing.version,
+        bytes_max: listing.length.map_or(bytes_max, |n| n.min(bytes_max)),
     }
 }
 
 /// The entry of a listing that must be there.
-fn listed<'a>(
+pub(super) fn listed<'a>(
     meta: &'a BTreeMap<String, MetaFile>,
     name: &str,
     by: Role,
@@ -289,7 +307,7 @@ fn listed<'a>(
     })
 }
 
-fn check_expiry<T: Metadata>(metadata: &T, now: Time) -> Result<(), TufError> {
+pub(super) fn check_expiry<T: Metadata>(metadata: &T, now: Time) -> Result<(), TufError> {
     if metadata.expires() > now {
         Ok(())
     } else {
@@ -313,7 +331,7 @@ fn check_not_below(what: &str, trusted: u64, found: u64) -> Result<(), TufError>
 }
 
 /// Mix and match: the file must be the one that was listed, before any of it is read.
-fn check_content(role: Role, listing: &MetaFile, text: &[u8]) -> Result<(), TufError> {
+pub(super) fn check_content(role: Role, listing: &MetaFile, text: &[u8]) -> Result<(), TufError> {
     let found = text.len() as u64;
     if let Some(listed) = listing.length
         && listed != found
@@ -324,13 +342,13 @@ fn check_content(role: Role, listing: &MetaFile, text: &[u8]) -> Result<(), TufE
             found,
         });
     }
-    match listing.digest() {
-        Some(digest) if digest != Digest::of(text) => Err(TufError::DigestMismatch { role }),
+    match &listing.hashes {
+        Some(hashes) if !hashes.fit(text) => Err(TufError::DigestMismatch { role }),
         Some(_) | None => Ok(()),
     }
 }
 
-fn check_version(role: Role, listing: &MetaFile, found: u64) -> Result<(), TufError> {
+pub(super) fn check_version(role: Role, listing: &MetaFile, found: u64) -> Result<(), TufError> {
     if listing.version == found {
         Ok(())
     } else {

@@ -1,8 +1,7 @@
 //! A metadata file: what is signed, and the signatures over it.
 
 use crate::json;
-use crate::key::PublicKey;
-use crate::tuf::{Metadata, Role, RoleKeys, TufError};
+use crate::tuf::{Metadata, Role, RoleKey, RoleKeys, TufError};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -13,7 +12,7 @@ pub(super) struct File<T> {
     signed: Value,
     /// What the signatures cover.
     canonical: Vec<u8>,
-    /// Signatures by key id, as DER.
+    /// Signatures by key id.
     signatures: BTreeMap<String, Vec<u8>>,
     of: PhantomData<T>,
 }
@@ -30,25 +29,40 @@ struct SignatureWire {
     sig: String,
 }
 
+/// What is signed, and signatures by key id.
+pub(super) struct Parts {
+    pub(super) signed: Value,
+    pub(super) signatures: BTreeMap<String, Vec<u8>>,
+}
+
+/// Splits a file of at most `bytes_max` bytes into its parts.
+pub(super) fn parts(role: Role, text: &[u8], bytes_max: usize) -> Result<Parts, TufError> {
+    let malformed = |why: String| TufError::Malformed { role, why };
+    let value = json::parse(text, bytes_max).map_err(|error| TufError::Json { role, error })?;
+    let wire = Wire::deserialize(&value).map_err(|error| malformed(error.to_string()))?;
+    let mut signatures = BTreeMap::new();
+    for SignatureWire { keyid, sig } in wire.signatures {
+        // What is not hex is no signature; others may be enough.
+        let signature = hex::decode(&sig).unwrap_or_default();
+        if signatures.insert(keyid.clone(), signature).is_some() {
+            return Err(malformed(format!("two signatures of key {keyid:?}")));
+        }
+    }
+    Ok(Parts {
+        signed: wire.signed,
+        signatures,
+    })
+}
+
 impl<T: Metadata> File<T> {
-    /// Splits a file of at most `bytes_max` bytes into its parts.
+    /// Reads a file of at most `bytes_max` bytes.
     pub(super) fn read(text: &[u8], bytes_max: usize) -> Result<Self, TufError> {
         let role = T::ROLE;
-        let json_error = |error| TufError::Json { role, error };
-        let malformed = |why: String| TufError::Malformed { role, why };
-        let value = json::parse(text, bytes_max).map_err(json_error)?;
-        let wire = Wire::deserialize(&value).map_err(|error| malformed(error.to_string()))?;
-        let mut signatures = BTreeMap::new();
-        for SignatureWire { keyid, sig } in wire.signatures {
-            // What is not hex is no signature; others may be enough.
-            let der = hex::decode(&sig).unwrap_or_default();
-            if signatures.insert(keyid.clone(), der).is_some() {
-                return Err(malformed(format!("two signatures of key {keyid:?}")));
-            }
-        }
+        let Parts { signed, signatures } = parts(role, text, bytes_max)?;
+        let canonical = json::canonical(&signed).map_err(|error| TufError::Json { role, error })?;
         Ok(Self {
-            canonical: json::canonical(&wire.signed).map_err(json_error)?,
-            signed: wire.signed,
+            canonical,
+            signed,
             signatures,
             of: PhantomData,
         })
@@ -57,12 +71,12 @@ impl<T: Metadata> File<T> {
     /// Whether enough distinct keys of a role signed. Keys are told apart by what they are, not by what
     /// they are called: one key under two ids counts once.
     pub(super) fn check(&self, by: Role, keys: &RoleKeys) -> Result<(), TufError> {
-        let mut valid: Vec<&PublicKey> = Vec::new();
+        let mut valid: Vec<&RoleKey> = Vec::new();
         for (id, key) in keys.keys() {
-            let Some(der) = self.signatures.get(id.as_str()) else {
+            let Some(signature) = self.signatures.get(id.as_str()) else {
                 continue;
             };
-            if !valid.contains(&key) && key.verify(&self.canonical, der).is_ok() {
+            if !valid.contains(&key) && key.signed(&self.canonical, signature) {
                 valid.push(key);
             }
         }

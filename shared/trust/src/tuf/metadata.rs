@@ -3,6 +3,8 @@
 //! Unknown fields are ignored when reading, as the specification asks: signatures are checked over the
 //! whole text that was signed, before any of it is taken into these types.
 
+use crate::tuf::delegation::Delegations;
+use crate::tuf::hashes::Hashes;
 use crate::tuf::{SPEC_VERSION, TargetPath, TufError};
 use kintsugi_domain::Timestamp as Time;
 use kintsugi_domain::digest::Digest;
@@ -76,21 +78,35 @@ pub struct Targets {
     /// When it expires.
     #[serde(with = "instant")]
     pub expires: Time,
-    /// The targets. When reading, a target with an unsafe path or without SHA-256 is left out.
+    /// The targets. When reading, a target with an unsafe path or without a digest that we know is left out.
     #[serde(deserialize_with = "usable_targets")]
     pub targets: BTreeMap<TargetPath, TargetInfo>,
+    /// Who else speaks for targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegations: Option<Delegations>,
 }
 
 /// A target: a file and what is known about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "TargetWire", into = "TargetWire")]
 pub struct TargetInfo {
     /// Its length, bytes.
     pub length: u64,
-    /// Its digest.
-    pub digest: Digest,
+    /// Its digests.
+    pub hashes: Hashes,
     /// What else the repository says about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<Value>,
+}
+
+impl TargetInfo {
+    /// A target with that length and SHA-256.
+    pub fn new(length: u64, digest: Digest) -> Self {
+        Self {
+            length,
+            hashes: Hashes::sha256(digest),
+            custom: None,
+        }
+    }
 }
 
 /// Snapshot metadata.
@@ -130,29 +146,14 @@ pub struct MetaFile {
     pub hashes: Option<Hashes>,
 }
 
-/// Digests by algorithm; others than SHA-256 are ignored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hashes {
-    /// SHA-256.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<Digest>,
-}
-
 impl MetaFile {
     /// The entry for a file with that version and content.
     pub fn of(version: u64, content: &[u8]) -> Self {
         Self {
             version,
             length: Some(content.len() as u64),
-            hashes: Some(Hashes {
-                sha256: Some(Digest::of(content)),
-            }),
+            hashes: Some(Hashes::sha256(Digest::of(content))),
         }
-    }
-
-    /// The digest, where stated.
-    pub fn digest(&self) -> Option<Digest> {
-        self.hashes.as_ref().and_then(|hashes| hashes.sha256)
     }
 }
 
@@ -244,42 +245,6 @@ pub(super) fn read<T: DeserializeOwned>(role: Role, signed: &Value) -> Result<T,
     T::deserialize(signed).map_err(|error| malformed(error.to_string()))
 }
 
-/// The written form of a target.
-#[derive(Serialize, Deserialize)]
-struct TargetWire {
-    length: u64,
-    hashes: TargetHashes,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    custom: Option<Value>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct TargetHashes {
-    sha256: Digest,
-}
-
-impl From<TargetWire> for TargetInfo {
-    fn from(wire: TargetWire) -> Self {
-        Self {
-            length: wire.length,
-            digest: wire.hashes.sha256,
-            custom: wire.custom,
-        }
-    }
-}
-
-impl From<TargetInfo> for TargetWire {
-    fn from(info: TargetInfo) -> Self {
-        Self {
-            length: info.length,
-            hashes: TargetHashes {
-                sha256: info.digest,
-            },
-            custom: info.custom,
-        }
-    }
-}
-
 /// Reads the targets that a client can use.
 fn usable_targets<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -287,7 +252,8 @@ fn usable_targets<'de, D: Deserializer<'de>>(
     let all = BTreeMap::<String, Value>::deserialize(deserializer)?;
     let usable = |(path, info): (String, Value)| {
         let path = path.parse().ok()?;
-        Some((path, TargetInfo::deserialize(&info).ok()?))
+        let info = TargetInfo::deserialize(&info).ok()?;
+        info.hashes.is_known().then_some((path, info))
     };
     Ok(all.into_iter().filter_map(usable).collect())
 }

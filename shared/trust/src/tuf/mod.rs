@@ -2,25 +2,41 @@
 //!
 //! [`Root`], [`Targets`], [`Snapshot`] and [`Timestamp`] are the four roles; [`canonical`] and
 //! [`assemble`] turn them into what is signed and served; [`Trusted`] is the client workflow of the
-//! specification without its fetching; [`TargetPath`] is the name of a target.
+//! specification without its fetching, [`Search`] its way through delegations; [`TargetPath`] is the name of
+//! a target.
 //!
 //! **Invariants: only a threshold of distinct keys makes metadata count; versions never go down; expired
 //! metadata is never used; what is listed by snapshot and timestamp must be what is read.**
 //!
-//! Not here: delegated roles (they are ignored: a target that only a delegation lists is not found),
-//! and keys other than ECDSA P-384 (they are skipped and count towards no threshold).
+//! We write ECDSA P-384 only. With the feature `foreign-keys` the reader also verifies RSA-PSS, ECDSA P-256
+//! and Ed25519; every other key is skipped and counts towards no threshold. Not here: succinct hash bins
+//! (TAP 15) and repository mirrors (TAP 4).
 
+mod ceremony;
 mod client;
+mod delegation;
 mod envelope;
+#[cfg(feature = "foreign-keys")]
+mod foreign;
+mod hashes;
+mod keys;
 mod metadata;
 mod path;
 mod root;
+mod search;
 mod write;
 
+pub use ceremony::{CeremonyError, Count, KeyChange, RootDraft};
 pub use client::{Change, Trusted, Wanted};
-pub use metadata::{Hashes, MetaFile, Metadata, Role, Snapshot, TargetInfo, Targets, Timestamp};
+pub use delegation::{DelegatedRole, Delegations, Scope};
+#[cfg(feature = "foreign-keys")]
+pub use foreign::ForeignKey;
+pub use hashes::{Checking, Hashes, Sha512Digest};
+pub use keys::{RoleKey, RoleKeys};
+pub use metadata::{MetaFile, Metadata, Role, Snapshot, TargetInfo, Targets, Timestamp};
 pub use path::{InvalidTargetPath, TargetPath};
-pub use root::{RoleKeys, Roles, Root};
+pub use root::{Roles, Root};
+pub use search::{DELEGATIONS_MAX, Search, SearchStep, quoted};
 pub use write::{assemble, canonical, file_name};
 
 use crate::json::JsonError;
@@ -146,6 +162,18 @@ pub enum TufError {
         /// The role.
         role: Role,
     },
+    /// More delegated roles than [`DELEGATIONS_MAX`] on the way to one target.
+    #[error("more than {DELEGATIONS_MAX} delegated roles for one target")]
+    TooManyDelegations,
+    /// Metadata of a delegated role that does not hold.
+    #[error("delegated role {name:?}: {error}")]
+    Delegated {
+        /// The role.
+        name: String,
+        /// What does not hold.
+        #[source]
+        error: Box<TufError>,
+    },
     /// Metadata given before the one that vouches for it.
     #[error("{needs} metadata must be read first")]
     OutOfOrder {
@@ -171,6 +199,8 @@ impl TufError {
             Self::VersionMismatch { .. } => "tuf.version_mismatch",
             Self::LengthMismatch { .. } => "tuf.length_mismatch",
             Self::DigestMismatch { .. } => "tuf.digest_mismatch",
+            Self::TooManyDelegations => "tuf.too_many_delegations",
+            Self::Delegated { error, .. } => error.code(),
             Self::OutOfOrder { .. } => "tuf.out_of_order",
         }
     }

@@ -1,6 +1,5 @@
 //! Names of targets, safe to join to a folder or an address.
 
-use kintsugi_domain::digest::Digest;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::fmt;
@@ -39,7 +38,7 @@ impl TargetPath {
     }
 
     /// The name under which a repository with consistent snapshots serves it: `dir/<digest>.<name>`.
-    pub fn hashed_name(&self, digest: &Digest) -> String {
+    pub fn hashed_name(&self, digest: &impl fmt::Display) -> String {
         match self.0.rsplit_once('/') {
             Some((folder, name)) => format!("{folder}/{digest}.{name}"),
             None => format!("{digest}.{}", self.0),

@@ -1,45 +1,13 @@
 //! Root metadata: which keys speak for which role.
 
-use crate::key::{KeyId, PublicKey};
+use crate::key::KeyId;
 use crate::tuf::TufError;
+use crate::tuf::keys::RoleKeys;
 use crate::tuf::metadata::{Metadata, Role, instant, read, write};
 use kintsugi_domain::Timestamp as Time;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The keys that speak for a role, and how many of them it takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleKeys {
-    keys: BTreeMap<KeyId, PublicKey>,
-    threshold: usize,
-}
-
-impl RoleKeys {
-    /// `threshold` of these keys. It must be from 1 to the number of distinct keys.
-    pub fn new(role: Role, keys: &[PublicKey], threshold: usize) -> Result<Self, TufError> {
-        let keys: BTreeMap<KeyId, PublicKey> =
-            keys.iter().map(|key| (key.key_id(), key.clone())).collect();
-        if threshold == 0 || threshold > keys.len() {
-            return Err(TufError::ImpossibleThreshold {
-                role,
-                threshold,
-                keys: keys.len(),
-            });
-        }
-        Ok(Self { keys, threshold })
-    }
-
-    /// The keys by id. Keys of unknown type are not among them.
-    pub fn keys(&self) -> &BTreeMap<KeyId, PublicKey> {
-        &self.keys
-    }
-
-    /// How many distinct keys must sign.
-    pub fn threshold(&self) -> usize {
-        self.threshold
-    }
-}
+use std::collections::BTreeMap;
 
 /// Who speaks for each role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,12 +98,12 @@ impl Metadata for Root {
         };
         for role in Role::ALL {
             let of_role = self.roles.of(role);
-            for (id, key) in &of_role.keys {
+            for (id, key) in of_role.keys() {
                 wire.keys.insert(id.to_string(), key.to_value());
             }
             let of_role = RoleWire {
-                keyids: of_role.keys.keys().cloned().collect(),
-                threshold: of_role.threshold,
+                keyids: of_role.keys().keys().cloned().collect(),
+                threshold: of_role.threshold(),
             };
             wire.roles.insert(role.name().to_owned(), of_role);
         }
@@ -163,32 +131,14 @@ impl RootWire {
     /// The usable keys of a role. Keys of unknown type are left out: they cannot count, and the role
     /// stands or falls with the others.
     fn role(&self, role: Role) -> Result<RoleKeys, TufError> {
-        let malformed = |why: String| TufError::Malformed {
-            role: Role::Root,
-            why,
-        };
         let wire = self
             .roles
             .get(role.name())
-            .ok_or_else(|| malformed(format!("role {role} is missing")))?;
-        if wire.threshold == 0 {
-            return Err(TufError::ImpossibleThreshold {
-                role,
-                threshold: 0,
-                keys: wire.keyids.len(),
-            });
-        }
-        let distinct: BTreeSet<&KeyId> = wire.keyids.iter().collect();
-        if distinct.len() != wire.keyids.len() {
-            return Err(malformed(format!("role {role} names a key twice")));
-        }
-        let usable = |id: &KeyId| {
-            let key = PublicKey::from_value(self.keys.get(id.as_str())?)?;
-            Some((id.clone(), key))
-        };
-        Ok(RoleKeys {
-            keys: wire.keyids.iter().filter_map(usable).collect(),
-            threshold: wire.threshold,
-        })
+            .ok_or_else(|| TufError::Malformed {
+                role: Role::Root,
+                why: format!("role {role} is missing"),
+            })?;
+        let listed = (wire.keyids.as_slice(), wire.threshold);
+        RoleKeys::listed(role, role.name(), &self.keys, listed)
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 #![expect(clippy::string_slice, reason = "test code")]
 
+mod attestation;
 mod encoding;
 mod jws;
 mod lease;
@@ -11,4 +12,5 @@ mod statement;
 mod ticket;
 mod token;
 mod tuf_attacks;
+mod tuf_delegations;
 mod tuf_roots;

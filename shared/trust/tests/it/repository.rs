@@ -91,15 +91,12 @@ pub(crate) fn roles() -> Roles {
 impl Repository {
     /// Every role at that version, fresh until [`later`].
     pub(crate) fn new(version: u64) -> Self {
-        let info = TargetInfo {
-            length: 7,
-            digest: Digest::of(b"content"),
-            custom: None,
-        };
+        let info = TargetInfo::new(7, Digest::of(b"content"));
         let targets = Targets {
             version,
             expires: later(),
             targets: [(TARGET.parse().unwrap(), info)].into(),
+            delegations: None,
         };
         Self::with_targets(version, targets)
     }

@@ -57,7 +57,10 @@ fn a_whole_repository_is_read() {
     assert_eq!(info.length, 7);
     assert_eq!(
         client.target_name(&path).unwrap(),
-        format!("packages/{}.till-1.0.0.tar.zst", info.digest)
+        format!(
+            "packages/{}.till-1.0.0.tar.zst",
+            info.hashes.sha256.unwrap()
+        )
     );
     assert!(client.key(Role::Targets, &id(4)).is_some());
     assert!(client.key(Role::Targets, &id(5)).is_none());
@@ -410,7 +413,8 @@ fn targets_that_cannot_be_used_are_left_out_and_the_rest_stays() {
     let info = signed["targets"][TARGET].clone();
     signed["targets"]["../../etc/passwd"] = info.clone();
     signed["targets"]["/abs"] = info;
-    signed["targets"]["only-sha512"] = json!({"length": 1, "hashes": {"sha512": "00"}});
+    signed["targets"]["only-md5"] = json!({"length": 1, "hashes": {"md5": "00"}});
+    signed["targets"]["odd-sha512"] = json!({"length": 1, "hashes": {"sha512": "00"}});
     signed["delegations"] = json!({"keys": {}, "roles": []});
     let file = sign_value(&signed, &[(4, &id(4))]);
     let listing = MetaFile::of(1, file.as_bytes());

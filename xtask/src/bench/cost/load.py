@@ -7,33 +7,28 @@ each phase how many times the thing was done and what the meters of `counting.py
 """
 
 import concurrent.futures
-import gzip
 import http.client
-import inspect
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import botocore.session
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from reports import envelope
+
 MODE, URL, TOKEN, REPOSITORY, ENDPOINT, FOLDER, PRODUCT, EVENTS, CHECKS = sys.argv[1:]
-EVENT_BYTES = 48 * 1024
 ISSUES = 10
 # Requests at a time in the phase that has several.
 TOGETHER = 4
 PATIENCE = 900
-dice = random.Random(7)
-# Source lines of a stack are people's code, which compresses as such: that of the standard library.
-SOURCE = [line for module in (http.client, inspect, shutil, subprocess) for line in inspect.getsource(module).splitlines() if line.strip()]
 
 
 def asked(path, order=None):
@@ -115,76 +110,6 @@ def seen_update(project, version, device):
     return sent("GET", f"/v1/{project}/updates/stable/linux/x86_64/{version}?device={device}")
 
 
-def word():
-    return "".join(dice.choices("abcdefghijklmnopqrstuvwxyz_", k=dice.randint(3, 11)))
-
-
-def printed():
-    """A variable as a service has them: an id, a row, a flag."""
-    return dice.choice([
-        lambda: repr(str(uuid.UUID(int=dice.getrandbits(128)))),
-        lambda: repr({"id": dice.randint(1, 10**6), "state": dice.choice(["open", "paid", "sent"]), "total": dice.randint(1, 10**5)}),
-        lambda: str(dice.random() < 0.5),
-        lambda: f"<{word().title()} object at 0x{dice.getrandbits(40):012x}>",
-    ])()
-
-
-def frame(issue, number):
-    # The stack is the issue's, what was printed is the event's.
-    at = (int(issue.rpartition("_")[2]) * 211 + number * 37) % (len(SOURCE) - 11)
-    lines = SOURCE[at:at + 11]
-    return {
-        "filename": f"shop/{issue}/part_{number}.py",
-        "abs_path": f"/srv/shop/{issue}/part_{number}.py",
-        "module": f"shop.{issue}.part_{number}",
-        "function": f"step_{number}",
-        "lineno": 40 + number,
-        "in_app": number % 3 > 0,
-        "pre_context": lines[:5],
-        "context_line": lines[5],
-        "post_context": lines[6:],
-        "vars": {f"{name}_{number % 7}": printed() for name in ("self", "order", "row", "key", "cursor", "total", "done", "reply")},
-    }
-
-
-def event(number):
-    """A service's error: a stack with source lines and printed variables, breadcrumbs, a request."""
-    issue = f"module_{number % ISSUES}"
-    made = {
-        "event_id": uuid.UUID(int=dice.getrandbits(128)).hex,
-        "timestamp": time.time(),
-        "platform": "python",
-        "level": "error",
-        "release": "shop@1.0.0",
-        "environment": "production",
-        "exception": {"values": [{
-            "type": f"Broken{number % ISSUES}",
-            "value": f"no {word()} for {word()}",
-            "mechanism": {"type": "excepthook", "handled": False},
-            "stacktrace": {"frames": [frame(issue, at) for at in range(22)]},
-        }]},
-        "request": {"url": f"https://shop.example/{word()}", "method": "POST", "headers": {"Host": "shop.example", "Accept": "*/*", "X-Request-Id": f"{dice.getrandbits(128):032x}"}},
-        "breadcrumbs": {"values": []},
-    }
-    crumbs, size = made["breadcrumbs"]["values"], len(json.dumps(made))
-    while size < EVENT_BYTES:
-        what = dice.choice(["query", "http", "cache"])
-        message = f"SELECT id, state, total FROM {what}s WHERE id = {dice.randint(1, 10**6)} AND state = 'open' ORDER BY total"
-        crumb = {"timestamp": time.time() - dice.random() * 60, "type": "default", "level": "info", "category": what, "message": message,
-                 "data": {"milliseconds": dice.randint(1, 900), "rows": dice.randint(0, 50), "status_code": dice.choice([200, 204, 404])}}
-        size += len(json.dumps(crumb)) + 2
-        crumbs.append(crumb)
-    return made
-
-
-def envelope(number):
-    made = event(number)
-    payload = json.dumps(made).encode()
-    head = json.dumps({"event_id": made["event_id"]}).encode()
-    item = json.dumps({"type": "event", "length": len(payload)}).encode()
-    return gzip.compress(b"\n".join([head, item, payload]), 6), len(payload)
-
-
 def mapping(queue, enabled):
     """Has Lambda's poller read a queue or leave it."""
     session = botocore.session.get_session()
@@ -213,6 +138,10 @@ def reports(project, bodies, together):
     until("triage", lambda: not seen("/_busy")["waiting"])
 
 
+# GB-seconds of an invocation by function, as last told: a function tells of its requests by the hundred.
+means = {}
+
+
 def measured(name, count, work):
     quiet()
     seen("/_meters")
@@ -220,7 +149,14 @@ def measured(name, count, work):
     work()
     quiet()
     print(f"{name}: {count} in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    return {"count": count, "meters": seen("/_meters")}
+    meters = seen("/_meters")
+    for function, meter in meters.items():
+        if meter.get("told invocations"):
+            means[function] = meter["told GB-seconds"] / meter["told invocations"]
+        if "invocations" in meter:
+            meter["GB-seconds"] = meter["invocations"] * means.get(function, 0)
+        meter.pop("told GB-seconds", None)
+    return {"count": count, "meters": meters}
 
 
 def checks(project, version, status, number):
@@ -244,7 +180,7 @@ def measure():
     # Without a repository: that an issue is diagnosed is one cost for each issue, not for each report.
     reporting = add_project(None)
     count, number = int(EVENTS), int(CHECKS)
-    made = [envelope(at) for at in range(2 * count + ISSUES)]
+    made = [envelope(at, ISSUES) for at in range(2 * count + ISSUES)]
     bodies = [body for body, _ in made]
     phases = {}
     warm, alone, several = bodies[:ISSUES], bodies[ISSUES:ISSUES + count], bodies[ISSUES + count:]

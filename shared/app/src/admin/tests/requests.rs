@@ -13,7 +13,7 @@ two_person = ["release.order", "rollout.resume", "project.configure", "flag.put"
 "#;
 
 fn careful() -> Box<Config> {
-    Box::new(Config::parse("kintsugi.toml", &format!("{CONFIG}{TWO}")).unwrap())
+    Box::new(product::config(TWO))
 }
 
 fn order(version: &str) -> Action {
@@ -337,7 +337,7 @@ fn nothing_that_stops_harm_waits_for_a_second_person() {
         "fix.refuse",
         "issue.mute",
     ] {
-        let text = format!("{CONFIG}[approval]\ntwo_person = [\"{name}\"]\n");
+        let text = format!("{}[approval]\ntwo_person = [\"{name}\"]\n", product::CONFIG);
         let error = Config::parse("kintsugi.toml", &text).unwrap_err();
         assert!(error.expected.contains("unknown variant"), "{error}");
     }

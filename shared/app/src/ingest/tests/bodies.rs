@@ -58,7 +58,10 @@ fn every_encoding_is_decoded_and_a_cut_off_body_is_refused() {
             );
             assert_eq!(
                 home.counters(PROJECT),
-                BTreeMap::from([(format!("refused/{code}"), 1)])
+                BTreeMap::from([
+                    ("received/request".to_owned(), 1),
+                    (format!("refused/request/{code}"), 1)
+                ])
             );
         }
     }

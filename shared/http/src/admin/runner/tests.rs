@@ -1,11 +1,10 @@
 //! The routes of runners over memory ports: a job's whole way, who is let in, what is refused, links.
 
-use crate::admin::tests::{CONFIG, Got, Home, call, home};
+use crate::admin::tests::{Got, Home, call, home};
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use kintsugi_domain::Timestamp;
-use kintsugi_domain::config::Config;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::ProjectId;
@@ -13,6 +12,7 @@ use kintsugi_domain::job::{BuildOrder, Job, Order, artifact_key, package_name};
 use kintsugi_domain::limits::REPORT_BYTES_MAX;
 use kintsugi_domain::ports::{Blobs, Link, PortError, Queues as _};
 use kintsugi_testkit::memory::MemoryBlobs;
+use kintsugi_testkit::product;
 use kintsugi_trust::token::Role;
 use semver::Version;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn order(home: &Home) -> Job {
         delta_bases: vec![(Version::new(1, 0, 0), BASE.to_owned())],
         notes: String::new(),
     }));
-    let config = Config::parse("kintsugi.toml", CONFIG).unwrap();
+    let config = product::config("");
     let (project, at) = (ProjectId(1), Timestamp::UNIX_EPOCH);
     let job = Job::order(project, "/src/till".to_owned(), order, config, at);
     home.put(&job).await;

@@ -1,6 +1,7 @@
 //! A home with one of everything, and a stranger's hand in every text.
 
 use crate::admin::tests::{Home, home};
+use kintsugi_app::events::keep;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::cohort::Share;
@@ -29,7 +30,13 @@ pub(super) async fn furnished() -> Home {
     let home = home();
     home.project().await;
     put::<Issue>(&home, issue()).await;
-    put::<FiledEvent>(&home, event()).await;
+    let json = serde_json::to_vec(&json!([event()])).unwrap();
+    let batch = keep(home.ports.blobs.as_ref(), PROJECT, &json)
+        .await
+        .unwrap();
+    let filed =
+        json!({"id": "event1", "project": 1, "issue": "issue1", "received_at": AT, "batch": batch});
+    put::<FiledEvent>(&home, filed).await;
     put::<Fix>(&home, fix()).await;
     put::<Release>(&home, release()).await;
     home.put(&canary(home.ports.now())).await;
@@ -71,17 +78,14 @@ fn issue() -> Value {
 
 fn event() -> Value {
     json!({
-        "issue": "issue1",
-        "event": {
-            "id": "event1", "project": 1, "occurred_at": AT, "received_at": AT, "level": "error",
-            "platform": "python", "release": HOSTILE, "environment": HOSTILE,
-            "transaction": HOSTILE, "message": HOSTILE, "user": null, "fingerprint": [],
-            "tags": {}, "system": {}, "sdk": null, "remarks": [],
-            "exceptions": [{"kind": HOSTILE, "value": HOSTILE, "module": null, "handled": false,
-                "frames": [{"file": HOSTILE, "path": null, "function": HOSTILE, "module": null,
-                    "line": 7, "source": HOSTILE, "in_app": true, "vars": {HOSTILE: HOSTILE}}]}],
-            "breadcrumbs": [{"at": null, "category": HOSTILE, "message": HOSTILE}],
-        },
+        "id": "event1", "project": 1, "occurred_at": AT, "received_at": AT, "level": "error",
+        "platform": "python", "release": HOSTILE, "environment": HOSTILE,
+        "transaction": HOSTILE, "message": HOSTILE, "user": null, "fingerprint": [],
+        "tags": {}, "system": {}, "sdk": null, "remarks": [],
+        "exceptions": [{"kind": HOSTILE, "value": HOSTILE, "module": null, "handled": false,
+            "frames": [{"file": HOSTILE, "path": null, "function": HOSTILE, "module": null,
+                "line": 7, "source": HOSTILE, "in_app": true, "vars": {HOSTILE: HOSTILE}}]}],
+        "breadcrumbs": [{"at": null, "category": HOSTILE, "message": HOSTILE}],
     })
 }
 

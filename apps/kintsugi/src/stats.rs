@@ -1,0 +1,108 @@
+//! `kintsugi project stats`: what became of everything that clients sent, over a home's admin API.
+
+use crate::client::Client;
+use crate::context::Context;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::login::HomeArgs;
+use crate::print;
+use clap::{Args, Subcommand};
+use kintsugi_app::admin::StatsView;
+use kintsugi_domain::accounting::Row;
+use kintsugi_domain::id::ProjectId;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+
+#[derive(Debug, Args)]
+pub(crate) struct Projects {
+    #[command(flatten)]
+    home: HomeArgs,
+    #[command(subcommand)]
+    asked: Asked,
+}
+
+#[derive(Debug, Subcommand)]
+enum Asked {
+    /// What became of every item that clients sent: accepted, refused, dropped, thrown away by the client itself, and why.
+    Stats {
+        /// The project's number; without it, every project.
+        #[arg(long, value_name = "NUMBER")]
+        project: Option<ProjectId>,
+    },
+}
+
+/// A project, as far as its name goes.
+#[derive(Debug, Deserialize)]
+struct Named {
+    id: ProjectId,
+    name: String,
+}
+
+pub(crate) fn run(asked: &Projects, context: &Context, json: bool) -> Result<Exit, Error> {
+    let client = asked.home.client(context)?;
+    let Asked::Stats { project } = asked.asked;
+    let found = crate::wait_for(stats(&client, project))?;
+    if json {
+        let projects: Vec<_> = found
+            .iter()
+            .map(|(named, stats)| {
+                let (id, name) = (named.id, &named.name);
+                json!({"id": id, "name": name, "stats": stats})
+            })
+            .collect();
+        print::object(&json!({ "projects": projects }));
+        return Ok(Exit::Done);
+    }
+    for (named, stats) in &found {
+        // Debug, so that no name commands the terminal.
+        print::out(&format_args!("project {} {:?}", named.id, named.name));
+        for (category, row) in &stats.account.categories {
+            show(category, row);
+        }
+        if !stats.adds_up {
+            print::out(&"  the account does not add up: report this as a defect of kintsugi");
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn stats(
+    client: &Client,
+    project: Option<ProjectId>,
+) -> Result<Vec<(Named, StatsView)>, Error> {
+    let named: Vec<Named> = match project {
+        Some(project) => vec![client.get(&format!("projects/{project}")).await?],
+        None => client.get("projects").await?,
+    };
+    let mut found = Vec::with_capacity(named.len());
+    for named in named {
+        let stats = client.get(&format!("projects/{}/stats", named.id)).await?;
+        found.push((named, stats));
+    }
+    Ok(found)
+}
+
+fn show(category: &str, row: &Row) {
+    let Row {
+        received, accepted, ..
+    } = row;
+    print::out(&format_args!(
+        "  {category}: {received} received = {accepted} accepted + {} refused + {} dropped",
+        sum(&row.refused),
+        sum(&row.dropped),
+    ));
+    for (fate, reasons) in [
+        ("refused", &row.refused),
+        ("dropped", &row.dropped),
+        ("discarded by the client", &row.client_discarded),
+    ] {
+        for (reason, count) in reasons {
+            print::out(&format_args!("    {fate}: {count} {reason}"));
+        }
+    }
+}
+
+fn sum(reasons: &BTreeMap<String, i64>) -> i64 {
+    reasons.values().fold(0, |sum, by| sum.saturating_add(*by))
+}

@@ -1,0 +1,199 @@
+//! Sealed batches that wait, in a folder or in memory, bounded in bytes.
+//!
+//! A file is named `<when sealed, ms>-<reports>-<batch id>.batch`, so names sort by age. It is written aside, flushed and
+//! renamed: a file that is there is whole. Several processes may share a folder: a batch that two of them send is taken
+//! once by the home.
+
+use super::StartError;
+use super::encode::{Batch, random};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// The file that names this install.
+const DEVICE_FILE: &str = "device";
+const ENDING: &str = ".batch";
+/// Largest batch that is read back, bytes.
+const BATCH_BYTES_MAX: u64 = 20 * 1024 * 1024;
+
+pub(super) struct Outbox {
+    place: Place,
+    /// The name of this install in this run.
+    device: Option<String>,
+    bytes_max: u64,
+}
+
+enum Place {
+    Folder(PathBuf),
+    Memory(BTreeMap<String, Vec<u8>>),
+}
+
+impl Outbox {
+    pub(super) fn open(folder: Option<&Path>, bytes_max: u64) -> Result<Self, StartError> {
+        let place = match folder {
+            Some(folder) => {
+                fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+                Place::Folder(folder.to_owned())
+            }
+            None => Place::Memory(BTreeMap::new()),
+        };
+        Ok(Self {
+            place,
+            device: None,
+            bytes_max,
+        })
+    }
+
+    /// Whether batches outlive the process.
+    pub(super) fn is_durable(&self) -> bool {
+        matches!(self.place, Place::Folder(_))
+    }
+
+    /// The anonymous name of this install: drawn once, and kept in the folder once there is consent.
+    pub(super) fn device(&mut self, has_consent: bool) -> Result<Option<String>, StartError> {
+        let path = match &self.place {
+            Place::Folder(folder) => Some(folder.join(DEVICE_FILE)),
+            Place::Memory(_) => None,
+        };
+        let is_name =
+            |text: &String| text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let known = path.as_ref().and_then(|path| fs::read_to_string(path).ok());
+        if let Some(known) = known.filter(is_name) {
+            return Ok(Some(known));
+        }
+        let name = if let Some(name) = self.device.take() {
+            name
+        } else {
+            let bytes = random::<16>().ok_or(StartError::Randomness)?;
+            format!("{:032x}", u128::from_be_bytes(bytes))
+        };
+        if let Some(path) = path.filter(|_| has_consent) {
+            write(&path, name.as_bytes()).map_err(|error| failed(&path, &error))?;
+        }
+        self.device = Some(name.clone());
+        Ok(Some(name))
+    }
+
+    /// Puts a batch in, and says how many reports had to go for it.
+    pub(super) fn put(&mut self, batch: &Batch) -> Result<u64, io::Error> {
+        let at = batch.created.as_millisecond().max(0);
+        let name = format!("{at:015}-{}-{}{ENDING}", batch.reports, batch.id);
+        let gone = self.make_room(batch.body.len() as u64);
+        if batch.body.len() as u64 > self.bytes_max {
+            return Ok(gone.saturating_add(batch.reports));
+        }
+        match &mut self.place {
+            Place::Folder(folder) => write(&folder.join(name), &batch.body)?,
+            Place::Memory(batches) => {
+                batches.insert(name, batch.body.clone());
+            }
+        }
+        Ok(gone)
+    }
+
+    fn make_room(&mut self, bytes: u64) -> u64 {
+        let mut waiting = self.sizes();
+        let mut all: u64 = waiting.iter().map(|(_, length)| length).sum();
+        let mut gone = 0_u64;
+        waiting.reverse();
+        while all.saturating_add(bytes) > self.bytes_max {
+            let Some((oldest, length)) = waiting.pop() else {
+                break;
+            };
+            self.remove(&oldest);
+            all = all.saturating_sub(length);
+            gone = gone.saturating_add(reports(&oldest));
+        }
+        gone
+    }
+
+    /// The batches that wait with their lengths, oldest first.
+    fn sizes(&self) -> Vec<(String, u64)> {
+        let mut found: Vec<(String, u64)> = match &self.place {
+            Place::Memory(batches) => batches
+                .iter()
+                .map(|(name, body)| (name.clone(), body.len() as u64))
+                .collect(),
+            Place::Folder(folder) => fs::read_dir(folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter_map(|entry| {
+                    let name = entry.file_name().into_string().ok()?;
+                    let length = entry.metadata().ok()?.len();
+                    name.ends_with(ENDING).then_some((name, length))
+                })
+                .collect(),
+        };
+        found.sort();
+        found
+    }
+
+    /// The names of the batches that wait, oldest first.
+    pub(super) fn waiting(&self) -> Vec<String> {
+        self.sizes().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// A batch; nothing where another process has sent it meanwhile.
+    pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        match &self.place {
+            Place::Memory(batches) => batches.get(name).cloned(),
+            Place::Folder(folder) => {
+                let mut body = Vec::new();
+                let file = File::open(folder.join(name)).ok()?;
+                file.take(BATCH_BYTES_MAX).read_to_end(&mut body).ok()?;
+                Some(body)
+            }
+        }
+    }
+
+    /// Takes a batch out.
+    pub(super) fn remove(&mut self, name: &str) {
+        match &mut self.place {
+            Place::Memory(batches) => {
+                batches.remove(name);
+            }
+            Place::Folder(folder) => {
+                let _ = fs::remove_file(folder.join(name));
+            }
+        }
+    }
+
+    /// Deletes everything that waits, and the name of the install.
+    pub(super) fn clear(&mut self) {
+        for name in self.waiting() {
+            self.remove(&name);
+        }
+        if let Place::Folder(folder) = &self.place {
+            let _ = fs::remove_file(folder.join(DEVICE_FILE));
+        }
+    }
+}
+
+/// How many reports a batch has, by its name.
+pub(super) fn reports(name: &str) -> u64 {
+    let mut parts = name.split('-').skip(1);
+    parts.next().and_then(|part| part.parse().ok()).unwrap_or(1)
+}
+
+/// The batch's id, by its name.
+pub(super) fn id(name: &str) -> Option<&str> {
+    name.strip_suffix(ENDING)?.splitn(3, '-').nth(2)
+}
+
+fn failed(folder: &Path, error: &io::Error) -> StartError {
+    StartError::Folder {
+        folder: folder.display().to_string(),
+        why: error.to_string(),
+    }
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    let mut file = File::create(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
+}

@@ -1,0 +1,85 @@
+//! Panics: reported before anything else of the process may end it.
+
+use super::encode::Encoder;
+use super::{Inner, Order, Report, ReportKind};
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::panic::{self, PanicHookInfo};
+use std::sync::{Arc, Weak};
+
+/// Puts our hook before the one that is there.
+pub(super) fn install(inner: &Arc<Inner>) {
+    let reporter: Weak<Inner> = Arc::downgrade(inner);
+    let former = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        // A panic of the worker's own is not reported: it might come again and again.
+        let is_ours = std::thread::current().name() == Some("kintsugi-reporter");
+        if let Some(inner) = reporter.upgrade().filter(|_| !is_ours) {
+            report(&inner, info);
+        }
+        former(info);
+    }));
+}
+
+fn report(inner: &Inner, info: &PanicHookInfo<'_>) {
+    let mut report = Report::new(ReportKind::UnhandledException);
+    report.exceptions = vec![("panic".to_owned(), message(info.payload()))];
+    report.is_unhandled = true;
+    report.backtrace = Some(Backtrace::force_capture());
+    let place = info.location();
+    report.place = place.map(|place| (place.file().to_owned(), place.line()));
+    let thread = std::thread::current();
+    if let Some(name) = thread.name() {
+        report.tags.insert("thread".to_owned(), name.to_owned());
+    }
+    save(inner, report);
+}
+
+/// Seals and stores the report on this thread; the process may end when the hook returns.
+fn save(inner: &Inner, mut report: Report) {
+    let shared = &inner.shared;
+    // Where the panic came while this thread had the outbox or the breadcrumbs, waiting for them would never end.
+    let is_durable = shared
+        .outbox
+        .try_lock()
+        .is_ok_and(|outbox| outbox.is_durable());
+    let has_crumbs = shared.crumbs.try_lock().is_ok();
+    if !is_durable || !has_crumbs {
+        inner.report(report);
+        return;
+    }
+    shared.counters.reported(report.kind);
+    if !shared.has_consent() {
+        return;
+    }
+    shared.complete(&mut report);
+    let now = shared.clock.now();
+    let encoder: &Encoder = &shared.encoder;
+    let batch = encoder
+        .line(report, now)
+        .and_then(|line| encoder.seal(&[line], 1, now));
+    let stored = batch.and_then(|batch| {
+        let mut outbox = shared.outbox();
+        // Asked again under the lock under which a withdrawal clears the outbox.
+        shared.has_consent().then(|| outbox.put(&batch).ok())?
+    });
+    match stored {
+        Some(gone) => {
+            shared.counters.queued();
+            if gone > 0 {
+                shared.counters.discard("cache_overflow", gone);
+            }
+        }
+        None => shared.counters.discard("internal_sdk_error", 1),
+    }
+    inner.order(Order::Look);
+}
+
+/// What was said to `panic!`.
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
+}

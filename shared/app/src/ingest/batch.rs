@@ -1,0 +1,434 @@
+//! Sealed batches of our own reporter: `POST /v1/{project}/batches`.
+//!
+//! In order: project and key, size, checksum, time, key id, whether it came before, the seal, decompression under a cap, the
+//! lines. From there on an event goes the way of any other: scrubbed, then one commit that also remembers the batch.
+//!
+//! The content is lines of JSON, one report each: a Sentry event with a member `kind` ([`ReportKind`]), or what the reporter
+//! itself threw away (`discarded_events`, as in Sentry's client reports). **A line that cannot be read loses no other.** Kinds
+//! that tell of no trouble are counted (`usage/<kind>`) and make no event.
+//!
+//! A batch is taken once: its id is a record that is created in the commit that takes it. One that comes again is refused as
+//! `REPLAYED`, which its sender may take for an acknowledgement. Batches are refused where their own time lies further from ours than
+//! they are remembered.
+//!
+//! Not here: the form of a batch (`kintsugi_trust::batch`), and who may make new keys ([`crate::admin`]).
+
+use super::{
+    COUNTER, Done as Saved, Found, Ingest, auth, body, json, known::Known, protocol, sentry,
+};
+use kintsugi_domain::Timestamp;
+use kintsugi_domain::accounting::{self, Category, Fate};
+use kintsugi_domain::batch::{BatchAge, ReceivedBatch, age};
+use kintsugi_domain::digest::Digest;
+use kintsugi_domain::id::{BatchId, ProjectId};
+use kintsugi_domain::limits::{
+    BATCH_AGE_DAYS_MAX, BATCH_AHEAD_HOURS_MAX, BATCH_LINES_MAX, EVENT_BYTES_MAX, REQUEST_BYTES_MAX,
+    REQUEST_DECODED_BYTES_MAX,
+};
+use kintsugi_domain::ports::{Commit, KeyName, KeyUse, PortError, RecordKey, Signer};
+use kintsugi_domain::record::Record as _;
+use kintsugi_domain::report::ReportKind;
+use kintsugi_trust::batch::{BatchError, BatchHeader, BatchKey, BatchSecret, SealedBatch};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most keys remembered; each is a few hundred bytes.
+const SECRETS_MAX: usize = 4_096;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The project in its path.
+    pub project: ProjectId,
+    /// The query of its URL, without `?`.
+    pub query: Option<String>,
+    /// Its headers.
+    pub headers: Vec<(String, String)>,
+    /// Its body. One byte over [`REQUEST_BYTES_MAX`] is enough of a larger one.
+    pub body: Vec<u8>,
+    /// When it arrived.
+    pub at: Timestamp,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// It was taken.
+    Accepted(Receipt),
+    /// It was not, and nothing of it was kept.
+    Refused(Refusal),
+}
+
+/// What was taken of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// The batch.
+    pub batch: BatchId,
+    /// Events handed on.
+    pub events: usize,
+    /// Reports that were only counted.
+    pub counted: usize,
+    /// Lines that were not kept, each counted with its reason.
+    pub dropped: usize,
+}
+
+/// Why a batch is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// One answer for a project that does not exist and for a wrong key, so that strangers learn nothing.
+    #[error("no such project, or the key is not one of its keys")]
+    WrongKey,
+    /// The body or what it unfolds into is too large.
+    #[error(
+        "the batch is larger than {REQUEST_BYTES_MAX} bytes, or unfolds into more than {REQUEST_DECODED_BYTES_MAX}"
+    )]
+    TooLarge,
+    /// Not the form of a batch, or one for another project.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// It was damaged on its way or on disk.
+    #[error("the batch was damaged: its checksum does not fit")]
+    InvalidChecksum,
+    /// It is sealed to a key that was never there or is retired.
+    #[error("the batch is sealed to a key that this project does not accept")]
+    UnknownKey,
+    /// It was taken before.
+    #[error("the batch was taken before")]
+    Replayed,
+    /// Too old to tell whether it came before.
+    #[error("the batch is older than {BATCH_AGE_DAYS_MAX} days")]
+    Stale,
+    /// From the future.
+    #[error("the batch is from more than {BATCH_AHEAD_HOURS_MAX} hours ahead")]
+    Ahead,
+    /// The seal does not open.
+    #[error("the batch cannot be opened with the key that it names")]
+    NotOpened,
+    /// The content is not what it was compressed from.
+    #[error("the content of the batch cannot be decompressed")]
+    Damaged,
+}
+
+impl Refusal {
+    /// A stable name for programs and counters.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WrongKey => "WRONG_KEY",
+            Self::TooLarge => "TOO_LARGE",
+            Self::Malformed(_) => "MALFORMED",
+            Self::InvalidChecksum => "INVALID_CHECKSUM",
+            Self::UnknownKey => "UNKNOWN_KEY",
+            Self::Replayed => "REPLAYED",
+            Self::Stale => "STALE",
+            Self::Ahead => "AHEAD",
+            Self::NotOpened => "NOT_OPENED",
+            Self::Damaged => "DAMAGED",
+        }
+    }
+}
+
+impl From<BatchError> for Refusal {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Malformed(why) => Self::Malformed(why),
+            BatchError::InvalidChecksum => Self::InvalidChecksum,
+            BatchError::NotOpened | BatchError::NotAKey | BatchError::NotSealed => Self::NotOpened,
+        }
+    }
+}
+
+/// Why taking a batch ended early.
+enum Stop {
+    Refused(Refusal),
+    Failed(PortError),
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<BatchError> for Stop {
+    fn from(error: BatchError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<PortError> for Stop {
+    fn from(error: PortError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A public key that batches may be sealed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublishedKey {
+    /// Its generation; new versions of a product should be shipped with the highest.
+    pub generation: u32,
+    /// Its id.
+    pub id: String,
+    /// The key, as a reporter is configured with it.
+    pub key: String,
+}
+
+/// The key pairs of the projects that were asked for lately. A pair is derived from its secret in a millisecond.
+pub(super) struct Secrets {
+    signer: Arc<dyn Signer>,
+    known: Mutex<BTreeMap<(ProjectId, u32), Arc<BatchSecret>>>,
+}
+
+impl Secrets {
+    pub(super) fn new(signer: Arc<dyn Signer>) -> Self {
+        Self {
+            signer,
+            known: Mutex::default(),
+        }
+    }
+
+    async fn get(
+        &self,
+        project: ProjectId,
+        generation: u32,
+    ) -> Result<Arc<BatchSecret>, PortError> {
+        let at = (project, generation);
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known().get(&at) {
+            return Ok(Arc::clone(found));
+        }
+        let name = KeyName {
+            project,
+            key_use: KeyUse::Batches(generation),
+        };
+        let secret = self.signer.secret(&name).await?;
+        let secret = Arc::new(BatchSecret::derive(&secret));
+        let mut known = known();
+        if known.len() >= SECRETS_MAX {
+            known.clear();
+        }
+        known.insert(at, Arc::clone(&secret));
+        Ok(secret)
+    }
+}
+
+impl Ingest {
+    /// Takes a sealed batch.
+    pub async fn take_batch(&self, request: Request) -> Result<Done, PortError> {
+        let project = request.project;
+        match self.admit_batch(request).await {
+            Ok(receipt) => Ok(Done::Accepted(receipt)),
+            Err(Stop::Refused(refusal)) => {
+                self.count_refusal(project, refusal.code()).await?;
+                tracing::debug!(project.id = %project, code = refusal.code(), "batch refused");
+                Ok(Done::Refused(refusal))
+            }
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The public keys that batches of a project may be sealed to, the newest first; nothing when there is no such project.
+    pub async fn batch_keys(
+        &self,
+        project: ProjectId,
+        at: Timestamp,
+    ) -> Result<Option<Vec<PublishedKey>>, PortError> {
+        let Some(known) = self.projects.known(project, None, at).await? else {
+            return Ok(None);
+        };
+        let mut keys = Vec::new();
+        for generation in known.batch_keys.accepted().rev() {
+            let secret = self.batch_secrets.get(project, generation).await?;
+            let key: &BatchKey = secret.public();
+            keys.push(PublishedKey {
+                generation,
+                id: key.id().to_owned(),
+                key: key.as_str().to_owned(),
+            });
+        }
+        Ok(Some(keys))
+    }
+
+    async fn admit_batch(&self, request: Request) -> Result<Receipt, Stop> {
+        let key = auth::key_of_request(&request.headers, request.query.as_deref())
+            .or_else(|| auth::bearer_key(&request.headers));
+        let key = key.ok_or(Refusal::WrongKey)?;
+        let project = request.project;
+        let known = self.projects.known(project, Some(&key), request.at).await?;
+        let known = known
+            .filter(|known| known.keys.contains(&key))
+            .ok_or(Refusal::WrongKey)?;
+        if request.body.len() > REQUEST_BYTES_MAX {
+            return Err(Refusal::TooLarge.into());
+        }
+        let sealed = SealedBatch::read(&request.body)?;
+        let header = sealed.header();
+        if header.project != project {
+            return Err(Refusal::Malformed("the batch is for another project").into());
+        }
+        match age(header.created, request.at) {
+            BatchAge::Fits => {}
+            BatchAge::Stale => return Err(Refusal::Stale.into()),
+            BatchAge::Ahead => return Err(Refusal::Ahead.into()),
+        }
+        let secret = self.batch_secret(&known, header).await?;
+        let record = ReceivedBatch {
+            project,
+            id: header.batch.clone(),
+            created_at: header.created,
+            received_at: request.at,
+        };
+        if self.store.get(&record_key(&record)).await?.is_some() {
+            return Err(Refusal::Replayed.into());
+        }
+        let content = sealed.open(&secret)?;
+        let encoding = header.compression.name();
+        let content = body::decode(Some(encoding), content).map_err(|error| match error {
+            body::BodyError::TooLarge => Refusal::TooLarge,
+            body::BodyError::UnknownEncoding | body::BodyError::Damaged { .. } => Refusal::Damaged,
+        })?;
+        let mut reading = Reading {
+            project,
+            at: request.at,
+            known: &known,
+            counted: 0,
+            found: Found {
+                beside: Commit::new().create(&record),
+                ..Found::default()
+            },
+        };
+        reading.lines(&content);
+        let Reading { counted, found, .. } = reading;
+        let (events, dropped) = (found.events.len(), found.skipped);
+        match self
+            .save(project, Digest::of(&request.body), None, found)
+            .await
+        {
+            Ok(Saved::Accepted { .. } | Saved::Refused { .. }) => Ok(Receipt {
+                batch: record.id,
+                events,
+                counted,
+                dropped,
+            }),
+            // Two senders of one batch at once: one of them was first.
+            Err(PortError::Conflict { .. }) => Err(Refusal::Replayed.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The key pair that a batch says it is sealed to.
+    async fn batch_secret(
+        &self,
+        known: &Known,
+        header: &BatchHeader,
+    ) -> Result<Arc<BatchSecret>, Stop> {
+        for generation in known.batch_keys.accepted().rev() {
+            let secret = self.batch_secrets.get(header.project, generation).await?;
+            if secret.public().id() == header.key {
+                return Ok(secret);
+            }
+        }
+        Err(Refusal::UnknownKey.into())
+    }
+
+    /// Counts a request that was refused; requests for projects that do not exist under project 0.
+    pub(super) async fn count_refusal(
+        &self,
+        project: ProjectId,
+        code: &str,
+    ) -> Result<(), PortError> {
+        let project = if self.projects.is_unknown(project) {
+            ProjectId(0)
+        } else {
+            project
+        };
+        let received = accounting::received(Category::Request);
+        let refused = accounting::ended(Fate::Refused, Category::Request, code);
+        let commit = Commit::new()
+            .add(project, COUNTER, &received, 1)
+            .add(project, COUNTER, &refused, 1);
+        self.store.commit(commit).await
+    }
+}
+
+fn record_key(record: &ReceivedBatch) -> RecordKey {
+    RecordKey {
+        project: record.project,
+        kind: ReceivedBatch::KIND,
+        key: record.key(),
+    }
+}
+
+/// The lines of one batch, being read.
+struct Reading<'k> {
+    project: ProjectId,
+    at: Timestamp,
+    known: &'k Known,
+    counted: usize,
+    found: Found,
+}
+
+impl Reading<'_> {
+    fn lines(&mut self, content: &[u8]) {
+        let lines = content.split(|byte| *byte == b'\n');
+        let mut lines = lines.filter(|line| !line.iter().all(u8::is_ascii_whitespace));
+        for line in lines.by_ref().take(BATCH_LINES_MAX) {
+            self.line(line);
+        }
+        for _ in lines {
+            self.drop("too_many_items");
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        if line.len() > EVENT_BYTES_MAX {
+            self.drop("event_too_large");
+            return;
+        }
+        let Some(value) = json::read(line).filter(Value::is_object) else {
+            self.drop("event_broken");
+            return;
+        };
+        if value.get("discarded_events").is_some() {
+            self.found.receive(Category::Internal, 1);
+            protocol::client_report(&value, &mut self.found);
+            return;
+        }
+        let kind = value.get("kind").and_then(Value::as_str);
+        let kind = kind
+            .and_then(ReportKind::named)
+            .unwrap_or(ReportKind::Error);
+        if !kind.is_trouble() {
+            self.counted += 1;
+            self.found.receive(Category::Default, 1);
+            self.found.accept(Category::Default, 1);
+            self.found.count(format!("usage/{}", kind.name()), 1);
+            return;
+        }
+        let scrubber = &self.known.scrubber;
+        let frame = sentry::Frame {
+            project: self.project,
+            received_at: self.at,
+            // A batch may have lain on disk for days: when it was sealed says nothing of the sender's clock.
+            header: None,
+        };
+        let event = sentry::event(&value, line, &frame, |id| scrubber.user_hash(id));
+        let Some(mut event) = event else {
+            self.drop("event_broken");
+            return;
+        };
+        event.tags.insert("kind".to_owned(), kind.name().to_owned());
+        scrubber.scrub_event(&mut event);
+        self.found.receive(event.category, 1);
+        self.found.event(event);
+    }
+
+    fn drop(&mut self, reason: &'static str) {
+        self.found.receive(Category::Error, 1);
+        self.found.drop(Category::Error, reason, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

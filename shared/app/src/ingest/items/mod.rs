@@ -1,0 +1,272 @@
+//! The kinds of items that clients send, one row each: its category, its bound, and what is done with it.
+//!
+//! Every reader here takes what it can read of an item and gives nothing only where there is nothing to keep. **Whatever it gives is
+//! scrubbed.** A kind that is not in the table, or that nobody here has a use for, is counted and skipped.
+
+mod attachment;
+mod check_in;
+mod feedback;
+mod logs;
+mod minidump;
+mod security;
+mod session;
+mod transaction;
+
+use super::envelope::Item;
+use super::found::Found;
+use super::json;
+use super::keep::Kept;
+use super::multipart;
+use super::protocol;
+use super::sentry::{self, Frame};
+use kintsugi_domain::accounting::Category;
+use kintsugi_domain::limits::{
+    ATTACHMENT_BYTES_MAX, EVENT_BYTES_MAX, ITEM_BYTES_MAX, LOG_ENTRIES_MAX,
+    REQUEST_DECODED_BYTES_MAX,
+};
+use kintsugi_domain::series::{Measure, Series};
+use kintsugi_scrub::Scrubber;
+use serde_json::{Value, json};
+
+/// What is done with a kind of item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Treatment {
+    Event,
+    Minidump,
+    RawSecurity,
+    Transaction,
+    Session,
+    Sessions,
+    Feedback,
+    UserReport,
+    Attachment,
+    CheckIn,
+    Logs,
+    ClientReport,
+    /// Counted and skipped.
+    Skipped,
+}
+
+/// A kind of item.
+#[derive(Debug)]
+pub(super) struct ItemKind {
+    /// Its name in the protocol.
+    pub(super) name: &'static str,
+    /// Its category.
+    pub(super) category: Category,
+    /// Largest payload, bytes.
+    bytes_max: usize,
+    treatment: Treatment,
+}
+
+const fn kind(name: &'static str, category: Category, treatment: Treatment) -> ItemKind {
+    let bytes_max = match treatment {
+        Treatment::Event => EVENT_BYTES_MAX,
+        Treatment::Attachment => ATTACHMENT_BYTES_MAX,
+        Treatment::Minidump => REQUEST_DECODED_BYTES_MAX,
+        Treatment::RawSecurity
+        | Treatment::Transaction
+        | Treatment::Session
+        | Treatment::Sessions
+        | Treatment::Feedback
+        | Treatment::UserReport
+        | Treatment::CheckIn
+        | Treatment::Logs
+        | Treatment::ClientReport
+        | Treatment::Skipped => ITEM_BYTES_MAX,
+    };
+    ItemKind {
+        name,
+        category,
+        bytes_max,
+        treatment,
+    }
+}
+
+/// Every kind that Sentry's clients send.
+const KINDS: [ItemKind; 29] = [
+    kind("event", Category::Error, Treatment::Event),
+    kind("security", Category::Security, Treatment::Event),
+    kind("raw_security", Category::Security, Treatment::RawSecurity),
+    kind("transaction", Category::Transaction, Treatment::Transaction),
+    kind("session", Category::Session, Treatment::Session),
+    kind("sessions", Category::Session, Treatment::Sessions),
+    kind("feedback", Category::Feedback, Treatment::Feedback),
+    kind("user_report", Category::Feedback, Treatment::UserReport),
+    kind("attachment", Category::Attachment, Treatment::Attachment),
+    kind("check_in", Category::Monitor, Treatment::CheckIn),
+    kind("log", Category::LogItem, Treatment::Logs),
+    kind("client_report", Category::Internal, Treatment::ClientReport),
+    kind("form_data", Category::Default, Treatment::Skipped),
+    kind("nel", Category::Default, Treatment::Skipped),
+    kind("unreal_report", Category::Default, Treatment::Skipped),
+    kind("statsd", Category::MetricBucket, Treatment::Skipped),
+    kind("metric_buckets", Category::MetricBucket, Treatment::Skipped),
+    kind("trace_metric", Category::MetricBucket, Treatment::Skipped),
+    kind("profile", Category::Profile, Treatment::Skipped),
+    kind("profile_chunk", Category::Profile, Treatment::Skipped),
+    kind("profile_chunk_ui", Category::Profile, Treatment::Skipped),
+    kind("replay_event", Category::Replay, Treatment::Skipped),
+    kind("replay_recording", Category::Replay, Treatment::Skipped),
+    kind("replay_video", Category::Replay, Treatment::Skipped),
+    kind("span", Category::Span, Treatment::Skipped),
+    kind("otel_span", Category::Span, Treatment::Skipped),
+    kind("otel_traces_data", Category::Span, Treatment::Skipped),
+    kind("otel_log", Category::LogItem, Treatment::Skipped),
+    kind("integration", Category::Default, Treatment::Skipped),
+];
+
+/// What a dump becomes: an error like others. It is no kind that an envelope can name.
+static MINIDUMP: ItemKind = kind(multipart::MINIDUMP, Category::Error, Treatment::Minidump);
+
+/// What an item is to us: a dump, or the kind that its name says.
+fn kind_of(item: &Item<'_>) -> Option<&'static ItemKind> {
+    let attached = item.header.get("attachment_type").and_then(Value::as_str);
+    let is_dump = item.kind == multipart::MINIDUMP || attached == Some("event.minidump");
+    if is_dump {
+        return Some(&MINIDUMP);
+    }
+    known_kind(&item.kind)
+}
+
+/// The kind of that name.
+pub(super) fn known_kind(name: &str) -> Option<&'static ItemKind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+/// What an item counts against a quota as: nothing for kinds that are skipped, and for what clients say about themselves.
+pub(super) fn charged(item: &Item<'_>) -> Option<(Category, usize)> {
+    let kind = kind_of(item)?;
+    match kind.treatment {
+        Treatment::Skipped | Treatment::ClientReport => None,
+        Treatment::Logs => Some((kind.category, stated_count(item))),
+        Treatment::Event
+        | Treatment::Minidump
+        | Treatment::RawSecurity
+        | Treatment::Transaction
+        | Treatment::Session
+        | Treatment::Sessions
+        | Treatment::Feedback
+        | Treatment::UserReport
+        | Treatment::Attachment
+        | Treatment::CheckIn => Some((kind.category, 1)),
+    }
+}
+
+/// How many entries a container says that it has.
+fn stated_count(item: &Item<'_>) -> usize {
+    let count = item.header.get("item_count").and_then(Value::as_u64);
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    count.unwrap_or(1).clamp(1, LOG_ENTRIES_MAX)
+}
+
+/// Where items come from.
+pub(super) struct Origin<'r> {
+    /// What the request says about all of them.
+    pub(super) frame: Frame<'r>,
+    /// Removes what must not be stored.
+    pub(super) scrubber: &'r Scrubber,
+    /// The query of the request, which some reports name their release in.
+    pub(super) query: Option<&'r str>,
+}
+
+impl Origin<'_> {
+    /// A short name, scrubbed as what it is: `release`, `environment` or other.
+    fn name(&self, field: &str, name: Option<String>) -> Option<String> {
+        let mut value = json!({ field: name? });
+        self.scrubber.scrub_value("", &mut value);
+        value.get(field)?.as_str().map(str::to_owned)
+    }
+
+    /// The series of a release.
+    fn series(&self, measure: Measure, said: &Value) -> Series {
+        Series {
+            project: self.frame.project,
+            measure,
+            name: String::new(),
+            operation: String::new(),
+            release: self.name("release", sentry::name_of(said, "release")),
+            environment: self.name("environment", sentry::name_of(said, "environment")),
+            since: self.frame.received_at,
+        }
+    }
+}
+
+/// Reads one item and puts what is of use into what was found.
+pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
+    let Some(kind) = kind_of(item) else {
+        found.receive(Category::Default, 1);
+        found.drop(Category::Default, "unknown_item", 1);
+        return;
+    };
+    if kind.treatment == Treatment::Logs && item.payload.len() <= kind.bytes_max {
+        logs::take(item.payload, origin, found);
+        return;
+    }
+    found.receive(kind.category, 1);
+    if kind.treatment == Treatment::Skipped {
+        found.drop(kind.category, kind.name, 1);
+    } else if item.payload.len() > kind.bytes_max {
+        found.drop(kind.category, "too_large", 1);
+    } else if kind.treatment == Treatment::Minidump {
+        match minidump::as_event(item) {
+            Ok(value) => event(kind, &value, item.payload, origin, found),
+            Err(_) => found.drop(kind.category, "broken", 1),
+        }
+    } else if kind.treatment == Treatment::Attachment {
+        match attachment::read(item, origin) {
+            Ok(kept) => found.keep(kept),
+            Err(reason) => found.drop(kind.category, reason, 1),
+        }
+    } else {
+        let value = json::read(item.payload);
+        match value.filter(|value| value.is_object() || value.is_array()) {
+            Some(value) => read(kind, &value, item.payload, origin, found),
+            None => found.drop(kind.category, "broken", 1),
+        }
+    }
+}
+
+/// Reads one item that is JSON.
+fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
+    let kept: Option<Kept> = match kind.treatment {
+        Treatment::Event => return event(kind, value, payload, origin, found),
+        Treatment::RawSecurity => {
+            return match security::as_event(value, origin.query) {
+                Some(value) => event(kind, &value, payload, origin, found),
+                None => found.drop(kind.category, "broken", 1),
+            };
+        }
+        Treatment::ClientReport => return protocol::client_report(value, found),
+        Treatment::Transaction => transaction::read(value, origin),
+        Treatment::Session => session::one(value, origin),
+        Treatment::Sessions => session::many(value, origin),
+        Treatment::Feedback => feedback::read(value, payload, origin),
+        Treatment::UserReport => feedback::report(value, payload, origin),
+        Treatment::CheckIn => check_in::read(value, origin),
+        // Read or counted before they come here.
+        Treatment::Attachment | Treatment::Minidump | Treatment::Logs | Treatment::Skipped => None,
+    };
+    match kept {
+        Some(kept) => found.keep(kept),
+        None => found.drop(kind.category, "broken", 1),
+    }
+}
+
+/// Reads and scrubs one event.
+fn event(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
+    // The id in the header belongs to the first event; a second one without an id has its own.
+    let frame = Frame {
+        header: origin.frame.header.filter(|_| found.events.is_empty()),
+        ..origin.frame
+    };
+    let scrubber = origin.scrubber;
+    match sentry::event(value, payload, &frame, |id| scrubber.user_hash(id)) {
+        Some(mut event) => {
+            scrubber.scrub_event(&mut event);
+            event.category = kind.category;
+            found.event(event);
+        }
+        None => found.drop(kind.category, "broken", 1),
+    }
+}

@@ -1,0 +1,290 @@
+//! OTLP over HTTP, logs and traces: `POST /otlp/v1/{logs,traces}`, as protobuf or JSON.
+//!
+//! Log records and span events that carry an exception (`exception.type`, `exception.message`, `exception.stacktrace`, as OpenTelemetry's
+//! semantic conventions have it) become events; other records and spans are counted (`without_exception`), which is no error of their
+//! sender. What is over a limit or cannot be read is told as rejected in the answer's partial success.
+//!
+//! The project is named by the header `kintsugi-project` or the query's `project`, the reporting key as for Sentry's clients or as
+//! `Authorization: Bearer KEY`, so that an exporter needs no more than its endpoint and one setting of headers.
+//!
+//! An instrumentation may write one exception both to the span and to the log. Both become the same event where they name the same trace,
+//! span, type and message, because that is what the event's id is made of.
+//!
+//! Not here: metrics, and keeping logs or spans as such.
+
+mod events;
+mod json;
+mod proto;
+
+use super::{Done as Saved, Found, Ingest, Refusal, auth, body};
+use kintsugi_domain::Timestamp;
+use kintsugi_domain::accounting::Category;
+use kintsugi_domain::digest::Digest;
+use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::limits::{ENVELOPE_ITEMS_MAX, REQUEST_BYTES_MAX};
+use kintsugi_domain::ports::PortError;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Header that names the project.
+pub const PROJECT_HEADER: &str = "kintsugi-project";
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Log records.
+    Logs,
+    /// Spans.
+    Traces,
+}
+
+impl Signal {
+    /// The member of the answer's partial success that counts what was rejected.
+    fn rejected_member(self) -> &'static str {
+        match self {
+            Self::Logs => "rejectedLogRecords",
+            Self::Traces => "rejectedSpans",
+        }
+    }
+
+    /// What a record is counted as that makes no event.
+    fn category(self) -> Category {
+        match self {
+            Self::Logs => Category::LogItem,
+            Self::Traces => Category::Span,
+        }
+    }
+}
+
+/// How a request is written, and its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-protobuf`
+    Protobuf,
+    /// `application/json`
+    Json,
+}
+
+impl Encoding {
+    /// The encoding of a media type.
+    pub fn of(content_type: &str) -> Option<Self> {
+        let name = content_type.split(';').next().unwrap_or_default().trim();
+        match name.to_ascii_lowercase().as_str() {
+            "application/x-protobuf" | "application/protobuf" => Some(Self::Protobuf),
+            "application/json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    /// The media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What it carries.
+    pub signal: Signal,
+    /// The query of its URL, without `?`.
+    pub query: Option<String>,
+    /// Its headers.
+    pub headers: Vec<(String, String)>,
+    /// Its body, still encoded. One byte over [`REQUEST_BYTES_MAX`] is enough of a larger one.
+    pub body: Vec<u8>,
+    /// When it arrived.
+    pub at: Timestamp,
+}
+
+/// An answer, in the encoding of the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The encoding.
+    pub encoding: Encoding,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Attributes by name. Of arrays and maps the value is kept.
+type Attributes = BTreeMap<String, Value>;
+
+/// What was read of a request: records that carry an exception, and how many did not or could not be read.
+#[derive(Default)]
+struct Records {
+    found: Vec<Record>,
+    without: usize,
+    broken: usize,
+}
+
+/// One log record or span event with an exception.
+#[derive(Default)]
+struct Record {
+    resource: std::sync::Arc<Attributes>,
+    attributes: Attributes,
+    /// Nanoseconds since 1970; 0 where it is not said.
+    time_ns: u64,
+    /// 1 to 24; 0 where it is not said.
+    severity: u64,
+    body: Option<String>,
+    /// The name of the span.
+    transaction: Option<String>,
+    /// Lowercase hex.
+    trace_id: String,
+    /// Lowercase hex.
+    span_id: String,
+}
+
+impl Records {
+    /// Keeps a record that carries an exception and counts another.
+    fn add(&mut self, record: Record) {
+        let has = |name: &str| record.attributes.contains_key(name);
+        if !has("exception.type") && !has("exception.message") {
+            self.without += 1;
+        } else if self.found.len() >= ENVELOPE_ITEMS_MAX {
+            self.broken += 1;
+        } else {
+            self.found.push(record);
+        }
+    }
+}
+
+impl Ingest {
+    /// Takes a request of an exporter.
+    pub async fn take_otlp(&self, mut request: Request) -> Result<Answer, PortError> {
+        let content_type = auth::header(&request.headers, "content-type").unwrap_or_default();
+        let encoding = Encoding::of(content_type);
+        let project = project(&request);
+        let answered = encoding.unwrap_or(Encoding::Json);
+        let digest = Digest::of(&request.body);
+        match self.admit_otlp(project, encoding, &mut request).await? {
+            Ok((found, rejected)) => {
+                let Saved::Accepted { .. } = self.save(project, digest, None, found).await? else {
+                    return Ok(refused(500, "not kept", answered));
+                };
+                Ok(accepted(request.signal, rejected, answered))
+            }
+            Err(refusal) => {
+                self.count_refusal(project, refusal.code).await?;
+                Ok(refused(refusal.status, &refusal.why, answered))
+            }
+        }
+    }
+
+    /// What the request holds and how much of it is rejected, or why all of it is refused.
+    async fn admit_otlp(
+        &self,
+        project: ProjectId,
+        encoding: Option<Encoding>,
+        request: &mut Request,
+    ) -> Result<Result<(Found, usize), Refusal>, PortError> {
+        let key = auth::key_of_request(&request.headers, request.query.as_deref())
+            .or_else(|| auth::bearer_key(&request.headers));
+        let Some(key) = key else {
+            return Ok(Err(Refusal::wrong_key()));
+        };
+        let known = self.projects.known(project, Some(&key), request.at).await?;
+        let Some(known) = known.filter(|known| known.keys.contains(&key)) else {
+            return Ok(Err(Refusal::wrong_key()));
+        };
+        let Some(encoding) = encoding else {
+            let why = "expected application/x-protobuf or application/json";
+            return Ok(Err(Refusal::new(415, "otlp_content_type", why)));
+        };
+        if request.body.len() > REQUEST_BYTES_MAX {
+            let why = format!("body is larger than {REQUEST_BYTES_MAX} bytes");
+            return Ok(Err(Refusal::new(413, "body_too_large", why)));
+        }
+        let body = std::mem::take(&mut request.body);
+        let content_encoding = auth::header(&request.headers, "content-encoding");
+        let body = match body::decode(content_encoding, body) {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(Refusal::of_body(&error))),
+        };
+        let records = match encoding {
+            Encoding::Protobuf => proto::read(request.signal, &body),
+            Encoding::Json => json::read(request.signal, &body),
+        };
+        let Some(records) = records else {
+            let why = "body is not a request of OTLP";
+            return Ok(Err(Refusal::new(400, "otlp_broken", why)));
+        };
+        let mut found = Found::default();
+        let category = request.signal.category();
+        for (reason, count) in [
+            ("without_exception", records.without),
+            ("otlp_record_broken", records.broken),
+        ] {
+            if count > 0 {
+                found.receive(category, count);
+                found.drop(category, reason, count);
+            }
+        }
+        for record in &records.found {
+            let mut event = events::event(record, project, request.at, &known.scrubber);
+            known.scrubber.scrub_event(&mut event);
+            found.receive(event.category, 1);
+            found.event(event);
+        }
+        Ok(Ok((found, records.broken)))
+    }
+}
+
+/// The project that a request names; 0 where it names none, which is counted like an unknown one.
+fn project(request: &Request) -> ProjectId {
+    let header = auth::header(&request.headers, PROJECT_HEADER);
+    let of_query = |query: &str| {
+        query.split('&').find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            (name == "project").then(|| value.parse().ok()).flatten()
+        })
+    };
+    header
+        .and_then(|text| text.trim().parse().ok())
+        .or_else(|| request.query.as_deref().and_then(of_query))
+        .unwrap_or(ProjectId(0))
+}
+
+/// `ExportLogsServiceResponse` or `ExportTraceServiceResponse`; the partial success is left out where all was taken.
+fn accepted(signal: Signal, rejected: usize, encoding: Encoding) -> Answer {
+    let why = "too many records, or records that cannot be read";
+    let body = match (encoding, rejected) {
+        (Encoding::Protobuf, 0) => Vec::new(),
+        (Encoding::Protobuf, rejected) => proto::partial_success(rejected as u64, why),
+        (Encoding::Json, 0) => b"{}".to_vec(),
+        (Encoding::Json, rejected) => {
+            // 64-bit numbers are texts in the JSON of protobuf.
+            let rejected = rejected.to_string();
+            let partial = json!({signal.rejected_member(): rejected, "errorMessage": why});
+            json!({ "partialSuccess": partial })
+                .to_string()
+                .into_bytes()
+        }
+    };
+    Answer {
+        status: 200,
+        encoding,
+        body,
+    }
+}
+
+/// A `google.rpc.Status`, as OTLP has it for every failure.
+fn refused(status: u16, why: &str, encoding: Encoding) -> Answer {
+    let body = match encoding {
+        Encoding::Protobuf => proto::status(why),
+        Encoding::Json => json!({ "message": why }).to_string().into_bytes(),
+    };
+    Answer {
+        status,
+        encoding,
+        body,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! One commit that files events of one project.
+
+use crate::events::keep;
+use crate::ingest::COUNTER;
+use crate::news;
+use crate::records;
+use crate::stage::Stage;
+use crate::triage::Triage;
+use futures::future::try_join_all;
+use kintsugi_domain::accounting::{self, Fate};
+use kintsugi_domain::alert::{Alert, Urgency};
+use kintsugi_domain::config::TriageRules;
+use kintsugi_domain::envelope::{Envelope, Message};
+use kintsugi_domain::event::{Event, FiledEvent};
+use kintsugi_domain::fix::{Fix, FixMove};
+use kintsugi_domain::grouping::Fingerprint;
+use kintsugi_domain::id::{EventId, IssueId, ProjectId};
+use kintsugi_domain::issue::{Issue, IssueMove, IssueState};
+use kintsugi_domain::limits::COMMIT_WRITES_MAX;
+use kintsugi_domain::ports::{Commit, PortError, Ports};
+use kintsugi_domain::project::Project;
+use kintsugi_domain::record::Stored;
+use kintsugi_domain::score;
+use kintsugi_domain::trace::in_trace;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most records that a commit writes for an issue beside its events: the issue, and where it came back, its fix and an alert.
+const ISSUE_WRITES_MAX: usize = 3;
+
+/// An event with what it says for itself, whatever was filed before.
+pub(super) struct Report<'m> {
+    message: &'m Envelope,
+    event: &'m Event,
+    /// The batch in which its body lies already.
+    batch: Option<&'m str>,
+    level: score::Level,
+    /// Why it has this level.
+    why: String,
+    fingerprint: Fingerprint,
+    issue: IssueId,
+}
+
+impl<'m> Report<'m> {
+    pub(super) fn new(
+        message: &'m Envelope,
+        event: &'m Event,
+        batch: Option<&'m str>,
+        rules: &TriageRules,
+    ) -> Self {
+        let (level, why) = score::level(event, rules);
+        let fingerprint = Fingerprint::of(event);
+        Self {
+            message,
+            event,
+            batch,
+            level,
+            why,
+            issue: fingerprint.issue(message.project),
+            fingerprint,
+        }
+    }
+}
+
+/// Cuts reports into parts that fit into a commit each, those of one issue beside each other, in the order in which they came.
+pub(super) fn parts(mut reports: Vec<Report<'_>>) -> Vec<Vec<Report<'_>>> {
+    reports.sort_by(|one, other| one.issue.cmp(&other.issue));
+    let mut parts: Vec<Vec<Report<'_>>> = Vec::new();
+    let mut writes = 0;
+    for report in reports {
+        let last = parts.last_mut();
+        let is_same = last
+            .as_ref()
+            .and_then(|part| part.last())
+            .is_some_and(|before| before.issue == report.issue);
+        let more = if is_same { 1 } else { 1 + ISSUE_WRITES_MAX };
+        match last {
+            Some(part) if writes + more <= COMMIT_WRITES_MAX => {
+                writes += more;
+                part.push(report);
+            }
+            _ => {
+                writes = 1 + ISSUE_WRITES_MAX;
+                parts.push(vec![report]);
+            }
+        }
+    }
+    parts
+}
+
+/// The commit in the making.
+pub(super) struct Filing<'a> {
+    ports: &'a Ports,
+    project: &'a Project,
+    /// Events that were filed before.
+    known: BTreeSet<EventId>,
+    filed: BTreeMap<EventId, &'a Report<'a>>,
+    /// Issues as they were read; those that are touched move to `touched`.
+    issues: BTreeMap<IssueId, Stored<Issue>>,
+    /// Issues touched, with the version each was read at (0: new) and its latest event.
+    touched: BTreeMap<IssueId, (Stored<Issue>, &'a Event)>,
+    /// What is to be diagnosed, and the message that brought it about.
+    diagnose: BTreeMap<IssueId, &'a Envelope>,
+    alerts: Vec<(&'a Envelope, Alert)>,
+    commit: Commit,
+}
+
+impl<'a> Filing<'a> {
+    /// Reads what is there of the events and issues of a part.
+    pub(super) async fn begin(
+        ports: &'a Ports,
+        project: &'a Project,
+        part: &'a [Report<'a>],
+    ) -> Result<Self, PortError> {
+        let store = ports.store.as_ref();
+        let events = part.iter().map(async |report| {
+            let id = &report.event.id;
+            let known = records::get::<FiledEvent>(store, project.id, id.as_str()).await?;
+            Ok(known.map(|_| id.clone()))
+        });
+        let issues: BTreeSet<&IssueId> = part.iter().map(|report| &report.issue).collect();
+        let issues = issues.into_iter().map(async |id| {
+            let issue = records::get::<Issue>(store, project.id, id.as_str()).await?;
+            Ok(issue.map(|issue| (id.clone(), issue)))
+        });
+        let known = try_join_all(events).await?;
+        let issues = try_join_all(issues).await?;
+        Ok(Self {
+            ports,
+            project,
+            known: known.into_iter().flatten().collect(),
+            filed: BTreeMap::new(),
+            issues: issues.into_iter().flatten().collect(),
+            touched: BTreeMap::new(),
+            diagnose: BTreeMap::new(),
+            alerts: Vec::new(),
+            commit: Commit::new(),
+        })
+    }
+
+    fn id(&self) -> ProjectId {
+        self.project.id
+    }
+
+    fn rules(&self) -> &'a TriageRules {
+        &self.project.config.triage
+    }
+
+    /// Adds an event, unless it was filed before.
+    pub(super) async fn add(&mut self, report: &'a Report<'a>) -> Result<(), PortError> {
+        let event = report.event;
+        if self.known.contains(&event.id) || self.filed.contains_key(&event.id) {
+            return Ok(());
+        }
+        self.filed.insert(event.id.clone(), report);
+        let touched = self.touched.remove(&report.issue).map(|(issue, _)| issue);
+        let mut issue = touched
+            .or_else(|| self.issues.remove(&report.issue))
+            .unwrap_or_else(|| Stored {
+                value: Issue::open(event, report.fingerprint.clone(), report.level),
+                version: 0,
+            });
+        issue.value.join(event);
+        issue.value.level = issue.value.level.max(report.level);
+        self.advance(&mut issue.value, report).await?;
+        self.touched.insert(report.issue.clone(), (issue, event));
+        Ok(())
+    }
+
+    /// What an event does to its issue's state.
+    async fn advance(
+        &mut self,
+        issue: &mut Issue,
+        report: &'a Report<'a>,
+    ) -> Result<(), PortError> {
+        let (at, event) = (self.ports.now(), report.event);
+        if issue.state == IssueState::New {
+            issue.score = score::priority(issue, event, self.rules(), self.rules().fleet);
+            let why = format!(
+                "{:?}: {}; score {}",
+                issue.level, report.why, issue.score.value
+            );
+            // A new issue has this move.
+            if issue.step(IssueMove::Triage, at, Triage::NAME, why).is_ok() {
+                self.diagnose.insert(issue.id.clone(), report.message);
+            }
+        } else if issue.is_recurrence(event) {
+            let seen = event.release.as_deref().unwrap_or_default();
+            let why = format!("event {} came from {seen}, which has the fix", event.id);
+            if issue
+                .step(IssueMove::Recur, at, Triage::NAME, &why)
+                .is_err()
+            {
+                return Ok(());
+            }
+            // The next search starts from what the fix did not cover.
+            issue.sample = event.id.clone();
+            self.refute(issue, &why).await?;
+            self.diagnose.insert(issue.id.clone(), report.message);
+            let text = format!("“{}” is back: {why}", issue.title);
+            let subject = format!("{}@{}", issue.id, event.id);
+            let alert = Alert::new(
+                self.id(),
+                Urgency::Warning,
+                "issue.regressed",
+                &subject,
+                text,
+                at,
+            );
+            self.alerts.push((report.message, alert));
+        }
+        Ok(())
+    }
+
+    async fn refute(&mut self, issue: &Issue, why: &str) -> Result<(), PortError> {
+        let Some(fix) = &issue.fix else {
+            return Ok(());
+        };
+        let mut fix: Stored<Fix> =
+            records::need(self.ports.store.as_ref(), self.id(), fix.as_str()).await?;
+        let at = self.ports.now();
+        if fix
+            .value
+            .step(FixMove::Refute, at, Triage::NAME, why)
+            .is_ok()
+        {
+            self.commit = std::mem::take(&mut self.commit).update(&fix);
+        }
+        Ok(())
+    }
+
+    /// Files what was added and returns it. Bodies that lie in no batch yet are stored first, in one.
+    pub(super) async fn commit(self) -> Result<Vec<EventId>, PortError> {
+        if self.filed.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (project, rules) = (self.id(), self.rules());
+        let mut commit = self.commit;
+        let batch = batch_of(self.ports, project, &self.filed).await?;
+        for (id, report) in &self.filed {
+            commit = commit.create(&FiledEvent {
+                id: id.clone(),
+                project,
+                issue: report.issue.clone(),
+                received_at: report.event.received_at,
+                batch: report.batch.unwrap_or(&batch).to_owned(),
+            });
+        }
+        for (mut issue, event) in self.touched.into_values() {
+            issue.value.score = score::priority(&issue.value, event, rules, rules.fleet);
+            commit = commit.update(&issue);
+        }
+        if self.project.repository.is_some() {
+            for (issue, message) in self.diagnose {
+                let diagnose = Message::Diagnose { issue };
+                let mut envelope = Envelope::new(message.id.to_string(), project, diagnose);
+                envelope.trace = message.trace;
+                commit = commit.send(envelope);
+            }
+        }
+        for (message, alert) in self.alerts {
+            let raised = news::raise(self.ports, commit, message.id.as_str(), alert);
+            commit = in_trace(message.trace, raised).await?;
+        }
+        for report in self.filed.values() {
+            let category = report.event.category;
+            let accepted = accounting::ended(Fate::Accepted, category, "");
+            commit = commit
+                .add(project, COUNTER, &accounting::received(category), 1)
+                .add(project, COUNTER, &accepted, 1);
+        }
+        self.ports.store.commit(commit).await?;
+        Ok(self.filed.into_keys().collect())
+    }
+}
+
+/// Stores the bodies that lie in no batch yet; the key of their batch.
+async fn batch_of(
+    ports: &Ports,
+    project: ProjectId,
+    filed: &BTreeMap<EventId, &Report<'_>>,
+) -> Result<String, PortError> {
+    let bare: Vec<&Event> = filed
+        .values()
+        .filter(|report| report.batch.is_none())
+        .map(|report| report.event)
+        .collect();
+    if bare.is_empty() {
+        return Ok(String::new());
+    }
+    let json = serde_json::to_vec(&bare)
+        .map_err(|error| PortError::broken("write a batch of events", error))?;
+    keep(ports.blobs.as_ref(), project, &json).await
+}

@@ -1,0 +1,256 @@
+//! Each language's own form, what is cut or mixed, and what is hostile.
+
+use super::*;
+use proptest::prelude::*;
+
+/// `function@file:line` of each frame of each exception, and `!` where it is not the product's.
+fn shown(trace: &Trace) -> Vec<(String, String, Vec<String>)> {
+    let frame = |frame: &Frame| {
+        let line = frame.line.map_or_else(String::new, |line| line.to_string());
+        let mark = if frame.in_app { "" } else { "!" };
+        format!("{mark}{}@{}:{line}", frame.function, frame.file)
+    };
+    let exceptions = trace.exceptions.iter();
+    exceptions
+        .map(|it| {
+            (
+                it.kind.clone(),
+                it.value.clone(),
+                it.frames.iter().map(frame).collect(),
+            )
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(text: &str, language: Language, expected: &[(&str, &str, &[&str])]) {
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(kind, value, frames)| {
+            let frames = frames.iter().map(ToString::to_string).collect();
+            ((*kind).to_owned(), (*value).to_owned(), frames)
+        })
+        .collect();
+    for known in [None, Some(language)] {
+        let trace = parse(text, known).unwrap();
+        assert_eq!(trace.language, language);
+        assert_eq!(shown(&trace), expected);
+    }
+}
+
+#[test]
+fn python_with_a_cause_and_marks_below_the_source() {
+    let text = "Traceback (most recent call last):\n  File \"till/a.py\", line 3, in load\n    open(path)\n\
+        FileNotFoundError: [Errno 2] No such file: 'x'\n\nThe above exception was the direct cause of the following exception:\n\n\
+        Traceback (most recent call last):\n  File \"till/main.py\", line 9, in <module>\n    run()\n    ~~~^^\n  \
+        File \"/usr/lib/python3.11/json/x.py\", line 5, in run\n    boom()\ntill.errors.LoadError: cannot load: x\n";
+    check(
+        text,
+        Language::Python,
+        &[
+            (
+                "FileNotFoundError",
+                "[Errno 2] No such file: 'x'",
+                &["load@till/a.py:3"],
+            ),
+            (
+                "LoadError",
+                "cannot load: x",
+                &[
+                    "<module>@till/main.py:9",
+                    "!run@/usr/lib/python3.11/json/x.py:5",
+                ],
+            ),
+        ],
+    );
+    let trace = parse(text, None).unwrap();
+    assert_eq!(
+        trace.exceptions[0].frames[0].source.as_deref(),
+        Some("open(path)")
+    );
+    assert_eq!(
+        trace.exceptions[1].frames[0].source.as_deref(),
+        Some("run()")
+    );
+    assert_eq!(trace.exceptions[1].module.as_deref(), Some("till.errors"));
+}
+
+#[test]
+fn java_with_causes_modules_and_suppressed_ones() {
+    let text = "Exception in thread \"main\" com.acme.ShopException: order 7: failed\n\tat com.acme.Shop.order(Shop.java:12)\n\
+        \tat app//com.acme.Main.main(Main.kt:3)\n\tSuppressed: java.io.IOException: close\n\t\tat com.acme.R.close(R.java:1)\n\
+        Caused by: java.lang.IllegalStateException\n\tat com.acme.Cart.lambda$total$0(Cart.java:5)\n\
+        \tat java.base/java.lang.Thread.run(Thread.java:840)\n\tat com.acme.N.n(Native Method)\n\t... 2 more\n";
+    check(
+        text,
+        Language::Java,
+        &[
+            (
+                "IllegalStateException",
+                "",
+                &[
+                    "n@Native Method:",
+                    "!run@Thread.java:840",
+                    "lambda$total$0@Cart.java:5",
+                ],
+            ),
+            (
+                "ShopException",
+                "order 7: failed",
+                &["main@Main.kt:3", "order@Shop.java:12"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn javascript_of_v8_and_of_firefox() {
+    check(
+        "TypeError: x is not a function\n    at Cart.total [as sum] (/app/cart.js:10:5)\n    at async run (file:///app/main.mjs:3:1)\n\
+            \x20   at new Promise (<anonymous>)\n    at /app/b.js:3:7\n    at node:internal/process/task_queues:95:5\n",
+        Language::JavaScript,
+        &[(
+            "TypeError",
+            "x is not a function",
+            &[
+                "!<anonymous>@node:internal/process/task_queues:95",
+                "<anonymous>@/app/b.js:3",
+                "!new Promise@<anonymous>:",
+                "run@/app/main.mjs:3",
+                "Cart.total@/app/cart.js:10",
+            ],
+        )],
+    );
+    check(
+        "total@https://example.org/cart.js:10:5\n@https://example.org/main.js:3:1\n",
+        Language::JavaScript,
+        &[(
+            "",
+            "",
+            &[
+                "<anonymous>@https://example.org/main.js:3",
+                "total@https://example.org/cart.js:10",
+            ],
+        )],
+    );
+}
+
+#[test]
+fn dotnet_with_an_inner_exception() {
+    let text = "System.InvalidOperationException: order failed\n ---> System.IO.IOException: disk full\n   \
+        at Acme.Store.Save(String path) in C:\\src\\Store.cs:line 12\n   --- End of inner exception stack trace ---\n   \
+        at Acme.Shop.Order(Int32 id, String s) in /src/Shop.cs:line 40\n   at System.Threading.Tasks.Task.Run()\n";
+    check(
+        text,
+        Language::DotNet,
+        &[
+            ("System.IO.IOException", "disk full", &["Save@Store.cs:12"]),
+            (
+                "System.InvalidOperationException",
+                "order failed",
+                &["!Run@System.Threading.Tasks.Task:", "Order@Shop.cs:40"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn go_takes_the_goroutine_that_panicked() {
+    let text = "panic: runtime error: index out of range [5] with length 3 [recovered]\n\ngoroutine 1 [running]:\n\
+        panic({0x1, 0x2})\n\t/usr/lib/go/src/runtime/panic.go:884 +0x212\nmain.(*Server).handle(0xc000010000, {0x1, 0x2})\n\
+        \t/app/main.go:12 +0x1d\ngithub.com/acme/shop/cart.Total(...)\n\t/app/cart/cart.go:5\n\
+        created by main.main in goroutine 1\n\t/app/main.go:30 +0x20\n\ngoroutine 2 [sleep]:\nmain.other()\n\t/app/other.go:1 +0x1\n";
+    check(
+        text,
+        Language::Go,
+        &[(
+            "panic",
+            "runtime error: index out of range [5] with length 3",
+            &[
+                "main@/app/main.go:30",
+                "Total@/app/cart/cart.go:5",
+                "(*Server).handle@/app/main.go:12",
+            ],
+        )],
+    );
+}
+
+#[test]
+fn rust_with_and_without_the_panics_lines() {
+    let frames = "   0: std::panicking::begin_panic::h0123456789abcdef\n             at /rustc/abc/library/std/src/panicking.rs:600:5\n   \
+        1: till::totals::average\n             at ./src/totals.rs:9:5\n   2: <till::Cart as core::ops::Add>::add\n   \
+        3: serde_json::de::from_str\n             at /home/x/.cargo/registry/src/i/serde_json-1/src/de.rs:2:1\n";
+    let expected = [
+        "!serde_json::de::from_str@/home/x/.cargo/registry/src/i/serde_json-1/src/de.rs:2",
+        "<till::Cart as core::ops::Add>::add@<unknown>:",
+        "till::totals::average@./src/totals.rs:9",
+        "!std::panicking::begin_panic@/rustc/abc/library/std/src/panicking.rs:600",
+    ];
+    check(frames, Language::Rust, &[("", "", &expected)]);
+    let panic =
+        format!("thread 'main' panicked at src/totals.rs:9:5:\nboom\nstack backtrace:\n{frames}");
+    check(&panic, Language::Rust, &[("panic", "boom", &expected)]);
+    assert_eq!(rust_backtrace(frames).len(), 4);
+}
+
+#[test]
+fn what_has_no_frame_is_no_trace() {
+    for text in [
+        "",
+        "TypeError: x",
+        "at the office",
+        "goroutine 1 [running]:",
+        "Traceback (most recent call last):",
+        "0:",
+    ] {
+        assert_eq!(parse(text, None), None, "{text:?}");
+        for language in Language::ALL {
+            assert_eq!(parse(text, Some(language)), None, "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_language_does_not_hide_what_can_be_read() {
+    let text = "  File \"a.py\", line 1, in f\nE: x\n";
+    assert_eq!(
+        parse(text, Some(Language::Go)).unwrap().language,
+        Language::Python
+    );
+}
+
+#[test]
+fn deep_stacks_long_lines_and_many_causes_are_bounded() {
+    let deep = "  File \"a.py\", line 1, in f\n".repeat(30_000) + "E: x\n";
+    let trace = parse(&deep, None).unwrap();
+    assert_eq!(trace.exceptions[0].frames.len(), FRAMES_MAX);
+    let chained = "  File \"a.py\", line 1, in f\nE: x\n".repeat(1_000);
+    assert_eq!(
+        parse(&chained, None).unwrap().exceptions.len(),
+        EXCEPTIONS_MAX
+    );
+    let long = format!(
+        "  File \"{}ä\", line 1, in f\n",
+        "x".repeat(LINE_BYTES_MAX - 9)
+    );
+    assert_eq!(parse(&long, None), None);
+    let arrows = "E: x ".to_owned() + &"---> ".repeat(1_000_000) + "\n   at A.B()\n";
+    assert!(parse(&arrows, Some(Language::DotNet)).is_some());
+}
+
+proptest! {
+    #[test]
+    fn hostile_texts_end_without_a_panic(parts in proptest::collection::vec(
+        prop_oneof![
+            Just("at "), Just("File \""), Just("\", line "), Just(", in "), Just("("), Just(")"), Just(":"), Just("\n"),
+            Just("\n\t"), Just("0: "), Just("::h0123456789abcdef"), Just("---> "), Just("Caused by: "), Just("E: x"), Just("@"),
+            Just("goroutine 1 [r]:"), Just(".go:1 +0x1"), Just("a.b"), Just(".java:1"), Just("ä"), Just("/"), Just("created by "),
+            Just("99999999999999999999"), Just(" in "), Just(":line 3"), Just("panic: "), Just("thread '' panicked at "),
+        ], 0..60,
+    )) {
+        let text = parts.concat();
+        for language in Language::ALL {
+            let _ = parse(&text, Some(language));
+        }
+    }
+}

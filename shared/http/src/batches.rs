@@ -1,0 +1,75 @@
+//! Sealed batches of our own reporter: 200 with what was taken, or a problem whose code the reporter knows.
+
+use crate::batch_keys;
+use crate::body;
+use crate::dress::staged;
+use crate::otlp;
+use crate::problem::Problem;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use kintsugi_app::ingest::Ingest;
+use kintsugi_app::ingest::batch::{self, Done, Refusal};
+use kintsugi_app::stage::Stage as _;
+use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::limits::REQUEST_BYTES_MAX;
+use kintsugi_domain::ports::{Clock, Ports};
+use std::sync::Arc;
+
+pub(crate) struct Home {
+    pub(crate) stage: Ingest,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+pub(crate) fn routes(ports: &Ports) -> Router {
+    let home = Arc::new(Home {
+        stage: Ingest::new(ports),
+        clock: ports.clock.clone(),
+    });
+    let routes = Router::new()
+        .route("/v1/{project}/batches", post(take))
+        .with_state(Arc::clone(&home))
+        .merge(batch_keys::routes(Arc::clone(&home)))
+        .merge(otlp::routes(home));
+    staged(routes, Ingest::NAME, &ports.ids)
+}
+
+async fn take(
+    State(home): State<Arc<Home>>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let headers = head.headers.iter().filter_map(|(name, value)| {
+        let value = value.to_str().ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    });
+    let request = batch::Request {
+        // What is no project's number is counted by the stage like an unknown project.
+        project: project.parse().unwrap_or(ProjectId(0)),
+        query: head.uri.query().map(str::to_owned),
+        headers: headers.collect(),
+        body: body::read(body, REQUEST_BYTES_MAX).await?,
+        at: home.clock.now(),
+    };
+    match home.stage.take_batch(request).await? {
+        Done::Accepted(receipt) => Ok(Json(receipt).into_response()),
+        Done::Refused(refusal) => Err(Problem::new(status(&refusal), refusal.code(), refusal)),
+    }
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::WrongKey => StatusCode::FORBIDDEN,
+        Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Replayed => StatusCode::CONFLICT,
+        Refusal::Malformed(_) | Refusal::InvalidChecksum => StatusCode::BAD_REQUEST,
+        Refusal::UnknownKey
+        | Refusal::Stale
+        | Refusal::Ahead
+        | Refusal::NotOpened
+        | Refusal::Damaged => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}

@@ -1,0 +1,48 @@
+//! Logs and traces of OpenTelemetry's exporters (OTLP over HTTP). The answers are OTLP's own; only a failure of ours is a problem, which
+//! exporters try again because of its status.
+
+use crate::batches::Home;
+use crate::body;
+use crate::problem::Problem;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use kintsugi_app::ingest::otlp::{self, Signal};
+use kintsugi_domain::limits::REQUEST_BYTES_MAX;
+use std::sync::Arc;
+
+pub(crate) fn routes(home: Arc<Home>) -> Router {
+    Router::new()
+        .route("/otlp/v1/logs", post(logs))
+        .route("/otlp/v1/traces", post(traces))
+        .with_state(home)
+}
+
+async fn logs(State(home): State<Arc<Home>>, request: Request) -> Result<Response, Problem> {
+    take(&home, Signal::Logs, request).await
+}
+
+async fn traces(State(home): State<Arc<Home>>, request: Request) -> Result<Response, Problem> {
+    take(&home, Signal::Traces, request).await
+}
+
+async fn take(home: &Home, signal: Signal, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let headers = head.headers.iter().filter_map(|(name, value)| {
+        let value = value.to_str().ok()?;
+        Some((name.as_str().to_owned(), value.to_owned()))
+    });
+    let request = otlp::Request {
+        signal,
+        query: head.uri.query().map(str::to_owned),
+        headers: headers.collect(),
+        body: body::read(body, REQUEST_BYTES_MAX).await?,
+        at: home.clock.now(),
+    };
+    let answer = home.stage.take_otlp(request).await?;
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let kind = HeaderValue::from_static(answer.encoding.media_type());
+    Ok((status, [(header::CONTENT_TYPE, kind)], answer.body).into_response())
+}

@@ -1,0 +1,29 @@
+//! Requests of OpenTelemetry's exporters.
+
+use crate::home::{KEY, home};
+use kintsugi_domain::envelope::Queue;
+use serde_json::json;
+
+#[tokio::test]
+async fn exceptions_of_logs_and_traces_are_handed_on() {
+    let attributes = json!([{"key": "exception.type", "value": {"stringValue": "E"}}]);
+    let log =
+        json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"attributes": attributes}]}]}]});
+    let event = json!({"name": "exception", "attributes": attributes});
+    let span = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"events": [event]}]}]}]});
+    let bearer = format!("Bearer {KEY}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", bearer.as_str()),
+        ("kintsugi-project", "1"),
+    ];
+    for (path, body) in [("/otlp/v1/logs", log), ("/otlp/v1/traces", span)] {
+        let home = home().await;
+        let answer = home.post(path, &headers, body.to_string()).await;
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({})));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!(home.handed_on(Queue::Events).await.len(), 1);
+        let stranger = home.post(path, &headers[..1], body.to_string()).await;
+        assert_eq!(stranger.status, 403);
+    }
+}
