@@ -36,6 +36,18 @@ pub struct Triage {
 /// How a message ended, and its place among those that were delivered together.
 type Answer = (usize, Result<Done, PortError>);
 
+fn is_report(message: &Envelope) -> bool {
+    matches!(
+        message.message,
+        Message::Reported { .. } | Message::ReportedBatch { .. }
+    )
+}
+
+/// It is for another stage.
+fn astray(message: &Envelope) -> PortError {
+    not_mine(Triage::NAME, &Wake::Message(Arc::new(message.clone())))
+}
+
 /// A message with the events that it reports.
 struct Reports<'m> {
     /// Its place among those that were delivered together.
@@ -97,8 +109,17 @@ impl Triage {
     ) -> Result<Vec<Answer>, PortError> {
         let project = records::project(self.ports.store.as_ref(), id).await?;
         let Some(Stored { value: project, .. }) = project else {
-            let gone = || Ok(Done::nothing("the project does not exist"));
-            return Ok(messages.iter().map(|(place, _)| (*place, gone())).collect());
+            let gone = |message| {
+                if is_report(message) {
+                    Ok(Done::nothing("the project does not exist"))
+                } else {
+                    Err(astray(message))
+                }
+            };
+            let all = messages.iter();
+            return Ok(all
+                .map(|(place, message)| (*place, gone(message)))
+                .collect());
         };
         let (mut reports, mut answers) = (Vec::new(), Vec::new());
         for (place, message) in messages {
@@ -124,8 +145,7 @@ impl Triage {
             let events = batch(self.ports.blobs.as_ref(), blob).await?;
             (Cow::Owned(events.ok_or_else(missing)?), Some(blob.as_str()))
         } else {
-            let wake = Wake::Message(Arc::new(message.clone()));
-            return Err(not_mine(Self::NAME, &wake));
+            return Err(astray(message));
         };
         Ok(Reports {
             place,
