@@ -79,13 +79,21 @@ def settle(what):
         time.sleep(0.5)
 
 
+# A batch of no events: JSON's "[]" in a frame of zstd (RFC 8878) with one raw block.
+EMPTY = b"\x28\xb5\x2f\xfd\x20\x02\x11\x00\x00[]"
+
+
+def batch(name):
+    return f"events/{PROJECT}/{name}.json.zst"
+
+
 settle("nothing waits before")
 must(parked() == {}, "nothing was parked before")
-s3.put_object(Bucket=outputs["BucketName"], Key=f"events/{PROJECT}/e2e-good.json", Body=b"[]")
-good = envelope({"type": "reported_batch", "blob": f"events/{PROJECT}/e2e-good.json"})
+s3.put_object(Bucket=outputs["BucketName"], Key=batch("e2e-good"), Body=EMPTY)
+good = envelope({"type": "reported_batch", "blob": batch("e2e-good")})
 # A message of another queue, and one of a batch that is not there.
 astray = envelope({"type": "publish", "channel": "stable"})
-late = envelope({"type": "reported_batch", "blob": f"events/{PROJECT}/e2e-late.json"})
+late = envelope({"type": "reported_batch", "blob": batch("e2e-late")})
 bodies = [json.dumps(good), json.dumps(astray), "a secret", json.dumps(late), json.dumps(good)]
 entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(bodies)]
 sent = sqs.send_message_batch(QueueUrl=events, Entries=entries)["Successful"]
@@ -96,7 +104,7 @@ found = parked()
 must(set(found) == {astray["id"], late["id"], garbage}, f"the three are listed: {found}")
 for id, kind, project, cause in [
     (astray["id"], "publish", PROJECT, "came to the triage stage, which does not read that queue"),
-    (late["id"], "reported_batch", PROJECT, "e2e-late.json"),
+    (late["id"], "reported_batch", PROJECT, batch("e2e-late")),
     (garbage, "unreadable", None, "not an envelope: no JSON at line 1, column 1"),
 ]:
     it = found[id]
@@ -111,7 +119,7 @@ for id in [astray["id"], late["id"]]:
     must(sum(id in text for text in alerts) == 1, f"people are told once of each: {alerts}")
 
 # The fix: the batch is there now, and redrive takes each message to its own queue.
-s3.put_object(Bucket=outputs["BucketName"], Key=f"events/{PROJECT}/e2e-late.json", Body=b"[]")
+s3.put_object(Bucket=outputs["BucketName"], Key=batch("e2e-late"), Body=EMPTY)
 redriven = kintsugi("redrive", "events", "--reason", "the batch is back")
 must(redriven["messages"] == 2, f"what is a message goes back: {redriven}")
 settle("what was mended is handled")
