@@ -231,13 +231,13 @@ def meter_functions():
 serve = hypercorn.asyncio.serve
 
 
-def serve_metered(app, config):
+def serve_metered(app, config, **rest):
     meter_functions()
 
     async def whole(scope, receive, send):
         await metered(app, scope, receive, send)
 
-    return serve(whole, config)
+    return serve(whole, config, **rest)
 
 
 hypercorn.asyncio.serve = serve_metered
