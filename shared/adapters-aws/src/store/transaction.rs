@@ -261,16 +261,25 @@ impl DynamoStore {
         }
         let mut met = String::new();
         for round in 0..TRIES_MAX {
-            match self.attempt(&steps).await? {
-                None => {
+            let ended = match self.attempt(&steps).await {
+                Ok(None) => {
                     if let Some((key, messages)) = plan.outgoing {
                         self.listed.put(key, messages);
                     }
                     return Ok(());
                 }
-                Some(what) => met = what,
-            }
+                Ok(Some(what)) => {
+                    met = what;
+                    None
+                }
+                // Who lost decides again at once, and so do the others who lost to the same: apart they are each paid once.
+                Err(error @ PortError::Conflict { .. }) => Some(error),
+                Err(error) => return Err(error),
+            };
             tokio::time::sleep(jittered(pause(round))).await;
+            if let Some(error) = ended {
+                return Err(error);
+            }
         }
         // Others write the same all the time: reading again and deciding again is as good as waiting.
         Err(PortError::Conflict { what: met })
