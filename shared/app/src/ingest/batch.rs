@@ -234,7 +234,11 @@ impl Ingest {
         project: ProjectId,
         at: Timestamp,
     ) -> Result<Option<Vec<PublishedKey>>, PortError> {
-        let Some(known) = self.projects.known(project, None, at).await? else {
+        if self.projects.known(project, None, at).await?.is_none() {
+            return Ok(None);
+        }
+        // Whoever has just begun a generation asks for its key next.
+        let Some(known) = self.projects.look(project, at).await? else {
             return Ok(None);
         };
         let mut keys = Vec::new();
@@ -272,7 +276,7 @@ impl Ingest {
             BatchAge::Stale => return Err(Refusal::Stale.into()),
             BatchAge::Ahead => return Err(Refusal::Ahead.into()),
         }
-        let secret = self.batch_secret(&known, header).await?;
+        let secret = self.batch_secret(&known, header, request.at).await?;
         let record = ReceivedBatch {
             project,
             id: header.batch.clone(),
@@ -317,19 +321,34 @@ impl Ingest {
         }
     }
 
-    /// The key pair that a batch says it is sealed to.
+    /// The key pair that a batch says it is sealed to. A generation that is not known may have begun since the last look.
     async fn batch_secret(
         &self,
         known: &Known,
         header: &BatchHeader,
+        at: Timestamp,
     ) -> Result<Arc<BatchSecret>, Stop> {
+        if let Some(secret) = self.secret_among(known, header).await? {
+            return Ok(secret);
+        }
+        let lately = self.projects.lately(header.project, at).await?;
+        let lately = lately.ok_or(Refusal::UnknownKey)?;
+        let secret = self.secret_among(&lately, header).await?;
+        Ok(secret.ok_or(Refusal::UnknownKey)?)
+    }
+
+    async fn secret_among(
+        &self,
+        known: &Known,
+        header: &BatchHeader,
+    ) -> Result<Option<Arc<BatchSecret>>, PortError> {
         for generation in known.batch_keys.accepted().rev() {
             let secret = self.batch_secrets.get(header.project, generation).await?;
             if secret.public().id() == header.key {
-                return Ok(secret);
+                return Ok(Some(secret));
             }
         }
-        Err(Refusal::UnknownKey.into())
+        Ok(None)
     }
 
     /// Counts a request that was refused; requests for projects that do not exist under project 0.

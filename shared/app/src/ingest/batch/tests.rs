@@ -250,6 +250,32 @@ fn keys_rotate_with_overlap_and_are_refused_once_they_are_retired() {
 }
 
 #[test]
+fn a_key_that_has_just_begun_is_shown_at_once_and_heard_within_seconds() {
+    let home = home();
+    let old = newest(&home);
+    let rotate = || {
+        let stored = block_on(crate::records::project(&home.memory.store, PROJECT));
+        let mut stored = stored.unwrap().unwrap();
+        stored.value.batch_keys.rotate().unwrap();
+        block_on(home.memory.store.commit(Commit::new().update(&stored))).unwrap();
+    };
+    let send = |key: &BatchKey, id: &str, seconds: i64| {
+        let mut request = request(sealed(&header(key, id), key, &lines(&[event(id)])));
+        request.at = at(seconds);
+        take(&home, request)
+    };
+    send(&old, "b1", 0).unwrap();
+    rotate();
+    let shown: Vec<u32> = keys(&home).iter().map(|key| key.generation).collect();
+    assert_eq!(shown, [2, 1]);
+    // Another process answered the list: this one knows the project as it was.
+    rotate();
+    let third = block_on(home.ingest.batch_secrets.get(PROJECT, 3)).unwrap();
+    assert_eq!(send(third.public(), "b2", 1), Err(Refusal::UnknownKey));
+    send(third.public(), "b3", 2).unwrap();
+}
+
+#[test]
 fn a_batch_for_another_project_or_key_does_not_open() {
     let home = home();
     let key = newest(&home);
