@@ -25,8 +25,10 @@
 //! withdrawn is deleted. Queue, breadcrumbs, folder and memory are bounded. What is thrown away is counted and, with consent, told.** A failure
 //! of the reporter is never a failure of the product: nothing here panics or returns an error after the start.
 //!
-//! Not here: native crashes (SIGSEGV and its like), which need another process to look at this one.
+//! Not here: catching native crashes (SIGSEGV and its like), which needs another process that looks at this one: `kintsugi_native`. What it
+//! saved in the folder is sealed and sent at the next start.
 
+mod crashes;
 mod encode;
 mod metrics;
 mod options;

@@ -3,6 +3,7 @@
 
 mod access;
 mod browser;
+mod crashes;
 mod delta;
 mod files;
 mod machine;

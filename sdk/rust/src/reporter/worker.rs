@@ -1,11 +1,13 @@
 //! The one thread of a reporter: gathers reports into batches, stores and sends them.
 
+use super::crashes;
 use super::encode::{self, Encoder, random};
 use super::outbox;
 use super::pause::pause;
 use super::send::{Sender, Sent};
-use super::{Level, Order, Report, Severity, Shared};
+use super::{Level, Order, Report, ReportKind, Severity, Shared};
 use kintsugi_domain::Timestamp;
+use std::fs;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ pub(super) fn run(shared: &Shared, inbox: &Receiver<Order>) {
         not_before: None,
     };
     // What an earlier run left.
+    worker.take_crashes();
     worker.send();
     loop {
         match inbox.recv_timeout(worker.patience()) {
@@ -78,8 +81,28 @@ impl Worker<'_> {
             }
             Order::Look => {
                 self.not_before = None;
+                self.take_crashes();
                 self.send();
             }
+        }
+    }
+
+    /// Seals the crashes that wait, each as a batch of its own, since dumps are large. What is sealed is deleted.
+    fn take_crashes(&mut self) {
+        let shared = self.shared;
+        let Some(folder) = &shared.options.folder else {
+            return;
+        };
+        for path in crashes::waiting(folder) {
+            if !shared.has_consent() {
+                return;
+            }
+            let withdrawals = shared.withdrawals();
+            if let Some(crash) = crashes::read(&path) {
+                shared.counters.reported(ReportKind::UnhandledException);
+                self.seal(&[shared.encoder.crash(&crash)], 1, withdrawals);
+            }
+            let _ = fs::remove_file(&path);
         }
     }
 
@@ -139,14 +162,20 @@ impl Worker<'_> {
         if !untold.is_empty() {
             lines.push(encode::discards(&untold));
         }
-        let batch = shared.encoder.seal(&lines, reports, shared.clock.now());
+        self.seal(&lines, reports, self.withdrawals);
+    }
+
+    /// Seals lines and puts them with what waits, unless consent was withdrawn since they were made.
+    fn seal(&self, lines: &[String], reports: u64, withdrawals: u64) {
+        let shared = self.shared;
+        let batch = shared.encoder.seal(lines, reports, shared.clock.now());
         let Some(batch) = batch else {
             shared.counters.discard("internal_sdk_error", reports);
             return;
         };
         let mut outbox = shared.outbox();
         // Asked again under the lock under which a withdrawal clears the outbox.
-        if !shared.has_consent() || self.withdrawals != shared.withdrawals() {
+        if !shared.has_consent() || withdrawals != shared.withdrawals() {
             shared.counters.discard("consent", reports);
             return;
         }

@@ -1,6 +1,6 @@
 //! Sealed batches over memory ports: what is taken, what is refused, what is counted.
 
-use super::super::tests::{Home, KEY, PROJECT, at, home, project};
+use super::super::tests::{Home, KEY, PROJECT, at, forms, home, project};
 use super::*;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
@@ -134,6 +134,38 @@ fn a_line_that_cannot_be_read_loses_no_other() {
         [Some("first".to_owned()), Some("last".to_owned())]
     );
     assert_eq!(home.counters(PROJECT)["dropped/error/event_broken"], 3);
+    assert_eq!(home.counters(PROJECT)["dropped/error/event_too_large"], 1);
+}
+
+#[test]
+fn a_line_with_a_minidump_becomes_the_event_of_a_crash_and_the_dump_is_not_kept() {
+    let home = home();
+    let line = |dump: &[u8], members: &str| {
+        let dump = STANDARD.encode(dump);
+        format!("{{\"minidump\":\"{dump}\",{members}}}")
+    };
+    let dump = forms::dump();
+    let long = "x".repeat(EVENT_BYTES_MAX);
+    let content = [
+        line(
+            &dump,
+            r#""release":"till@1.0.0","level":"info","tags":{"severity":"medium"}"#,
+        ),
+        line(b"MDMP and no more", r#""release":"till@1.0.0""#),
+        line(&dump, "not json"),
+        "{\"minidump\":\"cut off".to_owned(),
+        "{\"minidump\":\"-_-\",\"a\":1}".to_owned(),
+        line(&dump, &format!("\"message\":\"{long}\"")),
+    ];
+    let key = newest(&home);
+    let body = sealed(&header(&key, "b1"), &key, content.join("\n").as_bytes());
+    let receipt = take(&home, request(body)).unwrap();
+    assert_eq!((receipt.events, receipt.dropped), (1, 5));
+    forms::crash(&home);
+    let event = home.events().remove(0);
+    assert_eq!(event.release.as_deref(), Some("till@1.0.0"));
+    assert_eq!(event.tags["kind"], "unhandled_exception");
+    assert_eq!(home.counters(PROJECT)["dropped/error/event_broken"], 4);
     assert_eq!(home.counters(PROJECT)["dropped/error/event_too_large"], 1);
 }
 
