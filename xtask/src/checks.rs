@@ -174,6 +174,7 @@ fn execute(
         .env("RUSTUP_DIST_SERVER", "http://127.0.0.1:9")
         .env("KINTSUGI_TEST_PYTHON", &ready.python)
         .env("KINTSUGI_TEST_NODE", &ready.modules)
+        .env("KINTSUGI_TEST_BROWSER", ready.browser)
         // AWS on loopback; it lies beside the Python that runs it.
         .env(
             "KINTSUGI_TEST_AWS",

@@ -28,6 +28,7 @@ cargo xtask <command>
                   cost: events and update checks on AWS's bill, counted at the emulator
                   ingest: reports into a local home, drained to issues
                   scrub: the scrubber beside sentry-relay
+                  sdk: reports and panics on the caller's thread, beside the sentry crate
   help            this text
 
 Exit codes: 0 all is well, 1 a check failed or a bound was missed, 2 the command was not understood,

@@ -1,6 +1,6 @@
 //! What the tests need from outside the workspace: Debian packages, Python packages and packages of npm.
 //!
-//! Packages of the system come through apt, and only when we are root and they are missing; Python
+//! Packages of the system, a browser among them, come through apt, and only when we are root and they are missing; Python
 //! packages go into a private virtual environment below the target folder, pinned, and never into
 //! the system's Python; those of npm into a folder beside it, by their lock file and without running their scripts. **An environment counts only when its mark was written as the last step**, so
 //! a run that was killed halfway is made anew. Not here: Rust toolchains.
@@ -67,6 +67,11 @@ pub(crate) const DEPLOY: Environment = Environment {
 const NODE_PACKAGES: &str = include_str!("../node/package.json");
 const NODE_LOCK: &str = include_str!("../node/package-lock.json");
 
+/// The browser that we install: Debian's Chromium without a screen, which is small.
+const BROWSER: &str = "chromium-headless-shell";
+/// Programs that serve as a browser for the tests, the best first.
+const BROWSERS: [&str; 4] = [BROWSER, "chromium", "chromium-browser", "google-chrome"];
+
 /// The mark of a finished environment.
 const MARK: &str = "complete";
 
@@ -76,6 +81,8 @@ pub(crate) struct Ready {
     pub(crate) python: PathBuf,
     /// The folder of Node's modules.
     pub(crate) modules: PathBuf,
+    /// A browser that needs no screen.
+    pub(crate) browser: &'static str,
 }
 
 /// Makes sure that everything is there.
@@ -84,6 +91,22 @@ pub(crate) fn ready(target: &Path) -> Result<Ready, String> {
     Ok(Ready {
         python: TESTS.ready(target)?,
         modules: node_modules(target)?,
+        browser: browser()?,
+    })
+}
+
+/// Makes sure that there is a browser; returns the name of its program.
+fn browser() -> Result<&'static str, String> {
+    let found = || BROWSERS.into_iter().find(|it| works(&[it, "--version"]));
+    if let Some(browser) = found() {
+        return Ok(browser);
+    }
+    system_packages(&[(BROWSER, &[BROWSER, "--version"])])?;
+    found().ok_or_else(|| {
+        format!(
+            "a browser is missing: install one of {}",
+            BROWSERS.join(", ")
+        )
     })
 }
 
@@ -114,7 +137,7 @@ fn node_modules(target: &Path) -> Result<PathBuf, String> {
         .args(["--loglevel", "error"])
         .current_dir(&folder))?;
     run(Command::new("node")
-        .args(["-e", "require('@sentry/node')"])
+        .args(["-e", "require('@sentry/node'); require('@sentry/browser')"])
         .current_dir(&folder))?;
     fs::write(folder.join(MARK), "").map_err(failed)?;
     Ok(modules)
@@ -319,8 +342,11 @@ mod tests {
             assert!(package["version"].is_string(), "{path}");
         }
         let listed: serde_json::Value = serde_json::from_str(NODE_PACKAGES).unwrap();
-        let wanted = &listed["dependencies"]["@sentry/node"];
-        assert_eq!(*wanted, packages["node_modules/@sentry/node"]["version"]);
+        for name in ["@sentry/browser", "@sentry/node"] {
+            let wanted = &listed["dependencies"][name];
+            let locked = &packages[&format!("node_modules/{name}")]["version"];
+            assert_eq!(wanted, locked, "{name}");
+        }
     }
 
     #[test]

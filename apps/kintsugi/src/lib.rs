@@ -12,6 +12,7 @@
 
 mod access;
 mod args;
+mod batch_keys;
 mod check;
 mod client;
 mod context;

@@ -1,5 +1,7 @@
-//! `kintsugi project stats`: what became of everything that clients sent, over a home's admin API.
+//! `kintsugi project`: what a home knows of its projects, over its admin API. `stats` is what became of everything that clients sent;
+//! `batch-keys` is in a module of its own.
 
+use crate::batch_keys::{self, BatchKeys};
 use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
@@ -30,6 +32,8 @@ enum Asked {
         #[arg(long, value_name = "NUMBER")]
         project: Option<ProjectId>,
     },
+    /// The public keys that reporters seal their batches to: print them, begin a new one, end an older one.
+    BatchKeys(BatchKeys),
 }
 
 /// A project, as far as its name goes.
@@ -41,8 +45,14 @@ struct Named {
 
 pub(crate) fn run(asked: &Projects, context: &Context, json: bool) -> Result<Exit, Error> {
     let client = asked.home.client(context)?;
-    let Asked::Stats { project } = asked.asked;
-    let found = crate::wait_for(stats(&client, project))?;
+    match &asked.asked {
+        Asked::Stats { project } => show_stats(&client, *project, json),
+        Asked::BatchKeys(asked) => batch_keys::run(asked, &client, json),
+    }
+}
+
+fn show_stats(client: &Client, project: Option<ProjectId>, json: bool) -> Result<Exit, Error> {
+    let found = crate::wait_for(stats(client, project))?;
     if json {
         let projects: Vec<_> = found
             .iter()

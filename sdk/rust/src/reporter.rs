@@ -14,7 +14,8 @@
 //! assert_eq!(reporter.metrics().queued, 0, "nothing leaves without consent");
 //! ```
 //!
-//! A report goes into a bounded queue; **the caller never waits and never does input or output**. One thread takes
+//! A report goes into a bounded queue; **the caller never waits and never does input or output** (`cargo xtask bench sdk` measures what it
+//! costs). One thread of low priority takes
 //! up to 100 reports or 30 seconds' worth, or at once where one is critical, removes personal data and secrets with the same library as the
 //! home (`kintsugi-scrub`), compresses and seals them ([`kintsugi_trust::batch`]), stores the sealed batch and sends it. Batches
 //! that the home has not taken wait in a folder that is bounded in bytes; what lies there nobody on the device can read. They are sent again after
@@ -24,8 +25,10 @@
 //! withdrawn is deleted. Queue, breadcrumbs, folder and memory are bounded. What is thrown away is counted and, with consent, told.** A failure
 //! of the reporter is never a failure of the product: nothing here panics or returns an error after the start.
 //!
-//! Not here: native crashes (SIGSEGV and its like), which need another process to look at this one.
+//! Not here: catching native crashes (SIGSEGV and its like), which needs another process that looks at this one: `kintsugi_native`. What it
+//! saved in the folder is sealed and sent at the next start.
 
+mod crashes;
 mod encode;
 mod metrics;
 mod options;
@@ -71,6 +74,9 @@ pub enum Consent {
     Refused,
 }
 
+/// What happened before, the oldest first.
+type Crumbs = VecDeque<Arc<Breadcrumb>>;
+
 /// What the threads of a reporter share.
 struct Shared {
     options: Options,
@@ -78,10 +84,14 @@ struct Shared {
     consent: AtomicBool,
     /// How often consent was withdrawn: what was made before the last time is thrown away.
     withdrawals: AtomicU64,
-    crumbs: Mutex<VecDeque<Arc<Breadcrumb>>>,
+    /// Shared with the reports that are queued: a report takes them all by one count, and only the next breadcrumb that is left
+    /// before the worker is done with it pays for a list of its own.
+    crumbs: Mutex<Arc<Crumbs>>,
     counters: Counters,
     encoder: Encoder,
     outbox: Mutex<Outbox>,
+    /// Whether batches outlive the process.
+    is_durable: bool,
 }
 
 /// What the worker is told.
@@ -137,7 +147,7 @@ impl Shared {
         self.withdrawals.load(Ordering::SeqCst)
     }
 
-    fn crumbs(&self) -> MutexGuard<'_, VecDeque<Arc<Breadcrumb>>> {
+    fn crumbs(&self) -> MutexGuard<'_, Arc<Crumbs>> {
         // Nothing in here can be left half done by a panic.
         self.crumbs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +160,7 @@ impl Shared {
     fn complete(&self, report: &mut Report) {
         report.at = Some(self.clock.now());
         report.withdrawals = self.withdrawals();
-        report.crumbs = self.crumbs().iter().map(Arc::clone).collect();
+        report.crumbs = Arc::clone(&self.crumbs());
     }
 }
 
@@ -175,6 +185,7 @@ impl Reporter {
         let (orders, inbox) = sync_channel(options.queue_max);
         let shared = Arc::new(Shared {
             encoder: Encoder::new(&options, device),
+            is_durable: outbox.is_durable(),
             outbox: Mutex::new(outbox),
             clock,
             consent: AtomicBool::new(consent == Consent::Given),
@@ -213,6 +224,7 @@ impl Reporter {
             message: cut(message),
         });
         let mut crumbs = self.inner.shared.crumbs();
+        let crumbs = Arc::make_mut(&mut crumbs);
         if crumbs.len() >= BREADCRUMBS_MAX {
             crumbs.pop_front();
         }
@@ -233,7 +245,7 @@ impl Reporter {
             }
             Consent::Refused => {
                 shared.withdrawals.fetch_add(1, Ordering::SeqCst);
-                shared.crumbs().clear();
+                *shared.crumbs() = Arc::default();
                 shared.outbox().clear();
                 self.inner.order(Order::Look);
             }

@@ -93,6 +93,7 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
             "kintsugi-trust",
         ],
     ),
+    ("kintsugi-native", &[]),
     ("kintsugi-updater", &["kintsugi-sdk"]),
     ("kintsugi-tests", &[]),
     ("xtask", &[]),

@@ -12,10 +12,13 @@ mod lambda;
 mod machine;
 mod releases;
 mod scrub;
+mod sdk;
 mod stats;
 
 use crate::Failure;
-use std::path::Path;
+use crate::checks::cargo;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Something that can be measured.
@@ -31,15 +34,18 @@ pub(crate) enum Bench {
     Ingest,
     /// The scrubber beside `sentry-relay`.
     Scrub,
+    /// The reporter on the caller's thread, beside the `sentry` crate.
+    Sdk,
 }
 
 /// Every bench, by its name.
-pub(crate) const ALL: [(&str, Bench); 5] = [
+pub(crate) const ALL: [(&str, Bench); 6] = [
     ("cold-start", Bench::ColdStart),
     ("delta", Bench::Delta),
     ("cost", Bench::Cost),
     ("ingest", Bench::Ingest),
     ("scrub", Bench::Scrub),
+    ("sdk", Bench::Sdk),
 ];
 
 /// The bench of that name.
@@ -56,6 +62,7 @@ pub(crate) fn run(bench: Bench, root: &Path, json: bool) -> Result<(), Failure> 
         Bench::Cost => cost::run(root, json),
         Bench::Ingest => ingest::run(root, json),
         Bench::Scrub => scrub::run(root, json),
+        Bench::Sdk => sdk::run(root, json),
     }
 }
 
@@ -71,6 +78,26 @@ fn output(command: &mut Command) -> Result<String, String> {
         return Err(format!("{line} ended with {}", ended.status));
     }
     Ok(String::from_utf8_lossy(&ended.stdout).trim().to_owned())
+}
+
+/// The bench program of a crate, built for release. Cargo names it in its messages.
+fn built(root: &Path, package: &str, bench: &str) -> Result<PathBuf, String> {
+    let messages = output(
+        Command::new(cargo())
+            .args(["bench", "--quiet", "--package", package, "--bench", bench])
+            .args(["--no-run", "--message-format", "json"])
+            .current_dir(root),
+    )?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| {
+            message
+                .pointer("/target/name")
+                .is_some_and(|it| it == bench)
+        })
+        .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .ok_or_else(|| "cargo named no program for the bench".to_owned())
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@
 )]
 
 use super::machine::Machine;
-use super::output;
-use crate::checks::{cargo, target_folder};
+use super::{built, output};
+use crate::checks::target_folder;
 use crate::summary::say;
 use crate::{Failure, tools};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The other side. A bench has an environment of its own, so that the tests stay light.
@@ -52,7 +52,7 @@ pub(crate) fn run(root: &Path, json: bool) -> Result<(), Failure> {
 }
 
 fn measured(root: &Path, target: &Path, python: &Path) -> Result<Value, String> {
-    let program = built(root)?;
+    let program = built(root, "kintsugi-scrub", "scrub")?;
     let folder = target.join("kintsugi-bench").join("scrub");
     let parse = |text: String| -> Result<Value, String> {
         serde_json::from_str(&text).map_err(|error| format!("what a bench printed: {error}"))
@@ -89,29 +89,6 @@ fn measured(root: &Path, target: &Path, python: &Path) -> Result<Value, String> 
         "bench": "scrub", "machine": machine.json(), "machine_line": machine.line(), "versions": versions,
         "kintsugi": ours, "relay": relay, "ratio": ratio,
     }))
-}
-
-/// The bench program of the scrubber, built for release. Cargo names it in its messages.
-fn built(root: &Path) -> Result<PathBuf, String> {
-    let messages = output(
-        Command::new(cargo())
-            .args([
-                "bench",
-                "--quiet",
-                "--package",
-                "kintsugi-scrub",
-                "--bench",
-                "scrub",
-            ])
-            .args(["--no-run", "--message-format", "json"])
-            .current_dir(root),
-    )?;
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "scrub")
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| "cargo named no program for the bench".to_owned())
 }
 
 fn number(value: &Value) -> f64 {

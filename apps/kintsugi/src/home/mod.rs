@@ -11,6 +11,7 @@
 //! [`LocalHome::failed`].
 
 mod bell;
+mod connections;
 mod engine;
 mod serve;
 mod tasks;

@@ -1,6 +1,7 @@
 //! The HTTP interface of a local home: serves the routes it is given.
 
 use super::bell::Bell;
+use super::connections::{CONNECTIONS_MAX, Connections, PATIENCE};
 use super::tasks::Stop;
 use axum::Router;
 use axum::extract::Request;
@@ -30,7 +31,8 @@ pub(super) async fn serve(
     router: Router,
     stop: Stop,
 ) -> Result<(), io::Error> {
-    axum::serve(listener, router)
+    let connections = Connections::new(listener, CONNECTIONS_MAX, PATIENCE);
+    axum::serve(connections, router)
         .with_graceful_shutdown(stop.stopped())
         .await
 }

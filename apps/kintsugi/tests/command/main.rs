@@ -2,11 +2,14 @@
 //! ports, full disks, missing tools, and signals at bad moments.
 
 mod access;
+mod browser;
+mod crashes;
 mod delta;
 mod files;
 mod machine;
 mod parked;
 mod release;
+mod reporter;
 mod runner;
 mod running;
 mod sample;

@@ -1,45 +1,87 @@
 //! Unmodified Sentry SDKs report to a home that runs: everything they send is taken, kept scrubbed, and in the account.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
-use crate::support::{Running, sample, stderr};
+use crate::support::{Running, kintsugi, sample, stderr, stdout};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long what another process does may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(3);
+
+/// Waits until something is there; `what` says what was missed.
+#[track_caller]
+#[expect(clippy::disallowed_methods, reason = "a limit for another process")]
+pub(crate) fn within_minutes<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < PATIENCE, "{what} did not come about");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// A home with one project, asked over the admin API.
-struct Asked {
+pub(crate) struct Asked {
     home: Running,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Asked {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let product = sample();
         let project = ["--project", product.to_str().unwrap()];
         let home = Running::start(&folder.path().join("home"), &project);
-        Self {
-            home,
-            _folder: folder,
-        }
+        Self { home, folder }
     }
 
-    fn ask(&self, path: &str) -> Value {
+    pub(crate) fn ask(&self, path: &str) -> Value {
         let url = format!("{}/admin/v1/projects/1{path}", self.home.url());
         let token = format!("Bearer {}", self.home.token().trim());
         let asked = ureq::get(url).header("authorization", token).call();
         asked.unwrap().body_mut().read_json().unwrap()
     }
 
-    fn dsn(&self) -> String {
-        let key = self.ask("")["keys"][0].as_str().unwrap().to_owned();
-        format!("http://{key}@{}/1", self.home.address())
+    pub(crate) fn url(&self) -> String {
+        self.home.url()
+    }
+
+    /// The reporting key of the project.
+    pub(crate) fn key(&self) -> String {
+        self.ask("")["keys"][0].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn dsn(&self) -> String {
+        format!("http://{}@{}/1", self.key(), self.home.address())
+    }
+
+    /// Runs `kintsugi` against this home; what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let token = self.folder.path().join("token");
+        std::fs::write(&token, self.home.token()).unwrap();
+        let mut command = kintsugi();
+        command.args(arguments).args(["--home", &self.home.url()]);
+        let done = command.arg("--token-file").arg(token).output().unwrap();
+        assert!(done.status.success(), "{}", stderr(&done));
+        stdout(&done)
+    }
+
+    /// The first issue, with its sample event, once there is one.
+    pub(crate) fn issue(&self) -> Value {
+        let id = within_minutes("an issue", || {
+            let id = self.ask("/issues")["items"][0]["id"].clone();
+            id.as_str().map(str::to_owned)
+        });
+        self.ask(&format!("/issues/{id}"))
     }
 
     /// Runs a script with the DSN of the project, to its end.
-    fn report(&self, program: &Path, script: &str, environment: &[(&str, &Path)]) {
+    pub(crate) fn report(&self, program: &Path, script: &str, environment: &[(&str, &Path)]) {
         let dsn = self.dsn();
         let script = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/sdks")
@@ -54,7 +96,7 @@ impl Asked {
     }
 
     /// Every category has at least so many accepted, and nothing was refused or dropped.
-    fn accepted(&self, least: &[(&str, i64)]) -> Value {
+    pub(crate) fn accepted(&self, least: &[(&str, i64)]) -> Value {
         let stats = self.ask("/stats");
         assert_eq!(stats["adds_up"], true, "{stats:#}");
         let categories = stats["account"]["categories"].clone();
@@ -71,7 +113,7 @@ impl Asked {
     }
 
     /// What is kept, and that nothing of it says what it must not.
-    fn kept(&self, list: &str) -> Vec<Value> {
+    pub(crate) fn kept(&self, list: &str) -> Vec<Value> {
         let page = self.ask(list);
         let text = page.to_string();
         for secret in ["alice", "Alice", "hunter2", "4111 1111"] {

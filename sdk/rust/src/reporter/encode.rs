@@ -2,7 +2,10 @@
 //!
 //! **Nothing leaves this module in the clear.**
 
+use super::crashes::Crash;
 use super::{BatchKey, Options, ProjectId, Report, ReportKind, Severity};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::event::{Event, Exception, Frame};
@@ -70,16 +73,43 @@ impl Encoder {
 
     /// One report as a line: a Sentry event with its kind.
     pub(super) fn line(&self, report: Report, now: Timestamp) -> Option<String> {
+        let id = EventId::from_digest(Digest::of(&random::<32>()?));
+        Some(self.value(id, report, now).to_string())
+    }
+
+    /// A crash that was saved, as a line: the dump comes first, where the home looks for it. The same crash has the same id each time.
+    pub(super) fn crash(&self, crash: &Crash) -> String {
+        let mut report = Report::new(ReportKind::UnhandledException);
+        report.at = Some(crash.at);
+        let id = EventId::from_digest(Digest::of(&crash.dump));
+        let mut event = self.value(id, report, crash.at);
+        if let Some(fields) = event.as_object_mut() {
+            // What it says of the system holds for this run, the dump knows better; and the product may be another version by now.
+            fields.remove("contexts");
+            fields.remove("exception");
+            fields.insert(
+                "release".to_owned(),
+                json!(crash.release.as_ref().or(self.release.as_ref())),
+            );
+        }
+        let event = event.to_string();
+        let members = event.strip_prefix('{').unwrap_or_default();
+        format!(
+            "{{\"minidump\":\"{}\",{members}",
+            STANDARD.encode(&crash.dump)
+        )
+    }
+
+    fn value(&self, id: EventId, report: Report, now: Timestamp) -> Value {
         let severity = Self::severity(&report);
         let kind = report.kind;
-        let id = EventId::from_digest(Digest::of(&random::<32>()?));
         let is_unhandled = report.is_unhandled;
         let mut event = self.event(id, report, now);
         event
             .tags
             .insert("severity".to_owned(), severity.name().to_owned());
         self.scrubber.scrub_event(&mut event);
-        Some(written(&event, kind, is_unhandled).to_string())
+        written(&event, kind, is_unhandled)
     }
 
     fn event(&self, id: EventId, report: Report, now: Timestamp) -> Event {

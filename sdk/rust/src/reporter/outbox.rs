@@ -5,6 +5,7 @@
 //! once by the home.
 
 use super::StartError;
+use super::crashes;
 use super::encode::{Batch, random};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -160,13 +161,17 @@ impl Outbox {
         }
     }
 
-    /// Deletes everything that waits, and the name of the install.
+    /// Deletes everything that waits, saved crashes too, and the name of the install.
     pub(super) fn clear(&mut self) {
         for name in self.waiting() {
             self.remove(&name);
         }
         if let Place::Folder(folder) = &self.place {
+            // Without this file no crash is saved any more.
             let _ = fs::remove_file(folder.join(DEVICE_FILE));
+            for crash in crashes::waiting(folder) {
+                let _ = fs::remove_file(crash);
+            }
         }
     }
 }

@@ -5,7 +5,12 @@ use super::{Inner, Order, Report, ReportKind};
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::panic::{self, PanicHookInfo};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, TryLockError, Weak};
+use std::time::Duration;
+
+/// How often a lock is tried before this thread counts as the one that has it, and the pause between two tries: a second in all.
+const TRIES: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Puts our hook before the one that is there.
 pub(super) fn install(inner: &Arc<Inner>) {
@@ -38,13 +43,7 @@ fn report(inner: &Inner, info: &PanicHookInfo<'_>) {
 /// Seals and stores the report on this thread; the process may end when the hook returns.
 fn save(inner: &Inner, mut report: Report) {
     let shared = &inner.shared;
-    // Where the panic came while this thread had the outbox or the breadcrumbs, waiting for them would never end.
-    let is_durable = shared
-        .outbox
-        .try_lock()
-        .is_ok_and(|outbox| outbox.is_durable());
-    let has_crumbs = shared.crumbs.try_lock().is_ok();
-    if !is_durable || !has_crumbs {
+    if !shared.is_durable || !is_free(&shared.outbox) || !is_free(&shared.crumbs) {
         inner.report(report);
         return;
     }
@@ -73,6 +72,17 @@ fn save(inner: &Inner, mut report: Report) {
         None => shared.counters.discard("internal_sdk_error", 1),
     }
     inner.order(Order::Look);
+}
+
+/// Whether this thread may wait for a lock: others let go of it soon, but where the panic came while this thread had it, waiting would never end.
+fn is_free<T>(lock: &Mutex<T>) -> bool {
+    for _ in 0..TRIES {
+        match lock.try_lock() {
+            Ok(_) | Err(TryLockError::Poisoned(_)) => return true,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+    }
+    false
 }
 
 /// What was said to `panic!`.

@@ -1,8 +1,7 @@
 //! One report, as the product makes it.
 
-use super::{Level, ReportKind};
+use super::{Crumbs, Level, ReportKind};
 use kintsugi_domain::Timestamp;
-use kintsugi_domain::event::Breadcrumb;
 use std::backtrace::Backtrace;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -27,7 +26,7 @@ pub struct Report {
     pub(super) transaction: Option<String>,
     pub(super) tags: BTreeMap<String, String>,
     pub(super) at: Option<Timestamp>,
-    pub(super) crumbs: Vec<Arc<Breadcrumb>>,
+    pub(super) crumbs: Arc<Crumbs>,
     /// How often consent had been withdrawn when it was made.
     pub(super) withdrawals: u64,
 }

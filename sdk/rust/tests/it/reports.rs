@@ -344,6 +344,34 @@ fn a_panic_is_saved_before_anything_else_and_sent_at_the_next_start() {
 }
 
 #[test]
+fn a_saved_native_crash_is_sealed_at_the_next_start_with_the_release_that_crashed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("000001700000000-7.crash");
+    let header = json!({"format": 1, "at": 1_700_000_000_000_u64, "release": "till@0.9.0"});
+    fs::write(&path, format!("{header}\nMDMP\nstack")).unwrap();
+    fs::write(folder.path().join("000001700000001-7.crash"), "no crash").unwrap();
+    let home = honest();
+    // Without consent it stays where it is.
+    drop(start(&home.url, Some(folder.path()), Consent::Refused));
+    assert!(path.exists());
+    let reporter = start(&home.url, Some(folder.path()), Consent::Given);
+    let line = home.taken.recv_timeout(LONG).unwrap().remove(0);
+    assert_eq!(line["minidump"], "TURNUApzdGFjaw==");
+    assert_eq!(line["release"], "till@0.9.0");
+    assert_eq!(line["kind"], "unhandled_exception");
+    assert_eq!(line["timestamp"], "2023-11-14T22:13:20Z");
+    assert!(reporter.flush(LONG));
+    assert_eq!(reporter.metrics().sent, 1);
+    let left = fs::read_dir(folder.path()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["device"]);
+    // What is saved from here on goes with consent.
+    fs::write(&path, format!("{header}\nMDMP")).unwrap();
+    reporter.set_consent(Consent::Refused);
+    assert!(!path.exists());
+}
+
+#[test]
 fn options_that_cannot_be_right_are_refused() {
     let mut bad = options("ftp://example.org", None);
     let refused = |options: &Options| Reporter::start(options.clone(), Consent::Given).err();

@@ -5,7 +5,8 @@
 //!
 //! The content is lines of JSON, one report each: a Sentry event with a member `kind` ([`ReportKind`]), or what the reporter
 //! itself threw away (`discarded_events`, as in Sentry's client reports). **A line that cannot be read loses no other.** Kinds
-//! that tell of no trouble are counted (`usage/<kind>`) and make no event.
+//! that tell of no trouble are counted (`usage/<kind>`) and make no event. A line may bring a minidump as its first member, `minidump`, in Base64: what
+//! the dump says of the crash completes the event, and the dump is not kept.
 //!
 //! A batch is taken once: its id is a record that is created in the commit that takes it. One that comes again is refused as
 //! `REPLAYED`, which its sender may take for an acknowledgement. Batches are refused where their own time lies further from ours than
@@ -14,8 +15,11 @@
 //! Not here: the form of a batch (`kintsugi_trust::batch`), and who may make new keys ([`crate::admin`]).
 
 use super::{
-    COUNTER, Done as Saved, Found, Ingest, auth, body, json, known::Known, protocol, sentry,
+    COUNTER, Done as Saved, Found, Ingest, auth, body, items::minidump, json, known::Known,
+    protocol, sentry,
 };
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::batch::{BatchAge, ReceivedBatch, age};
@@ -33,6 +37,12 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What the line of a native crash begins with: a [minidump](kintsugi_minidump) in Base64, then the members of its event. It may be longer than
+/// other lines, so it is not read as JSON as a whole.
+const CRASH: &[u8] = b"{\"minidump\":\"";
+/// Longest dump in a line, as Base64: 16 MiB.
+const CRASH_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024 / 3 * 4 + 4;
 
 /// Most keys remembered; each is a few hundred bytes.
 const SECRETS_MAX: usize = 4_096;
@@ -234,7 +244,11 @@ impl Ingest {
         project: ProjectId,
         at: Timestamp,
     ) -> Result<Option<Vec<PublishedKey>>, PortError> {
-        let Some(known) = self.projects.known(project, None, at).await? else {
+        if self.projects.known(project, None, at).await?.is_none() {
+            return Ok(None);
+        }
+        // Whoever has just begun a generation asks for its key next.
+        let Some(known) = self.projects.look(project, at).await? else {
             return Ok(None);
         };
         let mut keys = Vec::new();
@@ -272,7 +286,7 @@ impl Ingest {
             BatchAge::Stale => return Err(Refusal::Stale.into()),
             BatchAge::Ahead => return Err(Refusal::Ahead.into()),
         }
-        let secret = self.batch_secret(&known, header).await?;
+        let secret = self.batch_secret(&known, header, request.at).await?;
         let record = ReceivedBatch {
             project,
             id: header.batch.clone(),
@@ -317,19 +331,34 @@ impl Ingest {
         }
     }
 
-    /// The key pair that a batch says it is sealed to.
+    /// The key pair that a batch says it is sealed to. A generation that is not known may have begun since the last look.
     async fn batch_secret(
         &self,
         known: &Known,
         header: &BatchHeader,
+        at: Timestamp,
     ) -> Result<Arc<BatchSecret>, Stop> {
+        if let Some(secret) = self.secret_among(known, header).await? {
+            return Ok(secret);
+        }
+        let lately = self.projects.lately(header.project, at).await?;
+        let lately = lately.ok_or(Refusal::UnknownKey)?;
+        let secret = self.secret_among(&lately, header).await?;
+        Ok(secret.ok_or(Refusal::UnknownKey)?)
+    }
+
+    async fn secret_among(
+        &self,
+        known: &Known,
+        header: &BatchHeader,
+    ) -> Result<Option<Arc<BatchSecret>>, PortError> {
         for generation in known.batch_keys.accepted().rev() {
             let secret = self.batch_secrets.get(header.project, generation).await?;
             if secret.public().id() == header.key {
-                return Ok(secret);
+                return Ok(Some(secret));
             }
         }
-        Err(Refusal::UnknownKey.into())
+        Ok(None)
     }
 
     /// Counts a request that was refused; requests for projects that do not exist under project 0.
@@ -350,6 +379,20 @@ impl Ingest {
             .add(project, COUNTER, &refused, 1);
         self.store.commit(commit).await
     }
+}
+
+/// What the line of a native crash, after [`CRASH`], tells: the dump is read and let go of.
+fn crash(rest: &[u8]) -> Result<Value, &'static str> {
+    let end = rest.iter().position(|byte| *byte == b'"');
+    let (dump, said) = rest.split_at(end.ok_or("event_broken")?);
+    let said = said.strip_prefix(b"\",").ok_or("event_broken")?;
+    if dump.len() > CRASH_TEXT_BYTES_MAX || said.len() > EVENT_BYTES_MAX {
+        return Err("event_too_large");
+    }
+    let said = json::read(&[b"{", said].concat()).filter(Value::is_object);
+    let said = said.ok_or("event_broken")?;
+    let dump = STANDARD.decode(dump).map_err(|_| "event_broken")?;
+    minidump::completed(&dump, Some(&said)).map_err(|_| "event_broken")
 }
 
 fn record_key(record: &ReceivedBatch) -> RecordKey {
@@ -382,6 +425,13 @@ impl Reading<'_> {
     }
 
     fn line(&mut self, line: &[u8]) {
+        if let Some(rest) = line.strip_prefix(CRASH) {
+            match crash(rest) {
+                Ok(event) => self.event(&event, line, ReportKind::UnhandledException),
+                Err(reason) => self.drop(reason),
+            }
+            return;
+        }
         if line.len() > EVENT_BYTES_MAX {
             self.drop("event_too_large");
             return;
@@ -406,6 +456,10 @@ impl Reading<'_> {
             self.found.count(format!("usage/{}", kind.name()), 1);
             return;
         }
+        self.event(&value, line, kind);
+    }
+
+    fn event(&mut self, value: &Value, line: &[u8], kind: ReportKind) {
         let scrubber = &self.known.scrubber;
         let frame = sentry::Frame {
             project: self.project,
@@ -413,7 +467,7 @@ impl Reading<'_> {
             // A batch may have lain on disk for days: when it was sealed says nothing of the sender's clock.
             header: None,
         };
-        let event = sentry::event(&value, line, &frame, |id| scrubber.user_hash(id));
+        let event = sentry::event(value, line, &frame, |id| scrubber.user_hash(id));
         let Some(mut event) = event else {
             self.drop("event_broken");
             return;

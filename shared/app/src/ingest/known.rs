@@ -62,6 +62,15 @@ impl Projects {
         if let Some(entry) = remembered.filter(|entry| is_fresh(entry, key, at)) {
             return Ok(entry.known);
         }
+        self.look(project, at).await
+    }
+
+    /// The project as the store has it now, if there is one: for what must not be answered from an older look.
+    pub(super) async fn look(
+        &self,
+        project: ProjectId,
+        at: Timestamp,
+    ) -> Result<Option<Arc<Known>>, PortError> {
         let known = self.read(project).await?.map(Arc::new);
         let entry = Entry {
             read_at: at,
@@ -73,6 +82,20 @@ impl Projects {
         }
         entries.insert(project, entry);
         Ok(known)
+    }
+
+    /// The project as it was at most [`MISSING_CACHE_SECONDS`] ago: for a request that names something which may be new.
+    pub(super) async fn lately(
+        &self,
+        project: ProjectId,
+        at: Timestamp,
+    ) -> Result<Option<Arc<Known>>, PortError> {
+        let remembered = self.entries().get(&project).cloned();
+        let is_late = |entry: &Entry| is_younger(entry, MISSING_CACHE_SECONDS, at);
+        match remembered.filter(is_late) {
+            Some(entry) => Ok(entry.known),
+            None => self.look(project, at).await,
+        }
     }
 
     /// Whether the last look found no such project.
@@ -126,6 +149,11 @@ fn is_fresh(entry: &Entry, key: Option<&DsnKey>, at: Timestamp) -> bool {
     } else {
         MISSING_CACHE_SECONDS
     };
+    is_younger(entry, seconds, at)
+}
+
+/// Whether an entry was read less than so many seconds ago.
+fn is_younger(entry: &Entry, seconds: i64, at: Timestamp) -> bool {
     // A clock that was set back makes an entry old, not young for ever.
     let age = at.duration_since(entry.read_at);
     !age.is_negative() && age.as_secs() < seconds

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 mod account;
 mod bodies;
-mod forms;
+pub(in crate::ingest) mod forms;
 mod kinds;
 mod limits;
 mod shapes;

@@ -8,6 +8,7 @@ mod edges;
 mod flags;
 mod home;
 mod ingest;
+mod minidumps;
 mod otlp;
 mod outcomes;
 mod repository;

@@ -1,6 +1,6 @@
 //! Sealed batches over memory ports: what is taken, what is refused, what is counted.
 
-use super::super::tests::{Home, KEY, PROJECT, at, home, project};
+use super::super::tests::{Home, KEY, PROJECT, at, forms, home, project};
 use super::*;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
@@ -138,6 +138,38 @@ fn a_line_that_cannot_be_read_loses_no_other() {
 }
 
 #[test]
+fn a_line_with_a_minidump_becomes_the_event_of_a_crash_and_the_dump_is_not_kept() {
+    let home = home();
+    let line = |dump: &[u8], members: &str| {
+        let dump = STANDARD.encode(dump);
+        format!("{{\"minidump\":\"{dump}\",{members}}}")
+    };
+    let dump = forms::dump();
+    let long = "x".repeat(EVENT_BYTES_MAX);
+    let content = [
+        line(
+            &dump,
+            r#""release":"till@1.0.0","level":"info","tags":{"severity":"medium"}"#,
+        ),
+        line(b"MDMP and no more", r#""release":"till@1.0.0""#),
+        line(&dump, "not json"),
+        "{\"minidump\":\"cut off".to_owned(),
+        "{\"minidump\":\"-_-\",\"a\":1}".to_owned(),
+        line(&dump, &format!("\"message\":\"{long}\"")),
+    ];
+    let key = newest(&home);
+    let body = sealed(&header(&key, "b1"), &key, content.join("\n").as_bytes());
+    let receipt = take(&home, request(body)).unwrap();
+    assert_eq!((receipt.events, receipt.dropped), (1, 5));
+    forms::crash(&home);
+    let event = home.events().remove(0);
+    assert_eq!(event.release.as_deref(), Some("till@1.0.0"));
+    assert_eq!(event.tags["kind"], "unhandled_exception");
+    assert_eq!(home.counters(PROJECT)["dropped/error/event_broken"], 4);
+    assert_eq!(home.counters(PROJECT)["dropped/error/event_too_large"], 1);
+}
+
+#[test]
 fn a_batch_is_taken_once_and_another_with_the_same_reports_is_another() {
     let home = home();
     let request = batch(&home, "b1", &[event("once")]);
@@ -247,6 +279,32 @@ fn keys_rotate_with_overlap_and_are_refused_once_they_are_retired() {
     change(&|project| project.batch_keys.retire(1).unwrap());
     assert_eq!(send(&old, "b3", 2 * later), Err(Refusal::UnknownKey));
     assert!(send(&new, "b4", 2 * later).is_ok());
+}
+
+#[test]
+fn a_key_that_has_just_begun_is_shown_at_once_and_heard_within_seconds() {
+    let home = home();
+    let old = newest(&home);
+    let rotate = || {
+        let stored = block_on(crate::records::project(&home.memory.store, PROJECT));
+        let mut stored = stored.unwrap().unwrap();
+        stored.value.batch_keys.rotate().unwrap();
+        block_on(home.memory.store.commit(Commit::new().update(&stored))).unwrap();
+    };
+    let send = |key: &BatchKey, id: &str, seconds: i64| {
+        let mut request = request(sealed(&header(key, id), key, &lines(&[event(id)])));
+        request.at = at(seconds);
+        take(&home, request)
+    };
+    send(&old, "b1", 0).unwrap();
+    rotate();
+    let shown: Vec<u32> = keys(&home).iter().map(|key| key.generation).collect();
+    assert_eq!(shown, [2, 1]);
+    // Another process answered the list: this one knows the project as it was.
+    rotate();
+    let third = block_on(home.ingest.batch_secrets.get(PROJECT, 3)).unwrap();
+    assert_eq!(send(third.public(), "b2", 1), Err(Refusal::UnknownKey));
+    send(third.public(), "b3", 2).unwrap();
 }
 
 #[test]

@@ -7,8 +7,13 @@ use serde_json::{Value, json};
 
 /// The dump as a Sentry event, on top of what its sender said. What the sender said of exceptions gives way.
 pub(super) fn as_event(item: &Item<'_>) -> Result<Value, NotADump> {
-    let crash = kintsugi_minidump::read(item.payload)?;
-    let said = item.header.get(EVENT).filter(|said| said.is_object());
+    completed(item.payload, item.header.get(EVENT))
+}
+
+/// What a dump says, on top of what was said of it.
+pub(in crate::ingest) fn completed(dump: &[u8], said: Option<&Value>) -> Result<Value, NotADump> {
+    let crash = kintsugi_minidump::read(dump)?;
+    let said = said.filter(|said| said.is_object());
     let mut event = said.cloned().unwrap_or_else(|| json!({}));
     if let Some(fields) = event.as_object_mut() {
         for name in ["threads", "stacktrace"] {

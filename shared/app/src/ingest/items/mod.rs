@@ -7,7 +7,7 @@ mod attachment;
 mod check_in;
 mod feedback;
 mod logs;
-mod minidump;
+pub(super) mod minidump;
 mod security;
 mod session;
 mod transaction;

@@ -12,7 +12,7 @@ use serde_json::json;
 use test_assembler::{Endian, Section};
 
 /// A dump of a null pointer in `/opt/till/bin/till`, with a secret on the stack.
-pub(super) fn dump() -> Vec<u8> {
+pub(in crate::ingest) fn dump() -> Vec<u8> {
     let endian = Endian::Little;
     let name = DumpString::new("/home/alice/till/bin/till", endian);
     let module = Module::new(endian, 0x40_0000, 0x10_0000, &name, 1, 1, None);
@@ -65,7 +65,7 @@ fn sent(content_type: &str, body: Vec<u8>) -> Request {
     sent
 }
 
-fn crash(home: &Home) {
+pub(in crate::ingest) fn crash(home: &Home) {
     let events = home.events();
     assert_eq!(events.len(), 1);
     let event = &events[0];
