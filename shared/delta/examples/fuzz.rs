@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 
-/// Bytes before the streams.
-const HEADER: usize = 95;
-/// Where the lengths of the streams stand.
-const LENGTHS: usize = 87;
+/// Bytes before what is damaged: magic, format and digests. How the new bytes are packed comes next.
+const FIXED: usize = 69;
+/// Where the lengths stand: of the base, of the result, and of two streams.
+const LENGTHS: usize = FIXED + 1;
 
 /// Xorshift (G. Marsaglia, 2003): enough to choose damage.
 struct Random(u64);
@@ -146,31 +146,52 @@ fn program(machine: u16, more: usize) -> Vec<u8> {
     file
 }
 
+/// Where so many lengths from [`LENGTHS`] on end.
+fn after_lengths(delta: &[u8], count: usize) -> usize {
+    let lengths = delta.get(LENGTHS..).unwrap_or_default().iter();
+    let ends = lengths.enumerate().filter(|(_, byte)| **byte < 0x80);
+    let last = ends.take(count).last();
+    LENGTHS + last.map_or(0, |(at, _)| at + 1)
+}
+
+fn length_bytes(mut length: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while length >= 0x80 {
+        bytes.push(0x80 | u8::try_from(length & 0x7f).unwrap_or_default());
+        length >>= 7;
+    }
+    bytes.push(u8::try_from(length).unwrap_or_default());
+    bytes
+}
+
 /// A delta that nobody made.
 fn damaged(random: &mut Random, seeds: &[Seed], seed: &Seed) -> Vec<u8> {
     let mut delta = seed.delta.clone();
     if random.below(2) == 0 {
         let other = seeds.get(random.below(seeds.len())).unwrap_or(seed);
-        let streams = other.delta.get(HEADER..).unwrap_or_default();
-        let from = random.below(streams.len());
-        let keep = HEADER + random.below(delta.len() - HEADER + 1);
-        delta.truncate(keep);
-        delta.extend(streams.get(from..).unwrap_or_default());
-        let stream = (delta.len() - HEADER) as u64;
-        for at in [LENGTHS, LENGTHS + 4] {
-            let length = random.next() % (stream + 1);
-            let length = u32::try_from(length).unwrap_or_default();
-            if random.below(3) > 0
-                && let Some(field) = delta.get_mut(at..at + 4)
-            {
-                field.copy_from_slice(&length.to_be_bytes());
+        let theirs = other.delta.get(after_lengths(&other.delta, 4)..);
+        let theirs = theirs.unwrap_or_default();
+        let from = random.below(theirs.len());
+        let (start, end) = (after_lengths(&delta, 2), after_lengths(&delta, 4));
+        let ours = delta.get(end..).unwrap_or_default();
+        let keep = random.below(ours.len() + 1);
+        let mut streams = ours.get(..keep).unwrap_or_default().to_vec();
+        streams.extend(theirs.get(from..).unwrap_or_default());
+        let lengths = delta.get(start..end).unwrap_or_default().to_vec();
+        delta.truncate(start);
+        if random.below(3) > 0 {
+            for _ in 0..2 {
+                delta.extend(length_bytes(random.next() % (streams.len() as u64 + 1)));
             }
+        } else {
+            delta.extend(lengths);
         }
+        delta.extend(streams);
     }
     for _ in 0..=random.below(6) {
-        let at = LENGTHS - 1 + random.below(delta.len() - LENGTHS + 1);
+        let at = FIXED + random.below(delta.len() - FIXED + 1);
         match random.below(4) {
-            0 => delta.truncate(at.max(HEADER)),
+            0 => delta.truncate(at.max(LENGTHS)),
             1 => {
                 let byte = random.byte();
                 delta.insert(at.min(delta.len()), byte);

@@ -40,7 +40,7 @@ impl Info {
         let code = plan.old_layout.regions().iter();
         let code = code.filter(|region| matches!(region.kind, Kind::X64 | Kind::A64));
         Ok(Self {
-            format: header::FORMAT,
+            format: u16::from(header::FORMAT),
             base: header.base,
             base_length: u64::from(header.base_length),
             digest: header.result,

@@ -37,6 +37,7 @@ mod search;
 #[cfg(test)]
 mod tests;
 mod view;
+mod words;
 mod x64;
 
 use kintsugi_domain::digest::Digest;
