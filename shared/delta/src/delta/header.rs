@@ -6,15 +6,17 @@
 //! | 1 | the format, 3 |
 //! | 32 | SHA-256 of the base |
 //! | 32 | SHA-256 of the result |
-//! | 1 | how the new bytes are packed: 0 not, 1 LZMA, 2 Zstandard |
+//! | 1 | how the new bytes are packed: 0 not, 1 LZMA, 2 Zstandard; 16 more if archives are opened |
 //! | 1–5 | length of the base |
 //! | 1–10 | length of the result |
+//! | 0, 3–15 | of opened archives: lengths of the opened base, of the opened result and of the opening |
 //! | 1–5 | length of the plan |
 //! | 1–5 | length of the corrections |
-//! | … | the plan, the corrections; the rest is the new bytes, packed |
+//! | … | the opening, the plan, the corrections; the rest is the new bytes, packed |
 //!
-//! Lengths are in LEB128 (DWARF 5, section 7.6), in the shortest form only. The plan ([`super::plan`]) and
-//! the corrections ([`super::copies`]) are range-coded ([`super::coder`]).
+//! Lengths are in LEB128 (DWARF 5, section 7.6), in the shortest form only. The opening ([`super::opening`]), the
+//! plan ([`super::plan`]) and the corrections ([`super::copies`]) are range-coded ([`super::coder`]). Where archives
+//! are opened, plan, corrections and new bytes are about the opened forms.
 //!
 //! A small delta is mostly header, so lengths take what they need; the digests stay whole: who applies
 //! a delta by hand has nothing else to hold base and result to.
@@ -23,6 +25,8 @@ use super::pack::Packing;
 use super::{CUT_OFF, DeltaError, corrupt};
 use kintsugi_domain::digest::Digest;
 
+/// Added to the packing if archives are opened.
+const OPENED: u8 = 0x10;
 const MAGIC: &[u8; 4] = b"KTSG";
 /// The format that is written and read. Formats 1 and 2 had a longer header and read as format 68.
 pub(super) const FORMAT: u8 = 3;
@@ -35,11 +39,24 @@ pub(super) struct Header {
     pub(super) length: u64,
     pub(super) base_length: u32,
     pub(super) packing: Packing,
+    /// The lengths of base and result in their opened form, if archives are opened.
+    pub(super) opened: Option<[u32; 2]>,
+}
+
+impl Header {
+    /// The lengths of the contents that the plan is about.
+    pub(super) fn lengths(&self) -> Result<[u32; 2], DeltaError> {
+        let bytes = self.length;
+        let length = u32::try_from(bytes).map_err(|_| DeltaError::TooLarge { bytes })?;
+        Ok(self.opened.unwrap_or([self.base_length, length]))
+    }
 }
 
 /// The streams of a delta.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Streams<'a> {
+    /// Empty unless archives are opened.
+    pub(super) opening: &'a [u8],
     pub(super) plan: &'a [u8],
     pub(super) corrections: &'a [u8],
     pub(super) fresh: &'a [u8],
@@ -52,13 +69,21 @@ pub(super) fn write(header: &Header, streams: &Streams<'_>) -> Option<Vec<u8>> {
     delta.push(FORMAT);
     delta.extend(header.base.as_bytes());
     delta.extend(header.result.as_bytes());
-    delta.push(header.packing.number());
+    let opened = header.opened.map_or(0, |_| OPENED);
+    delta.push(header.packing.number() | opened);
     write_length(&mut delta, u64::from(header.base_length));
     write_length(&mut delta, header.length);
+    if let Some(lengths) = header.opened {
+        let opening = u32::try_from(streams.opening.len()).ok()?;
+        for length in lengths.into_iter().chain([opening]) {
+            write_length(&mut delta, u64::from(length));
+        }
+    }
     for stream in [streams.plan, streams.corrections] {
         let length = u32::try_from(stream.len()).ok()?;
         write_length(&mut delta, u64::from(length));
     }
+    delta.extend(streams.opening);
     delta.extend(streams.plan);
     delta.extend(streams.corrections);
     delta.extend(streams.fresh);
@@ -79,12 +104,19 @@ pub(super) fn read(delta: &[u8]) -> Result<(Header, Streams<'_>), DeltaError> {
     let base: [u8; 32] = take(&mut rest).ok_or(CUT_OFF)?;
     let result: [u8; 32] = take(&mut rest).ok_or(CUT_OFF)?;
     let [packing] = take(&mut rest).ok_or(CUT_OFF)?;
-    let packing = Packing::from_number(packing);
+    let is_opened = packing & OPENED != 0;
+    let packing = Packing::from_number(packing & !OPENED);
     let packing = packing.ok_or_else(|| corrupt("its new bytes are packed in an unknown way"))?;
     let base_length = read_short(&mut rest)?;
     let length = read_length(&mut rest)?;
+    let (mut opened, mut opening) = (None, 0);
+    if is_opened {
+        opened = Some([read_short(&mut rest)?, read_short(&mut rest)?]);
+        opening = read_short(&mut rest)?;
+    }
     let plan = read_short(&mut rest)?;
     let corrections = read_short(&mut rest)?;
+    let (opening, rest) = rest.split_at_checked(opening as usize).ok_or(CUT_OFF)?;
     let (plan, rest) = rest.split_at_checked(plan as usize).ok_or(CUT_OFF)?;
     let (corrections, fresh) = rest.split_at_checked(corrections as usize).ok_or(CUT_OFF)?;
     let header = Header {
@@ -93,8 +125,10 @@ pub(super) fn read(delta: &[u8]) -> Result<(Header, Streams<'_>), DeltaError> {
         length,
         base_length,
         packing,
+        opened,
     };
     let streams = Streams {
+        opening,
         plan,
         corrections,
         fresh,

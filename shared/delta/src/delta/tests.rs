@@ -29,8 +29,10 @@ fn crafted(plan: &[u8], corrections: &[u8], fresh: &[u8], packing: Packing) -> V
         length: NEW.len() as u64,
         base_length: 10,
         packing,
+        opened: None,
     };
     let streams = Streams {
+        opening: b"",
         plan,
         corrections,
         fresh,
@@ -258,9 +260,10 @@ proptest! {
             length: u64::from(length),
             base_length: 1_000,
             packing: Packing::None,
+            opened: None,
         };
         let fresh = vec![0; length as usize];
-        let streams = Streams { plan: &plan, corrections: &corrections, fresh: &fresh };
+        let streams = Streams { opening: b"", plan: &plan, corrections: &corrections, fresh: &fresh };
         let delta = header::write(&header, &streams).unwrap();
         let right = Expected { base: Digest::of(&old), digest: Digest::of(NEW), length: u64::from(length) };
         let mut written = Vec::new();
