@@ -93,6 +93,13 @@ fn info_of_file(path: &Path, json: bool) -> Result<Exit, Error> {
         print::object(&as_json(path, delta.len(), &info));
         return Ok(Exit::Done);
     }
+    let opened = info.opened.map_or_else(
+        || "no".to_owned(),
+        |[from, to]| {
+            let bytes = info.opening_bytes;
+            format!("{from} to {to} bytes unpacked, said in {bytes} bytes")
+        },
+    );
     for (name, value) in [
         ("format", info.format.to_string()),
         (
@@ -100,6 +107,7 @@ fn info_of_file(path: &Path, json: bool) -> Result<Exit, Error> {
             format!("{} ({} bytes)", info.base, info.base_length),
         ),
         ("to", format!("{} ({} bytes)", info.digest, info.length)),
+        ("by member", opened),
         (
             "copied",
             format!("{} bytes in {} parts", info.copied_bytes, info.copies),
@@ -121,6 +129,8 @@ fn as_json(file: &Path, bytes: usize, info: &Info) -> Value {
         "format": info.format,
         "from": {"digest": info.base, "bytes": info.base_length},
         "to": {"digest": info.digest, "bytes": info.length},
+        "opened": info.opened,
+        "opening_bytes": info.opening_bytes,
         "copies": info.copies,
         "copied_bytes": info.copied_bytes,
         "code_bytes": info.code_bytes,

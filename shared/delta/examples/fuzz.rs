@@ -2,7 +2,8 @@
 //! EXECUTIONS [SEED]`.
 //!
 //! Half of the executions damage the bytes of a good delta behind its digests; the others put streams
-//! of several good deltas together, with random lengths. **An execution fails if it panics, if it writes
+//! of several good deltas together, with random lengths. Some of the good deltas are between zip and gzip files, by
+//! member: there the lengths of the opened forms and the opening are damaged too. **An execution fails if it panics, if it writes
 //! more than was declared, or if it succeeds with content of another digest.** The same seed gives the same
 //! executions, so a failure is found again.
 
@@ -13,10 +14,16 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 
-/// Bytes before the streams.
-const HEADER: usize = 95;
-/// Where the lengths of the streams stand.
-const LENGTHS: usize = 87;
+#[path = "../tests/support/zip.rs"]
+mod support;
+use support::{Packing, gzip, zip};
+
+/// Bytes before what is damaged: magic, format and digests. How the new bytes are packed comes next.
+const FIXED: usize = 69;
+/// Where the lengths stand: of the base, of the result, three of opened archives, and of two streams.
+const LENGTHS: usize = FIXED + 1;
+/// Set in how the new bytes are packed if archives are opened.
+const OPENED: u8 = 0x10;
 
 /// Xorshift (G. Marsaglia, 2003): enough to choose damage.
 struct Random(u64);
@@ -79,12 +86,82 @@ fn seeds(random: &mut Random) -> Result<Vec<Seed>, Box<dyn Error>> {
         };
         pairs.push((archive(old)?, archive(program(machine, 40))?));
     }
+    pairs.extend(archives(random));
     let mut seeds = Vec::new();
     for (old, new) in pairs {
         let delta = make(&old, &new)?;
         seeds.push(Seed { old, new, delta });
     }
     Ok(seeds)
+}
+
+/// Zip and gzip files: members that change, come, go, are stored, have their sizes behind them.
+fn archives(random: &mut Random) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut text = |lines: u32| -> Vec<u8> {
+        let line = |at: u32, byte: u8| format!("{at} {byte} and so on\n").into_bytes();
+        (0..lines).flat_map(|at| line(at, random.byte())).collect()
+    };
+    let (first, second, third) = (text(40), text(30), text(20));
+    let mut other = first.clone();
+    other.splice(100..103, *b"longer than before");
+    let (six, nine) = (Packing::Level(6), Packing::Level(9));
+    let program_member = |more| program(62, more);
+    let (old_program, new_program) = (program_member(0), program_member(24));
+    vec![
+        (
+            zip(
+                b"",
+                &[
+                    ("a", &first, nine),
+                    ("b", &second, nine),
+                    ("c", &third, Packing::Stored),
+                ],
+            ),
+            zip(
+                b"",
+                &[
+                    ("a", &other, nine),
+                    ("b", &second, nine),
+                    ("c", &third, Packing::Stored),
+                ],
+            ),
+        ),
+        (
+            zip(
+                b"Cr24",
+                &[
+                    ("a", &first, six),
+                    ("x/app", &old_program, six),
+                    ("gone", &third, nine),
+                ],
+            ),
+            zip(
+                b"Cr24",
+                &[
+                    ("come", &other, nine),
+                    ("x/app", &new_program, six),
+                    ("empty", b"", six),
+                ],
+            ),
+        ),
+        (
+            zip(
+                b"",
+                &[
+                    ("a", &first, Packing::Later(6)),
+                    ("b", &second, Packing::Blocks),
+                ],
+            ),
+            zip(
+                b"",
+                &[
+                    ("a", &other, Packing::Later(6)),
+                    ("b", &third, Packing::Blocks),
+                ],
+            ),
+        ),
+        (gzip(&first, 6), gzip(&other, 6)),
+    ]
 }
 
 /// A small ELF file: 64 functions that call each other, the first of them longer by `more` bytes.
@@ -146,31 +223,69 @@ fn program(machine: u16, more: usize) -> Vec<u8> {
     file
 }
 
+/// Where so many lengths from [`LENGTHS`] on end.
+fn after_lengths(delta: &[u8], count: usize) -> usize {
+    let lengths = delta.get(LENGTHS..).unwrap_or_default().iter();
+    let ends = lengths.enumerate().filter(|(_, byte)| **byte < 0x80);
+    let last = ends.take(count).last();
+    LENGTHS + last.map_or(0, |(at, _)| at + 1)
+}
+
+fn length_bytes(mut length: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while length >= 0x80 {
+        bytes.push(0x80 | u8::try_from(length & 0x7f).unwrap_or_default());
+        length >>= 7;
+    }
+    bytes.push(u8::try_from(length).unwrap_or_default());
+    bytes
+}
+
+/// How many lengths a delta has before its streams, and how many of them are of streams.
+fn lengths_of(delta: &[u8]) -> usize {
+    let is_opened = delta
+        .get(FIXED)
+        .is_some_and(|packing| packing & OPENED != 0);
+    if is_opened { 7 } else { 4 }
+}
+
 /// A delta that nobody made.
 fn damaged(random: &mut Random, seeds: &[Seed], seed: &Seed) -> Vec<u8> {
     let mut delta = seed.delta.clone();
     if random.below(2) == 0 {
         let other = seeds.get(random.below(seeds.len())).unwrap_or(seed);
-        let streams = other.delta.get(HEADER..).unwrap_or_default();
-        let from = random.below(streams.len());
-        let keep = HEADER + random.below(delta.len() - HEADER + 1);
-        delta.truncate(keep);
-        delta.extend(streams.get(from..).unwrap_or_default());
-        let stream = (delta.len() - HEADER) as u64;
-        for at in [LENGTHS, LENGTHS + 4] {
-            let length = random.next() % (stream + 1);
-            let length = u32::try_from(length).unwrap_or_default();
-            if random.below(3) > 0
-                && let Some(field) = delta.get_mut(at..at + 4)
-            {
-                field.copy_from_slice(&length.to_be_bytes());
+        let theirs = other
+            .delta
+            .get(after_lengths(&other.delta, lengths_of(&other.delta))..);
+        let theirs = theirs.unwrap_or_default();
+        let from = random.below(theirs.len());
+        let count = lengths_of(&delta);
+        // An opened delta mostly keeps the lengths of its opened forms: few others lead further.
+        let kept = if count == 7 && random.below(4) > 0 {
+            5
+        } else {
+            2
+        };
+        let (start, end) = (after_lengths(&delta, kept), after_lengths(&delta, count));
+        let ours = delta.get(end..).unwrap_or_default();
+        let keep = random.below(ours.len() + 1);
+        let mut streams = ours.get(..keep).unwrap_or_default().to_vec();
+        streams.extend(theirs.get(from..).unwrap_or_default());
+        let lengths = delta.get(start..end).unwrap_or_default().to_vec();
+        delta.truncate(start);
+        if random.below(3) > 0 {
+            for _ in kept..count {
+                delta.extend(length_bytes(random.next() % (streams.len() as u64 + 1)));
             }
+        } else {
+            delta.extend(lengths);
         }
+        delta.extend(streams);
     }
     for _ in 0..=random.below(6) {
-        let at = LENGTHS - 1 + random.below(delta.len() - LENGTHS + 1);
+        let at = FIXED + random.below(delta.len() - FIXED + 1);
         match random.below(4) {
-            0 => delta.truncate(at.max(HEADER)),
+            0 => delta.truncate(at.max(LENGTHS)),
             1 => {
                 let byte = random.byte();
                 delta.insert(at.min(delta.len()), byte);

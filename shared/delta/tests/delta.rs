@@ -4,7 +4,8 @@ use kintsugi_delta::{DeltaError, Expected, Info, apply, is_worthwhile, make};
 use kintsugi_domain::digest::Digest;
 use proptest::prelude::*;
 
-const HEADER: usize = 8 + 2 + 32 + 32 + 8;
+/// Magic, format, both digests.
+const DIGESTS_END: usize = 4 + 1 + 32 + 32;
 
 fn expected(old: &[u8], new: &[u8]) -> Expected {
     Expected {
@@ -49,6 +50,30 @@ fn the_same_content_costs_next_to_nothing() {
 }
 
 #[test]
+fn words_that_are_named_anew_cost_their_first_place_and_little_more() {
+    let name = |at: u32| format!("v{}", at.wrapping_mul(0x9e37_79b1) >> 22);
+    let code = |from: u32| -> String {
+        let calls = (0..2_000_u32).map(|at| {
+            let callee = at.wrapping_mul(at) % 40;
+            format!("{}({},x{at});", name(from + callee), at * 7 % 1_000)
+        });
+        calls.collect()
+    };
+    let old = code(0).into_bytes();
+    // Every name is another of the same length in the new content.
+    let mut new = code(0);
+    for at in 0..40 {
+        new = new.replace(&format!("{}(", name(at)), &format!("{}<", name(at + 100)));
+    }
+    let new = new.replace('<', "(").into_bytes();
+    let differing = old.iter().zip(&new).filter(|(old, new)| old != new).count();
+    assert!(differing > 3_000, "{differing}");
+    let delta = make(&old, &new).unwrap();
+    assert!(delta.len() < 900, "{}", delta.len());
+    assert_eq!(apply(&old, &delta, &expected(&old, &new)).unwrap(), new);
+}
+
+#[test]
 fn content_that_has_nothing_of_the_base_is_packed_by_itself() {
     let (old, _) = contents();
     let new = b"nothing of this was there before. ".repeat(300);
@@ -67,7 +92,7 @@ fn a_delta_says_what_it_is() {
         (info.base, info.digest),
         (Digest::of(&old), Digest::of(&new))
     );
-    assert_eq!((info.format, info.code_bytes), (2, 0));
+    assert_eq!((info.format, info.code_bytes), (3, 0));
     assert!(info.copies >= 2 && info.copied_bytes > info.length - 60);
     assert_eq!(Info::read(b"no delta"), Err(DeltaError::NotADelta));
 }
@@ -103,8 +128,8 @@ fn a_delta_that_the_metadata_does_not_name_is_refused() {
         assert_eq!(apply(&old, &delta, &wrong), refused);
     }
     let mut later = delta.clone();
-    later[9] = 3;
-    let refused = Err(DeltaError::UnknownFormat { format: 3 });
+    later[4] = 4;
+    let refused = Err(DeltaError::UnknownFormat { format: 4 });
     assert_eq!(apply(&old, &later, &right), refused);
     assert_eq!(apply(&old, b"BSDIFF40", &right), Err(DeltaError::NotADelta));
     assert_eq!(apply(&old, b"", &right), Err(DeltaError::NotADelta));
@@ -119,7 +144,9 @@ fn a_declared_length_that_no_machine_has_is_refused() {
         ..expected(&old, &new)
     };
     let mut delta = make(&old, &new).unwrap();
-    delta[HEADER - 8..HEADER].copy_from_slice(&length.to_be_bytes());
+    // After the packing and the length of the base, which takes two bytes.
+    let at = DIGESTS_END + 1 + 2;
+    delta.splice(at..at + 2, [0x80; 8].into_iter().chain([0x40]));
     assert_eq!(
         apply(&old, &delta, &right).unwrap_err().code(),
         "delta_too_large"
@@ -183,8 +210,8 @@ proptest! {
     ) {
         let (old, new) = contents();
         let mut bad = make(&old, &new).unwrap();
-        let streams = edited(&bad[HEADER..], &edits);
-        bad.truncate(HEADER);
+        let streams = edited(&bad[DIGESTS_END..], &edits);
+        bad.truncate(DIGESTS_END);
         bad.extend(streams);
         if let Ok(result) = apply(&old, &bad, &expected(&old, &new)) {
             prop_assert_eq!(result, new);

@@ -4,7 +4,8 @@ use super::coder::{Coder as _, Decoder};
 use super::copies::Models;
 use super::header::{self, Header, Streams};
 use super::plan::{self, Ground, Plan};
-use super::{CUT_OFF, DeltaError, Expected, corrupt, pack};
+use super::rebuild::Rebuild;
+use super::{CUT_OFF, DeltaError, Expected, corrupt, opening, pack};
 use kintsugi_domain::digest::Digest;
 use sha2::{Digest as _, Sha256};
 use std::io::{Read, Write};
@@ -31,7 +32,8 @@ pub fn apply(old: &[u8], delta: &[u8], expected: &Expected) -> Result<Vec<u8>, D
 /// written counts only if this succeeds:** the digest is known at the end.
 ///
 /// Beside the base and the delta it holds, in the worst case, eight bytes for each byte of the base and
-/// 68 MiB; executables take about one byte for each byte of the base.
+/// 68 MiB; executables take about one byte for each byte of the base. Of an archive that is diffed by member,
+/// what is unpacked of the base is held, at most 256 MiB, and counts as the base.
 pub fn apply_to(
     old: &[u8],
     delta: &[u8],
@@ -72,13 +74,25 @@ fn apply_checked(
     out: &mut dyn Write,
 ) -> Result<(), DeltaError> {
     let (header, streams) = header::read(delta)?;
+    let lengths = header.lengths()?;
     let plan = read_plan(&header, &streams)?;
+    let opened;
+    let (mut base, mut recipe) = (old, None);
+    if header.opened.is_some() {
+        opened = opening::open(old, streams.opening, lengths)?;
+        base = &opened.0.bytes;
+        recipe = Some(&opened.1);
+    }
     let mut output = Output {
-        out,
-        digest: Sha256::new(),
+        rebuild: recipe.map(Rebuild::new),
+        sink: Sink {
+            out,
+            digest: Sha256::new(),
+            left: expected.length,
+        },
     };
-    run(old, &header, &streams, &plan, &mut output)?;
-    let found: [u8; 32] = output.digest.finalize().into();
+    run(base, lengths, &header, &streams, &plan, &mut output)?;
+    let found: [u8; 32] = output.finish()?.into();
     if found == *expected.digest.as_bytes() {
         Ok(())
     } else {
@@ -88,25 +102,51 @@ fn apply_checked(
 
 /// Reads the plan of a delta.
 pub(super) fn read_plan(header: &Header, streams: &Streams<'_>) -> Result<Plan, DeltaError> {
-    let bytes = header.length;
-    let length = u32::try_from(bytes).map_err(|_| DeltaError::TooLarge { bytes })?;
-    Plan::read(streams.plan, header.base_length, length)
+    let [old, new] = header.lengths()?;
+    Plan::read(streams.plan, old, new)
 }
 
 /// Where the result goes.
-struct Output<'a> {
+struct Sink<'a> {
     out: &'a mut dyn Write,
     digest: Sha256,
+    /// Bytes that may still come.
+    left: u64,
 }
 
-impl Output<'_> {
+impl Sink<'_> {
     fn give(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| corrupt("it writes more than the declared length"))?;
         self.digest.update(bytes);
         self.out
             .write_all(bytes)
             .map_err(|error| DeltaError::NotWritten {
                 why: error.to_string(),
             })
+    }
+}
+
+/// Takes the result, or the opened form of it.
+struct Output<'a> {
+    rebuild: Option<Rebuild<'a>>,
+    sink: Sink<'a>,
+}
+
+impl Output<'_> {
+    fn give(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
+        match &mut self.rebuild {
+            Some(rebuild) => rebuild.take(bytes, &mut |bytes| self.sink.give(bytes)),
+            None => self.sink.give(bytes),
+        }
+    }
+
+    /// The digest of all that was written.
+    fn finish(mut self) -> Result<impl Into<[u8; 32]>, DeltaError> {
+        if let Some(rebuild) = self.rebuild {
+            rebuild.finish(&mut |bytes| self.sink.give(bytes))?;
+        }
+        Ok(self.sink.digest.finalize())
     }
 
     /// Hands on exactly `count` bytes of a stream.
@@ -127,15 +167,15 @@ impl Output<'_> {
 
 fn run(
     old: &[u8],
+    [old_length, new_length]: [u32; 2],
     header: &Header,
     streams: &Streams<'_>,
     plan: &Plan,
     output: &mut Output<'_>,
 ) -> Result<(), DeltaError> {
     let scan = plan::scan(old, plan);
-    // Its length was compared with the base's, and the plan's copies lie below it.
-    let new_length = u32::try_from(header.length).unwrap_or(u32::MAX);
-    let map = plan.map(header.base_length, new_length);
+    // The lengths were compared with the contents, and the plan's copies lie below them.
+    let map = plan.map(old_length, new_length);
     let ground = Ground::new(old, plan, &scan, map);
     let mut fresh = pack::unpack(header.packing, streams.fresh)?;
     let mut decoder = Decoder::new(streams.corrections);

@@ -26,17 +26,25 @@ pub(super) trait Coder {
     }
 }
 
-/// The probability of one kind of decision, learnt at two speeds.
+/// The probability of one kind of decision, learnt at two speeds, both faster for the first decisions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bit {
     fast: u16,
     slow: u16,
+    /// How many were seen, up to [`WARM`].
+    seen: u16,
 }
+
+/// After so many decisions a model learns at its two speeds.
+const WARM: u16 = 63;
+/// How much is learnt of a decision, as powers of two: of the last 16, and of the last 128.
+const SPEEDS: (u32, u32) = (4, 7);
 
 impl Bit {
     pub(super) const NEW: Self = Self {
         fast: 1 << 15,
         slow: 1 << 15,
+        seen: 0,
     };
 
     #[inline]
@@ -46,12 +54,18 @@ impl Bit {
 
     #[inline]
     fn learn(&mut self, bit: bool) {
+        let (mut fast, mut slow) = SPEEDS;
+        if self.seen < WARM {
+            self.seen += 1;
+            let speed = self.seen.ilog2() + 1;
+            (fast, slow) = (fast.min(speed), slow.min(speed));
+        }
         if bit {
-            self.fast += (u16::MAX - self.fast) >> 4;
-            self.slow += (u16::MAX - self.slow) >> 7;
+            self.fast += (u16::MAX - self.fast) >> fast;
+            self.slow += (u16::MAX - self.slow) >> slow;
         } else {
-            self.fast -= self.fast >> 4;
-            self.slow -= self.slow >> 7;
+            self.fast -= self.fast >> fast;
+            self.slow -= self.slow >> slow;
         }
     }
 

@@ -11,6 +11,7 @@ use super::layout::{Kind, Layout, Region};
 use super::moves::Map;
 use super::refs::{Form, Reference, Scan};
 use super::roles::{self, RoleModel};
+use super::words::{self, Words};
 use super::x64;
 
 /// Bytes about whose units one decision is made first.
@@ -85,8 +86,9 @@ pub(super) struct Models {
     windows: usize,
     clean: [Bit; 2],
     was_clean: bool,
-    /// Which bytes of the piece are known from their reference.
+    /// Which bytes of the piece are known from their reference, or from their word.
     known: Vec<bool>,
+    words: Words,
 }
 
 impl Models {
@@ -104,6 +106,7 @@ impl Models {
             clean: [Bit::NEW; 2],
             was_clean: false,
             known: Vec::new(),
+            words: Words::default(),
         }
     }
 
@@ -249,14 +252,27 @@ impl Models {
         let end = old.saturating_add(length);
         let mut region = None;
         let mut at = old;
-        let certain = std::mem::take(&mut self.known);
+        let mut certain = std::mem::take(&mut self.known);
         while at < end {
             region = region_of(known.old_layout, region, at);
             let kind = region.map_or(Kind::Plain, |region| region.kind);
             let limit = region.map_or(end, |region| region.end().min(end));
-            let until = next_unit(known.scan, kind, at | (WINDOW - 1), limit);
+            let mut until = next_unit(known.scan, kind, at | (WINDOW - 1), limit);
+            let is_text = kind == Kind::Plain;
+            if is_text {
+                until = end_of_word(known.old, until, limit);
+            }
             let span = (at - old) as usize..(until - old) as usize;
-            let differs = truth.is_some_and(|truth| truth.get(span.clone()) != buffer.get(span));
+            let text = known.old.get(at as usize..until as usize);
+            let text = text.filter(|_| is_text).unwrap_or_default();
+            if let (Some(part), Some(certain)) =
+                (buffer.get_mut(span.clone()), certain.get_mut(span.clone()))
+            {
+                let truth = truth.and_then(|truth| truth.get(span.clone()));
+                self.words.foretell(coder, text, part, certain, truth);
+            }
+            let differs =
+                truth.is_some_and(|truth| truth.get(span.clone()) != buffer.get(span.clone()));
             if !self.window(coder, kind, differs) {
                 at = until;
                 continue;
@@ -276,6 +292,7 @@ impl Models {
                 }
                 at = next;
             }
+            self.words.learn(text, buffer.get(span).unwrap_or_default());
         }
         self.known = certain;
     }
@@ -328,8 +345,19 @@ impl Models {
         let last = known.iter().rposition(|known| !known).unwrap_or_default();
         let mut any = false;
         let mut before = 0_u8;
+        let mut letter = None;
         for (index, byte) in unit.iter_mut().enumerate() {
             if known.get(index).copied().unwrap_or_default() {
+                continue;
+            }
+            let must = index == last && !any;
+            let truth = truth.and_then(|truth| truth.get(index)).copied();
+            if kind == Kind::Plain && words::is_letter(*byte) {
+                let new = self.words.letter(coder, *byte, truth, (any, must), letter);
+                letter = (new != *byte).then_some(new);
+                before = new.wrapping_sub(*byte);
+                any |= before != 0;
+                *byte = new;
                 continue;
             }
             let role = match group {
@@ -337,11 +365,9 @@ impl Models {
                 1 => roles::ARM + (index & 3),
                 _ => roles::DATA + ((at as usize + index) & 7),
             };
-            let truth = truth.and_then(|truth| truth.get(index)).copied();
             let Some(model) = self.roles.get_mut(role) else {
                 continue;
             };
-            let must = index == last && !any;
             let changed = model.byte(coder, *byte, truth, any, must, before);
             any |= changed != 0;
             before = changed;
@@ -368,6 +394,14 @@ fn next_unit(scan: &Scan, kind: Kind, at: u32, limit: u32) -> u32 {
             ((at | 7) + 1).min(limit)
         }
     }
+}
+
+/// The end of a window of text: no word is cut in two, unless it is very long.
+fn end_of_word(old: &[u8], until: u32, limit: u32) -> u32 {
+    let rest = old.get(until as usize..limit as usize).unwrap_or_default();
+    let letters = rest.iter().take(WINDOW as usize);
+    let letters = letters.take_while(|byte| words::is_letter(**byte)).count();
+    until + u32::try_from(letters).unwrap_or_default()
 }
 
 /// The region of a position, which is mostly the one of the last.

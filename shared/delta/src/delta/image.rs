@@ -18,9 +18,15 @@ struct Part {
     kind: Kind,
 }
 
+/// A content and where members begin in it, if any are known.
+pub(super) type Content<'a> = (&'a [u8], &'a [u32]);
+
 /// Finds the layouts of two contents. Memory that no file fills is matched by its order.
-pub(super) fn layouts(old: &[u8], new: &[u8]) -> (Layout, Layout) {
-    let (old_images, new_images) = (images(old), images(new));
+pub(super) fn layouts(
+    (old, old_starts): Content<'_>,
+    (new, new_starts): Content<'_>,
+) -> (Layout, Layout) {
+    let (old_images, new_images) = (images(old, old_starts), images(new, new_starts));
     let blank = |images: &[(usize, Vec<Part>)]| {
         let parts = images.iter().flat_map(|(_, parts)| parts);
         parts.filter(|part| part.offset.is_none()).count()
@@ -90,18 +96,23 @@ fn place(content: &[u8], images: &[(usize, Vec<Part>)], mut blanks: usize) -> La
     Layout::new(regions).unwrap_or_default()
 }
 
-/// The executables in a content: itself, or members of a tar archive.
-fn images(content: &[u8]) -> Vec<(usize, Vec<Part>)> {
-    let is_tar = content.get(257..262) == Some(b"ustar".as_slice());
-    let last = if is_tar { content.len() } else { 1 };
-    (0..last)
-        .step_by(TAR_BLOCK)
-        .filter_map(|start| {
-            let bytes = content.get(start..)?;
-            let parts = elf(bytes).or_else(|| pe(bytes))?;
-            Some((start, parts))
-        })
-        .collect()
+/// The executables in a content: itself, its members, or members of a tar archive.
+fn images(content: &[u8], starts: &[u32]) -> Vec<(usize, Vec<Part>)> {
+    let mut found = std::collections::BTreeMap::new();
+    for start in [0]
+        .into_iter()
+        .chain(starts.iter().map(|start| *start as usize))
+    {
+        let is_tar = content.get(start + 257..start + 262) == Some(b"ustar".as_slice());
+        let last = if is_tar { content.len() } else { start + 1 };
+        for start in (start..last).step_by(TAR_BLOCK) {
+            let bytes = content.get(start..).unwrap_or_default();
+            if let Some(parts) = elf(bytes).or_else(|| pe(bytes)) {
+                found.insert(start, parts);
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

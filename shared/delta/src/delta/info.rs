@@ -17,12 +17,17 @@ pub struct Info {
     pub digest: Digest,
     /// The length of that content, bytes.
     pub length: u64,
+    /// The lengths of base and result with their members unpacked, bytes, if they are archives that are
+    /// diffed by member.
+    pub opened: Option<[u64; 2]>,
     /// Copied parts.
     pub copies: usize,
-    /// Bytes of the result that are copied from the base, perhaps corrected.
+    /// Bytes of the result (unpacked, if it is opened) that are copied from the base, perhaps corrected.
     pub copied_bytes: u64,
     /// Bytes of code in the base whose references are predicted.
     pub code_bytes: u64,
+    /// Bytes of the delta that say which members are unpacked and how they are packed again.
+    pub opening_bytes: u64,
     /// Bytes of the delta that say what is copied.
     pub plan_bytes: u64,
     /// Bytes of the delta that correct what is copied.
@@ -40,11 +45,13 @@ impl Info {
         let code = plan.old_layout.regions().iter();
         let code = code.filter(|region| matches!(region.kind, Kind::X64 | Kind::A64));
         Ok(Self {
-            format: header::FORMAT,
+            format: u16::from(header::FORMAT),
             base: header.base,
             base_length: u64::from(header.base_length),
             digest: header.result,
             length: header.length,
+            opened: header.opened.map(|lengths| lengths.map(u64::from)),
+            opening_bytes: streams.opening.len() as u64,
             copies: plan.copies.len(),
             copied_bytes: copied.sum(),
             code_bytes: code.map(|region| u64::from(region.length)).sum(),

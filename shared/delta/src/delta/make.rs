@@ -6,7 +6,7 @@ use super::header::{self, Header, Streams};
 use super::pack::{self, Packing};
 use super::plan::{Ground, Plan};
 use super::refs::{self, Scan};
-use super::{DeltaError, image, search, view};
+use super::{DeltaError, choice, image, search, view};
 use kintsugi_domain::digest::Digest;
 
 /// Longest base or result that a delta is made of, bytes. Making one takes up to ten times the longer of
@@ -16,7 +16,8 @@ pub const MAKE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Makes the delta from one content to another. The same inputs give the same bytes.
 ///
 /// Several deltas are made and the smallest is taken: one over copies found with blank references, one
-/// over copies found with labels for references, and the new content by itself where little is copied.
+/// over copies found with labels for references, and the new content by itself where little is copied. Of
+/// archives, these are made of their opened forms too.
 pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, DeltaError> {
     for content in [old, new] {
         if content.len() > MAKE_BYTES_MAX {
@@ -24,30 +25,49 @@ pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, DeltaError> {
             return Err(DeltaError::TooLarge { bytes });
         }
     }
-    let maker = Maker::new(old, new);
-    let blank = maker.search(
-        &view::blank(old, &maker.old_scan),
-        &view::blank(new, &maker.new_scan),
-    )?;
-    let mut best = maker.draft(blank)?;
-    if !maker.old_scan.references.is_empty() {
-        let back = best.plan.map_back(maker.old_length, maker.new_length);
-        let labelled = maker.search(
-            &view::labelled(old, &maker.old_scan, None),
-            &view::labelled(new, &maker.new_scan, Some(&back)),
-        )?;
-        let other = maker.draft(labelled)?;
-        if other.bytes() < best.bytes() {
-            best = other;
-        }
-    }
-    if best.fresh.len() > new.len() / 2 && !best.plan.copies.is_empty() {
-        let whole = maker.draft(Plan::default())?;
-        if whole.bytes() < best.bytes() {
-            best = whole;
-        }
-    }
-    maker.finish(best)
+    let plain = delta_of(&Maker::new((old, &[]), (new, &[])), (old, new), None)?;
+    let Some(prepared) = choice::prepare(old, new).filter(|prepared| prepared.gives(new)) else {
+        return Ok(plain);
+    };
+    let maker = Maker::new(
+        (&prepared.old.bytes, &prepared.old.starts),
+        (&prepared.new.bytes, &prepared.new.starts),
+    );
+    let opened = delta_of(&maker, (old, new), Some(&prepared.stream))?;
+    let is_smaller = opened.len() < plain.len();
+    Ok(if is_smaller { opened } else { plain })
+}
+
+/// The smallest delta of a maker, between contents of which `opening` makes the maker's.
+fn delta_of(
+    maker: &Maker<'_>,
+    (old, new): (&[u8], &[u8]),
+    opening: Option<&[u8]>,
+) -> Result<Vec<u8>, DeltaError> {
+    let draft = maker.best()?;
+    let (packing, packed) = if draft.fresh.is_empty() {
+        (Packing::None, Vec::new())
+    } else {
+        pack::pack(&draft.fresh, draft.packed)?
+    };
+    let bytes = old.len() as u64;
+    let header = Header {
+        base: Digest::of(old),
+        result: Digest::of(new),
+        length: new.len() as u64,
+        base_length: u32::try_from(bytes).map_err(|_| DeltaError::TooLarge { bytes })?,
+        packing,
+        opened: opening.map(|_| [maker.old_length, maker.new_length]),
+    };
+    let streams = Streams {
+        opening: opening.unwrap_or_default(),
+        plan: &draft.plan_bytes,
+        corrections: &draft.corrections,
+        fresh: &packed,
+    };
+    header::write(&header, &streams).ok_or(DeltaError::TooLarge {
+        bytes: draft.corrections.len() as u64,
+    })
 }
 
 struct Maker<'a> {
@@ -77,8 +97,9 @@ impl Draft {
 }
 
 impl<'a> Maker<'a> {
-    fn new(old: &'a [u8], new: &'a [u8]) -> Self {
+    fn new(old: image::Content<'a>, new: image::Content<'a>) -> Self {
         let (old_layout, new_layout) = image::layouts(old, new);
+        let ((old, _), (new, _)) = (old, new);
         Self {
             old_scan: refs::scan(old, &old_layout),
             new_scan: refs::scan(new, &new_layout),
@@ -93,6 +114,32 @@ impl<'a> Maker<'a> {
             old_length: u32::try_from(old.len()).unwrap_or(u32::MAX),
             new_length: u32::try_from(new.len()).unwrap_or(u32::MAX),
         }
+    }
+
+    fn best(&self) -> Result<Draft, DeltaError> {
+        let blank = self.search(
+            &view::blank(self.old, &self.old_scan),
+            &view::blank(self.new, &self.new_scan),
+        )?;
+        let mut best = self.draft(blank)?;
+        if !self.old_scan.references.is_empty() {
+            let back = best.plan.map_back(self.old_length, self.new_length);
+            let labelled = self.search(
+                &view::labelled(self.old, &self.old_scan, None),
+                &view::labelled(self.new, &self.new_scan, Some(&back)),
+            )?;
+            let other = self.draft(labelled)?;
+            if other.bytes() < best.bytes() {
+                best = other;
+            }
+        }
+        if best.fresh.len() > self.new.len() / 2 && !best.plan.copies.is_empty() {
+            let whole = self.draft(Plan::default())?;
+            if whole.bytes() < best.bytes() {
+                best = whole;
+            }
+        }
+        Ok(best)
     }
 
     fn search(&self, old: &[u8], new: &[u8]) -> Result<Plan, DeltaError> {
@@ -126,29 +173,6 @@ impl<'a> Maker<'a> {
             packed: pack::quick(&fresh)?,
             fresh,
             plan,
-        })
-    }
-
-    fn finish(&self, draft: Draft) -> Result<Vec<u8>, DeltaError> {
-        let (packing, packed) = if draft.fresh.is_empty() {
-            (Packing::None, Vec::new())
-        } else {
-            pack::pack(&draft.fresh, draft.packed)?
-        };
-        let header = Header {
-            base: Digest::of(self.old),
-            result: Digest::of(self.new),
-            length: self.new.len() as u64,
-            base_length: self.old_length,
-            packing,
-        };
-        let streams = Streams {
-            plan: &draft.plan_bytes,
-            corrections: &draft.corrections,
-            fresh: &packed,
-        };
-        header::write(&header, &streams).ok_or(DeltaError::TooLarge {
-            bytes: draft.corrections.len() as u64,
         })
     }
 }

@@ -12,6 +12,10 @@
 //! Zucchini (Chromium) follow references too; here a delta carries the layouts, so a device parses no
 //! executables, and both directions of every step are one function ([`coder`]).
 //!
+//! Members of a zip file, or what a gzip file holds, are unpacked first where that pays ([`choice`],
+//! [`opening`], [`parts`], [`deflate`]): the delta is then one between the opened forms, and the result is packed again bit for bit
+//! as it is written ([`rebuild`]). What does not come back bit for bit stays packed.
+//!
 //! The maker ([`make()`]) finds copies with a suffix array over views of the contents in which references
 //! are written alike ([`search`], [`view`]), once with blank references and once with labels that stem
 //! from the first search, and keeps the smaller outcome.
@@ -21,22 +25,30 @@
 
 mod a64;
 mod apply;
+mod choice;
 mod coder;
 mod copies;
+mod deflate;
 mod header;
 mod image;
 mod info;
 mod layout;
 mod make;
 mod moves;
+mod opening;
 mod pack;
+mod parts;
 mod plan;
+mod rebuild;
 mod refs;
 mod roles;
 mod search;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_opening;
 mod view;
+mod words;
 mod x64;
 
 use kintsugi_domain::digest::Digest;

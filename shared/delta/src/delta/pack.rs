@@ -1,13 +1,12 @@
 //! New bytes, packed: by LZMA or Zstandard (RFC 8878), whichever is smaller, or not at all.
 
 use super::DeltaError;
-use liblzma::stream::{LzmaOptions, Stream};
+use liblzma::stream::{Filters, LzmaOptions, Stream};
 use std::io::Read;
 
-/// Largest window of a packed stream, bytes: what a reader may have to hold.
-const WINDOW_BYTES_MAX: u32 = 64 << 20;
-/// What an LZMA reader needs beside its window.
-const READER_BYTES: u64 = 4 << 20;
+/// Smallest and largest window of a packed stream, as powers of two: the largest is what a reader may have
+/// to hold.
+const WINDOW_LOGS: std::ops::RangeInclusive<u32> = 12..=26;
 const ZSTD_LEVEL: i32 = 19;
 const ZSTD_WINDOW_LOG_MAX: u32 = 26;
 
@@ -16,7 +15,8 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 26;
 pub(super) enum Packing {
     /// Not at all.
     None,
-    /// As an `.lzma` file.
+    /// By LZMA, with an end mark. Two bytes before it: the contexts (as an `.lzma` file has them), and the
+    /// window as a power of two.
     Lzma,
     /// As a Zstandard frame.
     Zstd,
@@ -61,20 +61,35 @@ pub(super) fn pack(bytes: &[u8], quick: Vec<u8>) -> Result<(Packing, Vec<u8>), D
 }
 
 fn lzma(bytes: &[u8], context: u32, position: u32) -> Result<Vec<u8>, DeltaError> {
-    const EXTREME: u32 = 9 | 1 << 31;
-    let window = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let mut options = LzmaOptions::new_preset(EXTREME).map_err(not_made)?;
-    options
-        .dict_size(window.clamp(4096, WINDOW_BYTES_MAX))
-        .literal_context_bits(context)
-        .literal_position_bits(position)
-        .position_bits(position);
-    let stream = Stream::new_lzma_encoder(&options).map_err(not_made)?;
-    let mut packed = Vec::new();
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let window = length.max(1).ilog2() + 1;
+    let window = window.clamp(*WINDOW_LOGS.start(), *WINDOW_LOGS.end());
+    let options = options((context, position, position), window).map_err(not_made)?;
+    let stream = Stream::new_raw_encoder(Filters::new().lzma1(&options)).map_err(not_made)?;
+    let properties = (position * 5 + position) * 9 + context;
+    let mut packed: Vec<u8> = [properties, window]
+        .into_iter()
+        .filter_map(|byte| u8::try_from(byte).ok())
+        .collect();
     liblzma::read::XzEncoder::new_stream(bytes, stream)
         .read_to_end(&mut packed)
         .map_err(not_made)?;
     Ok(packed)
+}
+
+/// Options for contexts (of literals, of their position, of matches) and a window.
+fn options(
+    (context, literal, position): (u32, u32, u32),
+    window: u32,
+) -> Result<LzmaOptions, liblzma::stream::Error> {
+    const EXTREME: u32 = 9 | 1 << 31;
+    let mut options = LzmaOptions::new_preset(EXTREME)?;
+    options
+        .dict_size(1 << window)
+        .literal_context_bits(context)
+        .literal_position_bits(literal)
+        .position_bits(position);
+    Ok(options)
 }
 
 fn not_made(error: impl std::fmt::Display) -> DeltaError {
@@ -92,8 +107,16 @@ pub(super) fn unpack<'a>(
     Ok(match packing {
         Packing::None => Box::new(packed),
         Packing::Lzma => {
-            let memory = u64::from(WINDOW_BYTES_MAX) + READER_BYTES;
-            let stream = Stream::new_lzma_decoder(memory);
+            let ([properties, window], packed) =
+                packed.split_first_chunk::<2>().ok_or(super::CUT_OFF)?;
+            let (properties, window) = (u32::from(*properties), u32::from(*window));
+            let (context, rest) = (properties % 9, properties / 9);
+            let (literal, position) = (rest % 5, rest / 5);
+            if !WINDOW_LOGS.contains(&window) || context + literal > 4 || position > 4 {
+                return Err(super::corrupt("a compressed stream in it has odd options"));
+            }
+            let stream = options((context, literal, position), window)
+                .and_then(|options| Stream::new_raw_decoder(Filters::new().lzma1(&options)));
             let stream =
                 stream.map_err(|_| super::corrupt("a compressed stream in it is not readable"))?;
             Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))

@@ -29,8 +29,10 @@ fn crafted(plan: &[u8], corrections: &[u8], fresh: &[u8], packing: Packing) -> V
         length: NEW.len() as u64,
         base_length: 10,
         packing,
+        opened: None,
     };
     let streams = Streams {
+        opening: b"",
         plan,
         corrections,
         fresh,
@@ -99,8 +101,9 @@ fn streams_that_are_too_short_or_too_long_are_refused_with_the_reason() {
         assert_eq!(refused(&delta), *why);
     }
     let unreadable = corrupt("a compressed stream in it is not readable");
-    for packing in [Packing::Lzma, Packing::Zstd] {
-        assert_eq!(refused(&crafted(&nothing, b"", NEW, packing)), unreadable);
+    for (packing, start) in [(Packing::Lzma, &[93, 12][..]), (Packing::Zstd, b"")] {
+        let bad = [start, NEW].concat();
+        assert_eq!(refused(&crafted(&nothing, b"", &bad, packing)), unreadable);
         assert_eq!(refused(&crafted(&nothing, b"", b"", packing)), cut_off);
     }
 }
@@ -127,17 +130,48 @@ fn a_header_is_read_field_by_field() {
         refused(&bad)
     };
     assert_eq!(with(0, b'x'), DeltaError::NotADelta);
-    assert_eq!(with(9, 1), DeltaError::UnknownFormat { format: 1 });
-    assert_eq!(with(10, 0), DeltaError::WrongDelta { what: "base" });
-    assert_eq!(with(42, 0), DeltaError::WrongDelta { what: "result" });
-    assert_eq!(with(74, 1), DeltaError::WrongDelta { what: "length" });
-    assert_eq!(with(85, 9), corrupt("it names a wrong length of its base"));
-    assert_eq!(
-        with(86, 3),
-        corrupt("its new bytes are packed in an unknown way")
-    );
-    assert_eq!(with(87, 1), corrupt("it is cut off"));
-    assert_eq!(with(91, 1), corrupt("it is cut off"));
+    assert_eq!(with(4, 2), DeltaError::UnknownFormat { format: 2 });
+    assert_eq!(with(5, 0), DeltaError::WrongDelta { what: "base" });
+    assert_eq!(with(37, 0), DeltaError::WrongDelta { what: "result" });
+    let packing = corrupt("its new bytes are packed in an unknown way");
+    assert_eq!(with(69, 3), packing);
+    assert_eq!(with(70, 9), corrupt("it names a wrong length of its base"));
+    assert_eq!(with(71, 1), DeltaError::WrongDelta { what: "length" });
+    assert_eq!(with(72, 100), corrupt("it is cut off"));
+    assert_eq!(with(73, 100), corrupt("it is cut off"));
+    let earlier = refused(b"KTSGDELT\0\x02 and so on");
+    assert_eq!(earlier, DeltaError::UnknownFormat { format: 68 });
+}
+
+#[test]
+fn a_length_has_one_form_and_fits() {
+    let good = crafted(&plan(&[]), b"", NEW, Packing::None);
+    let (before, after) = good.split_at(70);
+    let with = |length: &[u8]| {
+        let after = after.get(1..).unwrap();
+        refused(&[before, length, after].concat())
+    };
+    let longer = corrupt("a length in it is not of the shortest form");
+    assert_eq!(with(&[0x8a, 0]), longer);
+    let too_long = corrupt("a length in it does not fit");
+    assert_eq!(with(&[0xff, 0xff, 0xff, 0xff, 0x10]), too_long);
+    assert_eq!(with(&[0xff; 9]), too_long);
+    assert_eq!(with(&[[0xff; 9].as_slice(), &[2]].concat()), too_long);
+    for length in 0_u64..300 {
+        let mut bytes = Vec::new();
+        header::write_length(&mut bytes, length << 40);
+        assert!(bytes.len() <= 8);
+    }
+}
+
+#[test]
+fn lzma_with_options_that_no_maker_takes_is_refused() {
+    let nothing = plan(&[]);
+    let odd = corrupt("a compressed stream in it has odd options");
+    for options in [[225, 12], [44, 12], [93, 27], [93, 11]] {
+        let delta = crafted(&nothing, b"", &[&options[..], NEW].concat(), Packing::Lzma);
+        assert_eq!(refused(&delta), odd, "{options:?}");
+    }
 }
 
 #[test]
@@ -226,9 +260,10 @@ proptest! {
             length: u64::from(length),
             base_length: 1_000,
             packing: Packing::None,
+            opened: None,
         };
         let fresh = vec![0; length as usize];
-        let streams = Streams { plan: &plan, corrections: &corrections, fresh: &fresh };
+        let streams = Streams { opening: b"", plan: &plan, corrections: &corrections, fresh: &fresh };
         let delta = header::write(&header, &streams).unwrap();
         let right = Expected { base: Digest::of(&old), digest: Digest::of(NEW), length: u64::from(length) };
         let mut written = Vec::new();
