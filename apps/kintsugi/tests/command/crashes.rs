@@ -101,10 +101,15 @@ fn crashed(how: &str, signal: Signal, reason: &str) {
     let raised = &event["exceptions"][0];
     assert_eq!(raised["kind"], reason, "{issue:#}");
     let frames = raised["frames"].as_array().unwrap();
+    assert!(!frames.is_empty(), "{issue:#}");
     let program = env::current_exe().unwrap();
     let program = program.file_name().unwrap().to_str().unwrap();
-    let ours = frames.iter().filter(|frame| frame["file"] == program);
-    assert!(ours.count() > 0, "{frames:?}");
+    let mut files = frames.iter().map(|frame| &frame["file"]);
+    // A signal from elsewhere may reach a thread that waits deep in the C library, from where only its tables lead back.
+    assert!(
+        how == "signal" || files.any(|file| file == program),
+        "{frames:?}"
+    );
     home.accepted(&[("error", 1)]);
 }
 
