@@ -13,11 +13,15 @@ use kintsugi_domain::digest::Digest;
 /// them in memory; this bound keeps it under 3 GB.
 pub const MAKE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// A delta of opened archives that is shorter than the result by this factor is taken without making the
+/// other: packed bytes hardly match, and searching them takes longest.
+const SURELY: usize = 16;
+
 /// Makes the delta from one content to another. The same inputs give the same bytes.
 ///
 /// Several deltas are made and the smallest is taken: one over copies found with blank references, one
 /// over copies found with labels for references, and the new content by itself where little is copied. Of
-/// archives, these are made of their opened forms too.
+/// archives, these are made of their opened forms too; if that gives a very small one, only of those.
 pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, DeltaError> {
     for content in [old, new] {
         if content.len() > MAKE_BYTES_MAX {
@@ -25,17 +29,21 @@ pub fn make(old: &[u8], new: &[u8]) -> Result<Vec<u8>, DeltaError> {
             return Err(DeltaError::TooLarge { bytes });
         }
     }
-    let plain = delta_of(&Maker::new((old, &[]), (new, &[])), (old, new), None)?;
-    let Some(prepared) = choice::prepare(old, new).filter(|prepared| prepared.gives(new)) else {
-        return Ok(plain);
+    let opened = match choice::prepare(old, new).filter(|prepared| prepared.gives(new)) {
+        Some(prepared) => {
+            let maker = Maker::new(
+                (&prepared.old.bytes, &prepared.old.starts),
+                (&prepared.new.bytes, &prepared.new.starts),
+            );
+            Some(delta_of(&maker, (old, new), Some(&prepared.stream))?)
+        }
+        None => None,
     };
-    let maker = Maker::new(
-        (&prepared.old.bytes, &prepared.old.starts),
-        (&prepared.new.bytes, &prepared.new.starts),
-    );
-    let opened = delta_of(&maker, (old, new), Some(&prepared.stream))?;
-    let is_smaller = opened.len() < plain.len();
-    Ok(if is_smaller { opened } else { plain })
+    if let Some(opened) = opened.as_ref().filter(|it| it.len() <= new.len() / SURELY) {
+        return Ok(opened.clone());
+    }
+    let plain = delta_of(&Maker::new((old, &[]), (new, &[])), (old, new), None)?;
+    Ok(opened.filter(|it| it.len() < plain.len()).unwrap_or(plain))
 }
 
 /// The smallest delta of a maker, between contents of which `opening` makes the maker's.
