@@ -9,6 +9,7 @@
 mod bench;
 mod checks;
 mod e2e;
+mod fuzz;
 mod summary;
 mod tools;
 
@@ -28,6 +29,7 @@ cargo xtask <command>
                   cost: events and update checks on AWS's bill, counted at the emulator
                   ingest: reports into a local home, drained to issues
                   scrub: the scrubber beside sentry-relay
+  fuzz TARGET     one of fuzz/fuzz_targets, guided by coverage; --runs N and --seconds S end it
   help            this text
 
 Exit codes: 0 all is well, 1 a check failed or a bound was missed, 2 the command was not understood,
@@ -40,6 +42,7 @@ enum Command {
     Test { quick: bool },
     AwsE2e,
     Bench { bench: bench::Bench, json: bool },
+    Fuzz(fuzz::Fuzz),
     Help,
 }
 
@@ -51,6 +54,7 @@ fn parse(words: &[String]) -> Result<Command, String> {
         ["aws-e2e"] => Ok(Command::AwsE2e),
         ["bench", name] => bench_named(name, false),
         ["bench", name, "--json"] => bench_named(name, true),
+        ["fuzz", words @ ..] => fuzz::parse(words).map(Command::Fuzz),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
         Ok(Command::AwsE2e) => e2e::aws_e2e(&root()),
         Ok(Command::Bench { bench, json }) => bench::run(bench, &root(), json),
+        Ok(Command::Fuzz(fuzz)) => fuzz::run(&fuzz, &root()),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -129,6 +134,10 @@ mod tests {
             }
             assert!(HELP.contains(name), "{name}");
         }
+        assert!(matches!(
+            parse(&words("fuzz otlp --runs 5")),
+            Ok(Command::Fuzz(_))
+        ));
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }
