@@ -10,9 +10,9 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 /// Where the search begins, bytes.
-const SMALL: usize = 16 * 1024;
+const SMALL: usize = 8 * 1024;
 /// The lengths of the table, bytes.
-const DOUBLING: [usize; 6] = [1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20, 1 << 21];
+const DOUBLING: [usize; 6] = [1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19, 1 << 20];
 /// How many of the slowest are shown.
 const SHOWN: usize = 5;
 
@@ -130,7 +130,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 length / 1024,
                 took.as_secs_f64() * 1e3
             )?;
-            if took > Duration::from_secs(10) {
+            if took > Duration::from_secs(3) {
                 break;
             }
         }

@@ -268,12 +268,50 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let zstd = zstd::encode_all(event.as_bytes(), 1).unwrap();
     seeds.push(tagged(&[5, 0], &gzip(event.as_bytes())));
     seeds.push(tagged(&[5, 1], &deflate(event.as_bytes())));
-    // `{}` in one uncompressed meta-block of RFC 7932.
-    seeds.push(tagged(&[5, 2], &[0x0b, 0x00, 0x80, b'{', b'}', 0x03]));
+    // An uncompressed meta-block (RFC 7932 §9.2) and the empty last one.
+    let brotli = [
+        &b"\x0b\x11\x80"[..],
+        br#"{"message":"m","platform":"python"}"#,
+        b"\x03",
+    ];
+    seeds.push(tagged(&[5, 2], &brotli.concat()));
     seeds.push(tagged(&[5, 3], &zstd));
     seeds.push(tagged(
         &[5, 4],
         &zstd::encode_all(gzip(event.as_bytes()).as_slice(), 1).unwrap(),
     ));
     seeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kintsugi_app::ingest::body::decode;
+
+    #[test]
+    fn the_encoded_seeds_can_be_decoded() {
+        let seeds = seeds();
+        let encoded = seeds.iter().filter(|seed| seed.starts_with(&[5]));
+        let names = ["gzip", "deflate", "br", "zstd", "gzip, zstd"];
+        for (name, seed) in names.into_iter().zip(encoded) {
+            let decoded = decode(Some(name), seed.get(2..).unwrap().to_vec()).unwrap();
+            assert!(serde_json::from_slice::<Value>(&decoded).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_item_has_a_seed_that_is_of_use() {
+        for (kind, payload) in KINDS.iter().zip(payloads()) {
+            let body = format!("{{}}\n{{\"type\":\"{kind}\"}}\n{payload}\n");
+            let done = with_home(|home| run(home, Endpoint::Envelope, &[], body.into_bytes()));
+            let is_of_use = matches!(
+                done,
+                Done::Accepted {
+                    items_skipped: 0,
+                    ..
+                }
+            );
+            assert_eq!(is_of_use, *kind != "nothing", "{kind}: {done:?}");
+        }
+    }
 }

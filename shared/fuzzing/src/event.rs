@@ -4,7 +4,7 @@ use kintsugi_domain::event::{Event, Exception, Frame};
 use kintsugi_domain::limits::{
     BREADCRUMBS_MAX, EXCEPTIONS_MAX, FRAME_VARS_MAX, FRAMES_MAX, TEXT_CHARS_MAX,
 };
-use kintsugi_scrub::{REMARKS_MAX, Scrubber};
+use kintsugi_scrub::{REMARK_PATH_BYTES_MAX, REMARKS_MAX, Scrubber};
 use serde_json::Value;
 
 /// Most tags: those of the event, and what we say ourselves.
@@ -40,6 +40,9 @@ fn bounds(event: &Event) {
     assert!(event.fingerprint.len() <= FINGERPRINT_MAX);
     assert!(event.tags.len() <= TAGS_MAX);
     assert!(event.remarks.len() <= REMARKS_MAX);
+    for remark in &event.remarks {
+        assert!(remark.path.len() <= REMARK_PATH_BYTES_MAX, "{remark:?}");
+    }
     for (name, value) in event.tags.iter().chain(&event.system) {
         short(name);
         short(value);

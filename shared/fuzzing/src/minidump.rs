@@ -127,3 +127,21 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         SynthMinidump::with_endian(Endian::Little).finish().unwrap(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_are_dumps_with_frames_but_for_the_empty_one() {
+        let mut seeds = seeds();
+        assert!(read(&seeds.pop().unwrap()).is_err());
+        for (place, seed) in seeds.iter().enumerate() {
+            let crash = read(seed).unwrap();
+            assert!(
+                crash.reason.is_some() && crash.frames.len() > 1,
+                "{place}: {crash:?}"
+            );
+        }
+    }
+}

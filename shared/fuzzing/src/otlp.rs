@@ -234,3 +234,24 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     seeds.push([&[4], values.as_slice()].concat());
     seeds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_of_whole_requests_make_events_in_both_encodings() {
+        for form in 0..4_u8 {
+            let seed = seeds().into_iter().find(|seed| seed.first() == Some(&form));
+            let (signal, encoding) = (
+                [Signal::Logs, Signal::Traces][usize::from(form & 1)],
+                [Encoding::Protobuf, Encoding::Json][usize::from(form >> 1)],
+            );
+            let body = seed.unwrap().split_off(1);
+            let (_, events) = with_home(|home| run(home, signal, encoding, body));
+            let event = events.first().unwrap();
+            assert_eq!(event.title(), "till.E: for [email]", "{form}");
+            assert_eq!(event.release.as_deref(), Some("till@1.0.0"), "{form}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
 use kintsugi_domain::scrub_rules::{RULES, ScrubPattern, ScrubRules};
-use kintsugi_scrub::{REMARKS_MAX, Scrubber};
+use kintsugi_scrub::{REMARK_PATH_BYTES_MAX, REMARKS_MAX, Scrubber};
 use serde_json::Value;
 
 #[rustfmt::skip]
@@ -16,7 +16,7 @@ pub(crate) const WORDS: &[&str] = &[
     "00:1B:44:11:3A:B7", "+14155552671", "a@b.co", "[email]", "[secret]", "[card]", "[user]", "[credentials]", "https://u:p@h/", "http",
     "%2F", "%3A", "%FF", "4111+1111+1111+1111", "a%40b.co", "415-234-2671", "(415) 234-2671", "001b.4411.3ab7", "Cookie: a=b", "-us1",
     "git@", ".com", "sk_live_", "ghp_", "xoxb-", "AKIA", "AIza", "0123456789abcdef", "GET ", "version ", "\\u0040", "\\n", "\\u00e9",
-    "null", "true", "1e9", "\":\"", "\",\"", "{\"password\":", "[\"--token\",\"", "[[\"Cookie\",\"", "context_line", "release",
+    "password=", "password: ", "Cookie: a=", "card_number=", "Basic+", "bearer+", "null", "true", "1e9", "\":\"", "\",\"", "{\"password\":", "[\"--token\",\"", "[[\"Cookie\",\"", "context_line", "release",
 ];
 
 #[rustfmt::skip]
@@ -75,6 +75,9 @@ fn in_json(scrubber: &Scrubber, text: &str) {
     let expected = scrubber.scrub_value("", &mut value);
     assert_eq!(scrubbed, value.to_string());
     assert_eq!(remarks, expected);
+    for remark in &remarks {
+        assert!(remark.path.len() <= REMARK_PATH_BYTES_MAX, "{remark:?}");
+    }
     assert_eq!(scrubber.scrub_value("", &mut value), [], "of {text:?}");
     assert_eq!(scrubbed, value.to_string(), "twice is not once");
 }
