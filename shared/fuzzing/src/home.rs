@@ -157,14 +157,15 @@ impl Home {
         assert!(messages.len() <= 1, "{} messages", messages.len());
         let mut found = Vec::new();
         for envelope in messages {
-            match envelope.message {
-                Message::Reported { events } => found.extend(events),
-                Message::ReportedBatch { blob } => {
-                    let batch = block_on(events::batch(&self.blobs, &blob)).unwrap();
-                    found.extend(batch.unwrap());
-                }
-                other => panic!("{other:?}"),
+            if let Message::Reported { events } = envelope.message {
+                found.extend(events);
+                continue;
             }
+            let Message::ReportedBatch { blob } = envelope.message else {
+                panic!("{envelope:?}");
+            };
+            let batch = block_on(events::batch(&self.blobs, &blob)).unwrap();
+            found.extend(batch.unwrap());
         }
         found
     }

@@ -1,5 +1,5 @@
 //! A moment of every target in every test run: its seeds, and some of them damaged.
-
+#![expect(clippy::unwrap_used, reason = "test code")]
 use kintsugi_fuzzing::mutate::{Dice, damaged};
 use kintsugi_fuzzing::{TARGETS, Target};
 use std::panic::{AssertUnwindSafe, catch_unwind};
