@@ -10,7 +10,7 @@
 //! An instrumentation may write one exception both to the span and to the log. Both become the same event where they name the same trace,
 //! span, type and message, because that is what the event's id is made of.
 //!
-//! **What many records share (their resource, the name of their span) is cut to [`SHARED_BYTES_MAX`] and kept once**: copied into each of
+//! **What many records share (their resource, the name of their span) is cut to `SHARED_BYTES_MAX` and kept once**: copied into each of
 //! them, a request would grow a thousand times.
 //!
 //! Not here: metrics, and keeping logs or spans as such.
