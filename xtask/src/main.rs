@@ -9,6 +9,7 @@
 mod bench;
 mod checks;
 mod e2e;
+mod fuzz;
 mod summary;
 mod tools;
 
@@ -29,6 +30,7 @@ cargo xtask <command>
                   ingest: reports into a local home, drained to issues
                   scrub: the scrubber beside sentry-relay
                   sdk: reports and panics on the caller's thread, beside the sentry crate
+  fuzz TARGET     one of fuzz/fuzz_targets, guided by coverage; --runs N and --seconds S end it
   help            this text
 
 Exit codes: 0 all is well, 1 a check failed or a bound was missed, 2 the command was not understood,
@@ -41,6 +43,7 @@ enum Command {
     Test { quick: bool },
     AwsE2e,
     Bench { bench: bench::Bench, json: bool },
+    Fuzz(fuzz::Fuzz),
     Help,
 }
 
@@ -52,6 +55,7 @@ fn parse(words: &[String]) -> Result<Command, String> {
         ["aws-e2e"] => Ok(Command::AwsE2e),
         ["bench", name] => bench_named(name, false),
         ["bench", name, "--json"] => bench_named(name, true),
+        ["fuzz", words @ ..] => fuzz::parse(words).map(Command::Fuzz),
         [] | ["help" | "--help" | "-h"] => Ok(Command::Help),
         _ => Err(format!("there is no command \"{}\"", words.join(" "))),
     }
@@ -81,6 +85,7 @@ fn main() -> ExitCode {
         Ok(Command::Test { quick }) => checks::run(&root(), quick),
         Ok(Command::AwsE2e) => e2e::aws_e2e(&root()),
         Ok(Command::Bench { bench, json }) => bench::run(bench, &root(), json),
+        Ok(Command::Fuzz(fuzz)) => fuzz::run(&fuzz, &root()),
         Err(problem) => {
             summary::say(&format!("xtask: {problem}\n\n{}", HELP.trim_end()));
             return ExitCode::from(2);
@@ -130,6 +135,10 @@ mod tests {
             }
             assert!(HELP.contains(name), "{name}");
         }
+        assert!(matches!(
+            parse(&words("fuzz otlp --runs 5")),
+            Ok(Command::Fuzz(_))
+        ));
         assert_eq!(parse(&words("help")), Ok(Command::Help));
         assert_eq!(parse(&[]), Ok(Command::Help));
     }

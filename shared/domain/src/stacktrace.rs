@@ -109,8 +109,7 @@ pub fn parse(text: &str, language: Option<Language>) -> Option<Trace> {
         if !has_frames(&exceptions) {
             return None;
         }
-        let skip = exceptions.len().saturating_sub(EXCEPTIONS_MAX);
-        exceptions.drain(..skip);
+        bound_chain(&mut exceptions);
         for exception in &mut exceptions {
             bound(&mut exception.frames);
         }
@@ -122,6 +121,18 @@ pub fn parse(text: &str, language: Option<Language>) -> Option<Trace> {
     language
         .and_then(read)
         .or_else(|| Language::ALL.into_iter().find_map(read))
+}
+
+/// Of a chain that is too long, exceptions without frames go first, but for the one that was raised last, and then the oldest.
+fn bound_chain(exceptions: &mut Vec<Exception>) {
+    if exceptions.len() <= EXCEPTIONS_MAX {
+        return;
+    }
+    let raised = exceptions.pop();
+    exceptions.retain(|exception| !exception.frames.is_empty());
+    exceptions.extend(raised);
+    let skip = exceptions.len().saturating_sub(EXCEPTIONS_MAX);
+    exceptions.drain(..skip);
 }
 
 /// The frames of a backtrace as the standard library of Rust prints it, outermost first.

@@ -230,7 +230,7 @@ fn frame(walked: &minidump_unwind::StackFrame, program: Option<&str>) -> Frame {
     };
     let file = module.code_file().into_owned();
     Frame {
-        is_program: program == Some(&*folder(&file)) && !is_systems(&file),
+        is_program: !file.is_empty() && program == Some(&*folder(&file)) && !is_systems(&file),
         build: module
             .debug_identifier()
             .map(|id| id.breakpad().to_string()),

@@ -29,11 +29,17 @@ fn stack(depth: u64) -> Section {
 }
 
 fn dump(code: u32, address: u64, depth: u64) -> Vec<u8> {
+    dump_of(
+        ["/opt/till/bin/till", "/usr/lib/libc.so.6"],
+        code,
+        address,
+        depth,
+    )
+}
+
+fn dump_of(files: [&str; 2], code: u32, address: u64, depth: u64) -> Vec<u8> {
     let endian = Endian::Little;
-    let names = [
-        DumpString::new("/opt/till/bin/till", endian),
-        DumpString::new("/usr/lib/libc.so.6", endian),
-    ];
+    let names = files.map(|file| DumpString::new(file, endian));
     let modules = [
         Module::new(endian, PROGRAM, 0x10_0000, &names[0], 1, 1, None),
         Module::new(endian, LIBRARY, 0x10_0000, &names[1], 1, 1, None),
@@ -104,6 +110,14 @@ fn a_very_deep_stack_is_walked_as_far_as_the_bound() {
     let crash = read(&dump(6, 0, 500_000)).unwrap();
     assert_eq!(crash.reason.as_deref(), Some("SIGABRT"));
     assert_eq!(crash.frames.len(), FRAMES_MAX);
+}
+
+/// Found by the fuzz target: a module without a name, beside a program without a folder, was the product's.
+#[test]
+fn a_module_without_a_name_is_not_the_program() {
+    let crash = read(&dump_of(["", ""], 11, 8, 6)).unwrap();
+    assert!(crash.frames.len() > 2, "{:?}", crash.frames);
+    assert!(!crash.frames.iter().any(|frame| frame.is_program));
 }
 
 #[test]

@@ -56,6 +56,10 @@ pub use stream::NotJson;
 /// Most remarks kept of one event; the last one then has the rule `more`.
 pub const REMARKS_MAX: usize = 200;
 
+/// Longest path in a remark, bytes; the beginning of a longer one is left out. Names are a client's, up to 10,000 characters each and a
+/// hundred deep: whole paths would be many times the document.
+pub const REMARK_PATH_BYTES_MAX: usize = 1_000;
+
 /// Bytes of an HMAC-SHA256 block key (RFC 2104).
 const HMAC_BLOCK_BYTES: usize = 64;
 

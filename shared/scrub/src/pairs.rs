@@ -112,7 +112,7 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
     if is_word(text.before(dashes)) || text.before(dashes) == b'-' {
         return None;
     }
-    let name_end = text.run(dashes + 2, is_name);
+    let name_end = text.run_to(dashes + 2, NAME_MAX, is_name);
     if name_end - dashes > NAME_MAX {
         return None;
     }

@@ -292,7 +292,12 @@ pub(crate) fn scheme(text: Text<'_>, start: usize, word_end: usize) -> Option<Hi
     if from == word_end {
         return None;
     }
-    let end = text.run(from, is_token68);
+    // A long token is removed and so read once; long credentials are none, and their bytes may begin others.
+    let end = if bearer {
+        text.run(from, is_token68)
+    } else {
+        text.run_to(from, CREDENTIALS_MAX, is_token68)
+    };
     let token = text.slice(from, end);
     let trimmed = token.trim_end_matches(['.', '-', '/', '~', '+']);
     let secret = if bearer {
@@ -306,6 +311,9 @@ pub(crate) fn scheme(text: Text<'_>, start: usize, word_end: usize) -> Option<Hi
         rule: Rule::Bearer,
     })
 }
+
+/// Longest credentials of the scheme `Basic`, encoded, bytes.
+const CREDENTIALS_MAX: usize = KEY_MAX * 4;
 
 /// `token68` of RFC 9110 §11.2.
 fn is_token68(byte: u8) -> bool {
@@ -325,7 +333,7 @@ pub(crate) fn is_random(token: &str) -> bool {
 
 /// Whether base64 of `user:password`.
 fn is_credentials(token: &str) -> bool {
-    if token.len() < 4 || token.len() > KEY_MAX * 4 {
+    if token.len() < 4 || token.len() > CREDENTIALS_MAX {
         return false;
     }
     STANDARD

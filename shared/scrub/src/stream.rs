@@ -159,8 +159,12 @@ impl<'t> Stream<'t, '_> {
         self.copied = end;
     }
 
-    /// Tells the walk where it is: only when there is something to say of it.
+    /// Tells the walk where it is: only when there is something to say of it. **A path can be most of the document**, so it is not
+    /// written for more finds than there are remarks.
     fn arrive(&mut self) {
+        if self.walk.is_full() {
+            return;
+        }
         self.walk.path.clear();
         for step in &self.steps {
             let dot = if self.walk.path.is_empty() { "" } else { "." };

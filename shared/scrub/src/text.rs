@@ -232,6 +232,18 @@ impl<'t> Text<'t> {
         start + rest.iter().take_while(|byte| fits(**byte)).count()
     }
 
+    /// Where a run of such bytes ends, or a place beyond `max` of them: for runs that a finder may meet again from each of their bytes.
+    pub(crate) fn run_to(
+        self,
+        start: usize,
+        max: usize,
+        mut fits: impl FnMut(u8) -> bool,
+    ) -> usize {
+        let rest = self.bytes().get(start..).unwrap_or_default();
+        let near = rest.iter().take(max + 1);
+        start + near.take_while(|byte| fits(**byte)).count()
+    }
+
     /// Where a run of such bytes that ends before `end` begins, at most `max` bytes back and not
     /// before `floor`.
     pub(crate) fn run_back(

@@ -1,12 +1,12 @@
 //! Walks texts and JSON values, and collects the remarks.
 
-use crate::REMARKS_MAX;
 use crate::keys::{self, Promise};
 use crate::pairs::says_nothing;
 use crate::rewrite::{clean, is_long};
 use crate::rules::Rules;
 use crate::scan::scan;
 use crate::text::Reading;
+use crate::{REMARK_PATH_BYTES_MAX, REMARKS_MAX};
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
 use serde_json::{Map, Value};
@@ -95,19 +95,24 @@ impl<'r> Walk<'r> {
         self.path.truncate(length);
     }
 
+    /// Whether no more remarks are kept, so that nobody asks where the walk is.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kept + self.remarks.len() >= REMARKS_MAX
+    }
+
     /// Notes that a rule left something in this range of the text that the walk is at.
     pub(crate) fn remark(&mut self, rule: &str, range: (usize, usize)) {
-        let count = self.kept + self.remarks.len();
-        if count >= REMARKS_MAX {
+        if self.is_full() {
             return;
         }
+        let count = self.kept + self.remarks.len();
         let last = count + 1 == REMARKS_MAX;
         self.remarks.push(Remark {
             rule: if last { "more" } else { rule }.to_owned(),
             path: if last {
                 String::new()
             } else {
-                self.path.clone()
+                end_of(&self.path)
             },
             range: if last { (0, 0) } else { range },
         });
@@ -258,6 +263,16 @@ impl<'r> Walk<'r> {
         self.remark(rule, (0, placeholder.len()));
         *value = Value::String(placeholder.to_owned());
     }
+}
+
+/// As much of a path as a remark keeps: the end, which says most.
+fn end_of(path: &str) -> String {
+    let start = path.len().saturating_sub(REMARK_PATH_BYTES_MAX);
+    if start == 0 {
+        return path.to_owned();
+    }
+    let start = path.ceil_char_boundary(start + '…'.len_utf8());
+    format!("…{}", path.get(start..).unwrap_or_default())
 }
 
 /// What the name of an HTTP header promises for the text beside it.

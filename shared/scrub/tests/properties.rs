@@ -5,7 +5,7 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::event::{Breadcrumb, Event, Exception, Frame, Level, Remark};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
-use kintsugi_scrub::{REMARKS_MAX, Scrubber};
+use kintsugi_scrub::{REMARK_PATH_BYTES_MAX, REMARKS_MAX, Scrubber};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -252,6 +252,38 @@ fn remarks_are_bounded() {
     assert_eq!(event.remarks.len(), REMARKS_MAX);
     assert_eq!(event.remarks.last().unwrap().rule, "more");
     assert!(!event.message.unwrap().contains('@'));
+}
+
+/// Found by reading for the fuzz targets: a hundred names of ten thousand bytes around ten thousand addresses wrote a path of a megabyte
+/// for each, and kept two hundred of them.
+#[test]
+fn long_names_around_many_finds_are_neither_written_for_each_nor_kept_whole() {
+    let mut value = json!(vec!["a@b.co"; 10_000]);
+    for _ in 0..100 {
+        value = json!({ "n".repeat(TEXT_CHARS_MAX): value });
+    }
+    let scrubber = Scrubber::new(b"");
+    let text = value.to_string();
+    let (scrubbed, remarks) = scrubber.scrub_json(&text).unwrap();
+    assert_eq!(remarks, scrubber.scrub_value("", &mut value));
+    assert_eq!(scrubbed, value.to_string());
+    assert_eq!(remarks.len(), REMARKS_MAX);
+    let (first, last) = (&remarks[0], &remarks[REMARKS_MAX - 1]);
+    assert!(first.path.starts_with("…n") && first.path.ends_with("n.0"));
+    assert_eq!(last.rule, "more");
+    let longest = remarks.iter().map(|remark| remark.path.len()).max();
+    assert_eq!(longest, Some(REMARK_PATH_BYTES_MAX));
+}
+
+/// Found by doubling repeated words: two dashes behind any sign look like a flag of a command line, whose name was read to its end, and so
+/// were credentials in a form. Read to the end from each place these would take minutes, and the megabytes of an attachment hours.
+#[test]
+fn a_text_of_beginnings_is_not_read_to_its_end_from_each() {
+    for piece in [".--", "--.", "a.--", "--a-.", "/--", "--é--", "basic+"] {
+        let text = piece.repeat(256 * 1024 / piece.len());
+        let (scrubbed, remarks) = Scrubber::new(b"").scrub_long_text("", &text);
+        assert!(remarks.is_empty() && scrubbed == text);
+    }
 }
 
 #[test]

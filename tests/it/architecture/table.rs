@@ -28,6 +28,17 @@ pub(super) const DIRECTIONS: &[(&str, &[&str])] = &[
             "kintsugi-trust",
         ],
     ),
+    (
+        "kintsugi-fuzzing",
+        &[
+            "kintsugi-app",
+            "kintsugi-domain",
+            "kintsugi-minidump",
+            "kintsugi-scrub",
+            "kintsugi-testkit",
+            "kintsugi-trust",
+        ],
+    ),
     ("kintsugi-testkit", &["kintsugi-domain", "kintsugi-trust"]),
     (
         "kintsugi-adapters-aws",

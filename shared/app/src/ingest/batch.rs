@@ -32,7 +32,9 @@ use kintsugi_domain::limits::{
 use kintsugi_domain::ports::{Commit, KeyName, KeyUse, PortError, RecordKey, Signer};
 use kintsugi_domain::record::Record as _;
 use kintsugi_domain::report::ReportKind;
-use kintsugi_trust::batch::{BatchError, BatchHeader, BatchKey, BatchSecret, SealedBatch};
+use kintsugi_trust::batch::{
+    BatchError, BatchHeader, BatchKey, BatchSecret, Compression, SealedBatch,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -297,15 +299,56 @@ impl Ingest {
             return Err(Refusal::Replayed.into());
         }
         let content = sealed.open(&secret)?;
-        let encoding = header.compression.name();
-        let content = body::decode(Some(encoding), content).map_err(|error| match error {
+        let digest = Digest::of(&request.body);
+        self.take_opened((&known, record), header.compression, content, digest)
+            .await
+    }
+
+    /// Takes the content of a batch whose seal is open, as [`Self::take_batch`] does, which asks first whether the batch came before.
+    /// `content` is compressed as the header says. **Nothing in here knows who sealed it**: it is for whoever opened the batch, and for
+    /// the fuzz target, which would do little else than arithmetic on curves if it had to seal every content.
+    pub async fn take_content(
+        &self,
+        header: &BatchHeader,
+        content: Vec<u8>,
+        at: Timestamp,
+    ) -> Result<Done, PortError> {
+        let known = self.projects.known(header.project, None, at).await?;
+        let Some(known) = known else {
+            return Ok(Done::Refused(Refusal::WrongKey));
+        };
+        let record = ReceivedBatch {
+            project: header.project,
+            id: header.batch.clone(),
+            created_at: header.created,
+            received_at: at,
+        };
+        let digest = Digest::of(&content);
+        let taken = self.take_opened((&known, record), header.compression, content, digest);
+        match taken.await {
+            Ok(receipt) => Ok(Done::Accepted(receipt)),
+            Err(Stop::Refused(refusal)) => Ok(Done::Refused(refusal)),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Reads an opened batch and saves what was found; `digest` names the request.
+    async fn take_opened(
+        &self,
+        (known, record): (&Known, ReceivedBatch),
+        compression: Compression,
+        content: Vec<u8>,
+        digest: Digest,
+    ) -> Result<Receipt, Stop> {
+        let decoded = body::decode(Some(compression.name()), content);
+        let content = decoded.map_err(|error| match error {
             body::BodyError::TooLarge => Refusal::TooLarge,
             body::BodyError::UnknownEncoding | body::BodyError::Damaged { .. } => Refusal::Damaged,
         })?;
         let mut reading = Reading {
-            project,
-            at: request.at,
-            known: &known,
+            project: record.project,
+            at: record.received_at,
+            known,
             counted: 0,
             found: Found {
                 beside: Commit::new().create(&record),
@@ -315,10 +358,7 @@ impl Ingest {
         reading.lines(&content);
         let Reading { counted, found, .. } = reading;
         let (events, dropped) = (found.events.len(), found.skipped);
-        match self
-            .save(project, Digest::of(&request.body), None, found)
-            .await
-        {
+        match self.save(record.project, digest, None, found).await {
             Ok(Saved::Accepted { .. } | Saved::Refused { .. }) => Ok(Receipt {
                 batch: record.id,
                 events,

@@ -8,7 +8,11 @@ use super::items::known_kind;
 use kintsugi_domain::limits::ENVELOPE_ITEMS_MAX;
 use serde_json::{Map, Value};
 
-/// The first line of an envelope is no JSON object.
+/// Longest header of an envelope, bytes. What it says is read again for each item, so it has a bound of its own; clients send a few
+/// hundred bytes.
+pub const ENVELOPE_HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// The first line of an envelope is no JSON object, or too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("envelope header is not a JSON object on the first line")]
 pub struct MalformedHeader;
@@ -56,6 +60,9 @@ impl<'b> Parts<'b> {
 /// Takes an envelope apart.
 pub fn parse(body: &[u8]) -> Result<Parts<'_>, MalformedHeader> {
     let (first, mut rest) = line(body);
+    if first.len() > ENVELOPE_HEADER_BYTES_MAX {
+        return Err(MalformedHeader);
+    }
     let mut parts = Parts {
         header: object(first).ok_or(MalformedHeader)?,
         items: Vec::new(),
@@ -202,6 +209,13 @@ mod tests {
             assert!(parse(body.as_bytes()).is_err(), "{body:?}");
         }
         assert!(parse(b"{}").unwrap().items.is_empty());
+    }
+
+    #[test]
+    fn a_header_that_each_item_would_read_again_has_a_bound() {
+        let header = |bytes: usize| format!("{{\"sdk\":\"{}\"}}\n", "a".repeat(bytes - 10));
+        assert!(parse(header(ENVELOPE_HEADER_BYTES_MAX).as_bytes()).is_ok());
+        assert!(parse(header(ENVELOPE_HEADER_BYTES_MAX + 1).as_bytes()).is_err());
     }
 
     #[test]

@@ -10,6 +10,9 @@
 //! An instrumentation may write one exception both to the span and to the log. Both become the same event where they name the same trace,
 //! span, type and message, because that is what the event's id is made of.
 //!
+//! **What many records share (their resource, the name of their span) is cut to `SHARED_BYTES_MAX` and kept once**: copied into each of
+//! them, a request would grow a thousand times.
+//!
 //! Not here: metrics, and keeping logs or spans as such.
 
 mod events;
@@ -21,13 +24,18 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::Category;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::limits::{ENVELOPE_ITEMS_MAX, REQUEST_BYTES_MAX};
+use kintsugi_domain::limits::{ENVELOPE_ITEMS_MAX, REQUEST_BYTES_MAX, TEXT_CHARS_MAX};
 use kintsugi_domain::ports::PortError;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Header that names the project.
 pub const PROJECT_HEADER: &str = "kintsugi-project";
+
+/// Longest text that records share, bytes. Twice what as many characters as an event keeps can take, so that the scrubber, which cuts
+/// it, sees whole what lies across its cut.
+const SHARED_BYTES_MAX: usize = 8 * TEXT_CHARS_MAX;
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +122,40 @@ pub struct Answer {
 /// Attributes by name. Of arrays and maps the value is kept.
 type Attributes = BTreeMap<String, Value>;
 
+/// What a group of records comes from.
+#[derive(Debug, Default)]
+struct Resource {
+    /// Its attributes; texts are cut, lists and maps are texts.
+    attributes: Attributes,
+    /// A digest of what they were, for ids.
+    digest: String,
+}
+
+impl Resource {
+    fn new(attributes: Attributes) -> Self {
+        let digest = Digest::of(format!("{attributes:?}").as_bytes()).to_string();
+        let attributes = attributes.into_iter().map(|(name, value)| {
+            let value = match value {
+                Value::Null | Value::Bool(_) | Value::Number(_) => value,
+                Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                    Value::String(short(proto::text(value)))
+                }
+            };
+            (name, value)
+        });
+        Self {
+            attributes: attributes.collect(),
+            digest,
+        }
+    }
+}
+
+/// A text that records share.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(SHARED_BYTES_MAX));
+    text
+}
+
 /// What was read of a request: records that carry an exception, and how many did not or could not be read.
 #[derive(Default)]
 struct Records {
@@ -125,7 +167,7 @@ struct Records {
 /// One log record or span event with an exception.
 #[derive(Default)]
 struct Record {
-    resource: std::sync::Arc<Attributes>,
+    resource: Arc<Resource>,
     attributes: Attributes,
     /// Nanoseconds since 1970; 0 where it is not said.
     time_ns: u64,
@@ -133,7 +175,7 @@ struct Record {
     severity: u64,
     body: Option<String>,
     /// The name of the span.
-    transaction: Option<String>,
+    transaction: Option<Arc<str>>,
     /// Lowercase hex.
     trace_id: String,
     /// Lowercase hex.

@@ -254,3 +254,21 @@ proptest! {
         }
     }
 }
+
+/// Found by the fuzz target: the only exception with frames was the oldest of a long chain, and the trace came without any.
+#[test]
+fn a_chain_that_is_too_long_loses_its_exceptions_without_frames_first() {
+    let outer: Vec<String> = (0..40).map(|place| format!("E{place}: x ---> ")).collect();
+    let outer = outer.concat();
+    let text = format!("{outer}A.Inner: y\n   at A.B.C(String s) in /app/a.cs:line 3\n");
+    let trace = parse(&text, None).unwrap();
+    assert_eq!(trace.language, Language::DotNet);
+    let frames: usize = trace
+        .exceptions
+        .iter()
+        .map(|found| found.frames.len())
+        .sum();
+    assert_eq!(frames, 1);
+    assert!(trace.exceptions.len() <= EXCEPTIONS_MAX);
+    assert_eq!(trace.exceptions.last().unwrap().kind, "E0");
+}

@@ -30,7 +30,7 @@ pub(super) fn event(
     scrubber: &Scrubber,
 ) -> Event {
     let of = |names: &[&str]| attribute(&record.attributes, names);
-    let resource = |names: &[&str]| attribute(&record.resource, names);
+    let resource = |names: &[&str]| attribute(&record.resource.attributes, names);
     let kind = of(&["exception.type"]);
     let message = of(&["exception.message"]);
     let stack = of(&["exception.stacktrace"]).unwrap_or_default();
@@ -63,7 +63,8 @@ pub(super) fn event(
         environment: resource(&["deployment.environment.name", "deployment.environment"]),
         transaction: record
             .transaction
-            .clone()
+            .as_deref()
+            .map(str::to_owned)
             .or_else(|| of(&["http.route", "code.function.name", "code.function"])),
         message: record.body.clone().filter(|body| !body.is_empty()),
         exceptions,
@@ -71,7 +72,7 @@ pub(super) fn event(
         user: of(&["user.id", "enduser.id"]).map(|id| scrubber.user_hash(&id)),
         fingerprint: Vec::new(),
         tags: tags(record),
-        system: system(&record.resource),
+        system: system(&record.resource.attributes),
         sdk: Some(format!("{sdk}/{sdk_version}")),
         remarks: Vec::new(),
         category: kintsugi_domain::accounting::Category::Error,
@@ -130,13 +131,15 @@ fn id(record: &Record, project: ProjectId, exceptions: &[Exception], stack: &str
             value.as_bytes(),
         ])
     } else {
-        let resource = format!("{:?}{:?}", record.resource, record.attributes);
+        let resource = &record.resource.digest;
+        let attributes = format!("{:?}", record.attributes);
         let time = record.time_ns.to_be_bytes();
         Digest::of_parts(&[
             b"otlp",
             &project,
             &time,
             resource.as_bytes(),
+            attributes.as_bytes(),
             stack.as_bytes(),
         ])
     };

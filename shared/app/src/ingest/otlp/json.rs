@@ -2,7 +2,7 @@
 
 use super::super::json::read as read_json;
 use super::proto::text;
-use super::{Attributes, Record, Records, Signal};
+use super::{Attributes, Record, Records, Resource, Signal, short};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ pub(super) fn read(signal: Signal, body: &[u8]) -> Option<Records> {
     let mut records = Records::default();
     for group in list(&request, groups) {
         let resource = group.get("resource");
-        let resource = Arc::new(resource.map(attributes).unwrap_or_default());
+        let resource = resource.map(attributes).unwrap_or_default();
+        let resource = Arc::new(Resource::new(resource));
         for scope in list(group, scopes) {
             for item in list(scope, items) {
                 if !item.is_object() {
@@ -59,7 +60,7 @@ fn id(value: &Value, name: &str) -> String {
     }
 }
 
-fn log(item: &Value, resource: &Arc<Attributes>, records: &mut Records) {
+fn log(item: &Value, resource: &Arc<Resource>, records: &mut Records) {
     let observed = number(item, "observedTimeUnixNano");
     let time = number(item, "timeUnixNano");
     records.add(Record {
@@ -74,10 +75,12 @@ fn log(item: &Value, resource: &Arc<Attributes>, records: &mut Records) {
     });
 }
 
-fn span(item: &Value, resource: &Arc<Attributes>, records: &mut Records) {
+fn span(item: &Value, resource: &Arc<Resource>, records: &mut Records) {
     let is_exception =
         |event: &&Value| event.get("name").and_then(Value::as_str) == Some("exception");
     let mut has_exception = false;
+    let name = item.get("name").and_then(Value::as_str);
+    let name: Option<Arc<str>> = name.map(|name| Arc::from(short(name.to_owned())));
     for event in list(item, "events").filter(is_exception) {
         has_exception = true;
         records.add(Record {
@@ -86,7 +89,7 @@ fn span(item: &Value, resource: &Arc<Attributes>, records: &mut Records) {
             time_ns: number(event, "timeUnixNano"),
             severity: 0,
             body: None,
-            transaction: item.get("name").and_then(Value::as_str).map(str::to_owned),
+            transaction: name.clone(),
             trace_id: id(item, "traceId"),
             span_id: id(item, "spanId"),
         });

@@ -3,7 +3,7 @@
 //! **Fields that are not known are passed over, as the format demands; a length beyond the message ends the reading.** Values nest no
 //! deeper than [`DEPTH_MAX`].
 
-use super::{Attributes, Record, Records, Signal};
+use super::{Attributes, Record, Records, Resource, Signal, short};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -136,7 +136,7 @@ fn of_resource(signal: Signal, bytes: &[u8], records: &mut Records) -> Result<()
             }
         }
     }
-    let resource = Arc::new(resource);
+    let resource = Arc::new(Resource::new(resource));
     for field in fields(bytes) {
         let (2, scope) = field? else {
             continue;
@@ -158,7 +158,7 @@ fn of_resource(signal: Signal, bytes: &[u8], records: &mut Records) -> Result<()
 }
 
 /// `LogRecord`
-fn log(bytes: &[u8], resource: &Arc<Attributes>, records: &mut Records) -> Result<(), Broken> {
+fn log(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result<(), Broken> {
     let mut record = Record {
         resource: Arc::clone(resource),
         ..Record::default()
@@ -180,14 +180,14 @@ fn log(bytes: &[u8], resource: &Arc<Attributes>, records: &mut Records) -> Resul
 }
 
 /// `Span`: its events that are exceptions. A span without one counts once.
-fn span(bytes: &[u8], resource: &Arc<Attributes>, records: &mut Records) -> Result<(), Broken> {
+fn span(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result<(), Broken> {
     let (mut trace_id, mut span_id, mut name) = (String::new(), String::new(), None);
     let mut events = Vec::new();
     for field in fields(bytes) {
         match field? {
             (1, id) => trace_id = id.hex(),
             (2, id) => span_id = id.hex(),
-            (5, found) => name = Some(found.text()),
+            (5, found) => name = Some(Arc::from(short(found.text()))),
             (11, event) => events.push(event.bytes()),
             _ => {}
         }

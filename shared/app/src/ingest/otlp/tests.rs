@@ -330,3 +330,43 @@ proptest! {
         }
     }
 }
+
+/// Found by reading for the fuzz target: a request with one long name and a thousand exceptions became a thousand long names, and its
+/// resource was written anew for each of them.
+#[test]
+fn what_many_records_share_is_kept_once_and_cut() {
+    let long = "é".repeat(1_000_000);
+    let pairs = json!([attribute("exception.type", "E")]);
+    let events = vec![json!({"name": "exception", "attributes": pairs}); 500];
+    let value = json!({"kvlistValue": {"values": [{"key": "a", "value": {"stringValue": long}}]}});
+    let resource = json!({"attributes": [attribute("service.name", &long), {"key": "host.arch", "value": value}]});
+    let spans = json!([{"name": long, "events": events}]);
+    let body = json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]});
+    let event = put(11, &[put(2, b"exception"), self::pairs(3, &pairs)].concat());
+    let span = [put(5, long.as_bytes()), event.repeat(500)].concat();
+    let name = put(
+        1,
+        &put(
+            1,
+            &[put(1, b"service.name"), put(2, &put(1, long.as_bytes()))].concat(),
+        ),
+    );
+    let group = put(1, &[name, put(2, &put(2, &span))].concat());
+    let written = body.to_string();
+    for records in [
+        json::read(Signal::Traces, written.as_bytes()).unwrap(),
+        proto::read(Signal::Traces, &group).unwrap(),
+    ] {
+        assert_eq!(records.found.len(), 500);
+        let first = &records.found[0];
+        let name = first.transaction.as_ref().unwrap();
+        assert_eq!(name.len(), SHARED_BYTES_MAX);
+        for record in &records.found {
+            assert!(Arc::ptr_eq(record.transaction.as_ref().unwrap(), name));
+            assert!(Arc::ptr_eq(&record.resource, &first.resource));
+        }
+        for value in first.resource.attributes.values() {
+            assert!(value.as_str().unwrap().len() <= SHARED_BYTES_MAX);
+        }
+    }
+}
