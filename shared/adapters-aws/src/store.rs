@@ -44,6 +44,7 @@ use kintsugi_domain::record::{IndexEntry, Kind};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 mod counters;
 mod outbox;
@@ -71,6 +72,8 @@ pub struct DynamoStore {
     messages: Bodies,
     places: Places,
     listed: Arc<outbox::Listed>,
+    /// Commits that lost since the last one that did not: who keeps losing gives way for longer.
+    lost: Arc<AtomicU32>,
 }
 
 impl fmt::Debug for DynamoStore {
@@ -145,6 +148,7 @@ impl DynamoStore {
             messages: Bodies::new(blobs, MESSAGES),
             places: Places::new(clock),
             listed: Arc::default(),
+            lost: Arc::default(),
         }
     }
 

@@ -28,7 +28,7 @@ const LOAD: &str = "xtask/src/bench/cost/load.py";
 const PRICES: &str = "infra/prices.toml";
 const PRODUCT: &str = "samples/till/product";
 /// Reports sent in each phase that sends them.
-const REPORTS: &str = "1000";
+const REPORTS: &str = "500";
 /// Update checks.
 const CHECKS: &str = "300";
 /// What a million of the things of a phase may cost, US dollars.

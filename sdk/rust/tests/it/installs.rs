@@ -127,7 +127,13 @@ fn a_delta_that_fails_gives_way_to_the_full_package_and_the_summary_says_so() {
     home.release(&built(V101, true), &[&built(V100, true)]);
     home.publish();
     let delta = home.served(".delta");
-    *home.shelf().files.get_mut(&delta).unwrap().last_mut().unwrap() ^= 1;
+    *home
+        .shelf()
+        .files
+        .get_mut(&delta)
+        .unwrap()
+        .last_mut()
+        .unwrap() ^= 1;
     let summary = run(&home, &settings).unwrap();
     let Outcome::Installed {
         source,

@@ -16,6 +16,7 @@ use kintsugi_domain::ports::{Commit, PortError, RecordKey, Write, check_append_o
 use kintsugi_domain::record::Kind;
 use rand_core::{OsRng, RngCore};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Most items of one transaction, by DynamoDB.
@@ -261,25 +262,25 @@ impl DynamoStore {
         }
         let mut met = String::new();
         for round in 0..TRIES_MAX {
-            let ended = match self.attempt(&steps).await {
+            match self.attempt(&steps).await {
                 Ok(None) => {
+                    self.lost.store(0, Ordering::Relaxed);
                     if let Some((key, messages)) = plan.outgoing {
                         self.listed.put(key, messages);
                     }
                     return Ok(());
                 }
-                Ok(Some(what)) => {
-                    met = what;
-                    None
+                Ok(Some(what)) => met = what,
+                // Who lost reads and decides again, and so do the others who lost to the same. Each loss is paid like a
+                // commit, so they come back one after the other.
+                Err(error @ PortError::Conflict { .. }) => {
+                    let lost = self.lost.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(jittered(pause(lost))).await;
+                    return Err(error);
                 }
-                // Who lost decides again at once, and so do the others who lost to the same: apart they are each paid once.
-                Err(error @ PortError::Conflict { .. }) => Some(error),
                 Err(error) => return Err(error),
-            };
-            tokio::time::sleep(jittered(pause(round))).await;
-            if let Some(error) = ended {
-                return Err(error);
             }
+            tokio::time::sleep(jittered(pause(round))).await;
         }
         // Others write the same all the time: reading again and deciding again is as good as waiting.
         Err(PortError::Conflict { what: met })
