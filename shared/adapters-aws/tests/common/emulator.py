@@ -60,7 +60,7 @@ time.time = lambda: real_time() + ahead
 from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack.app import app  # noqa: E402
-from ministack.services import sqs  # noqa: E402
+from ministack.services import lambda_svc, sqs  # noqa: E402
 
 received = sqs._receive_messages_for_esm
 
@@ -74,6 +74,17 @@ def gathered(queue, most):
 
 
 sqs._receive_messages_for_esm = gathered
+concurrency = lambda_svc._sqs_esm_concurrency
+
+
+def numbered(mapping, *others):
+    """A parameter of the stack is text to this emulator, also where it is a number to AWS."""
+    if scaling := mapping.get("ScalingConfig"):
+        mapping = mapping | {"ScalingConfig": {name: int(value) for name, value in scaling.items()}}
+    return concurrency(mapping, *others)
+
+
+lambda_svc._sqs_esm_concurrency = numbered
 
 throttled = 0.0
 
