@@ -93,6 +93,8 @@ pub(super) struct Filing<'a> {
     project: &'a Project,
     /// Events that were filed before.
     known: BTreeSet<EventId>,
+    /// The batch of the others' bodies, as far as these lie in none yet.
+    batch: String,
     filed: BTreeMap<EventId, &'a Report<'a>>,
     /// Issues as they were read; those that are touched move to `touched`.
     issues: BTreeMap<IssueId, Stored<Issue>>,
@@ -105,7 +107,8 @@ pub(super) struct Filing<'a> {
 }
 
 impl<'a> Filing<'a> {
-    /// Reads what is there of the events and issues of a part.
+    /// Stores the bodies of a part that lie in no batch yet, and reads what is there of its events and issues. Issues are read
+    /// last: the sooner the commit follows, the fewer others come between.
     pub(super) async fn begin(
         ports: &'a Ports,
         project: &'a Project,
@@ -117,17 +120,20 @@ impl<'a> Filing<'a> {
             let known = records::get::<FiledEvent>(store, project.id, id.as_str()).await?;
             Ok(known.map(|_| id.clone()))
         });
+        let known = try_join_all(events).await?;
+        let known: BTreeSet<EventId> = known.into_iter().flatten().collect();
+        let batch = batch_of(ports, project.id, &known, part).await?;
         let issues: BTreeSet<&IssueId> = part.iter().map(|report| &report.issue).collect();
         let issues = issues.into_iter().map(async |id| {
             let issue = records::get::<Issue>(store, project.id, id.as_str()).await?;
             Ok(issue.map(|issue| (id.clone(), issue)))
         });
-        let known = try_join_all(events).await?;
         let issues = try_join_all(issues).await?;
         Ok(Self {
             ports,
             project,
-            known: known.into_iter().flatten().collect(),
+            known,
+            batch,
             filed: BTreeMap::new(),
             issues: issues.into_iter().flatten().collect(),
             touched: BTreeMap::new(),
@@ -228,21 +234,20 @@ impl<'a> Filing<'a> {
         Ok(())
     }
 
-    /// Files what was added and returns it. Bodies that lie in no batch yet are stored first, in one.
+    /// Files what was added and returns it.
     pub(super) async fn commit(self) -> Result<Vec<EventId>, PortError> {
         if self.filed.is_empty() {
             return Ok(Vec::new());
         }
         let (project, rules) = (self.id(), self.rules());
         let mut commit = self.commit;
-        let batch = batch_of(self.ports, project, &self.filed).await?;
         for (id, report) in &self.filed {
             commit = commit.create(&FiledEvent {
                 id: id.clone(),
                 project,
                 issue: report.issue.clone(),
                 received_at: report.event.received_at,
-                batch: report.batch.unwrap_or(&batch).to_owned(),
+                batch: report.batch.unwrap_or(&self.batch).to_owned(),
             });
         }
         for (mut issue, event) in self.touched.into_values() {
@@ -273,20 +278,23 @@ impl<'a> Filing<'a> {
     }
 }
 
-/// Stores the bodies that lie in no batch yet; the key of their batch.
+/// Stores the bodies that are not known and lie in no batch yet, each once; the key of their batch.
 async fn batch_of(
     ports: &Ports,
     project: ProjectId,
-    filed: &BTreeMap<EventId, &Report<'_>>,
+    known: &BTreeSet<EventId>,
+    part: &[Report<'_>],
 ) -> Result<String, PortError> {
-    let bare: Vec<&Event> = filed
-        .values()
-        .filter(|report| report.batch.is_none())
-        .map(|report| report.event)
+    let bare = part.iter().filter(|report| report.batch.is_none());
+    let bare: BTreeMap<&EventId, &Event> = bare
+        .map(|report| (&report.event.id, report.event))
+        .filter(|(id, _)| !known.contains(*id))
+        .rev()
         .collect();
     if bare.is_empty() {
         return Ok(String::new());
     }
+    let bare: Vec<&Event> = bare.into_values().collect();
     let json = serde_json::to_vec(&bare)
         .map_err(|error| PortError::broken("write a batch of events", error))?;
     keep(ports.blobs.as_ref(), project, &json).await
