@@ -55,7 +55,8 @@ impl Rollback {
         let mut release: Stored<Release> = records::need(store, cause.project, release).await?;
         let version = rollout.value.version.clone();
         let Some(to) = self.way_back(&rollout.value).await? else {
-            return self.stranded(cause, rollout, release, reason).await;
+            let stuck = (rollout, release);
+            return self.stranded(cause, &project.value, stuck, reason).await;
         };
         rollout.value.rolled_back_to = Some(to.clone());
         rollout.value.grant = grant(&self.ports, &project.value, &rollout.value).await?;
@@ -77,7 +78,9 @@ impl Rollback {
             .update(&rollout)
             .update(&release)
             .send(Envelope::new(cause.id.to_string(), cause.project, publish));
-        let commit = self.refute(commit, &release.value, &why).await?;
+        let commit = self
+            .refute(commit, &project.value, &release.value, &why)
+            .await?;
         let commit = self
             .lead_on(commit, &project.value, (&version, &to))
             .await?;
@@ -128,8 +131,8 @@ impl Rollback {
     async fn stranded(
         &self,
         cause: &Envelope,
-        rollout: Stored<Rollout>,
-        mut release: Stored<Release>,
+        project: &Project,
+        (rollout, mut release): (Stored<Rollout>, Stored<Release>),
         reason: &str,
     ) -> Result<Done, PortError> {
         let at = self.ports.now();
@@ -156,16 +159,17 @@ impl Rollback {
             .update(&rollout)
             .update(&release)
             .send(Envelope::new(cause.id.to_string(), cause.project, publish));
-        let commit = self.refute(commit, &release.value, &why).await?;
+        let commit = self.refute(commit, project, &release.value, &why).await?;
         let commit = news::raise(&self.ports, commit, cause.id.as_str(), alert).await?;
         self.ports.store.commit(commit).await?;
         Ok(Done::did(format!("version {version} is revoked: {why}")))
     }
 
-    /// The fixes in a revoked release did not help, and people must look at their issues.
+    /// The fixes in a revoked release did not help, and people must look at their issues: they are owed a fix again.
     async fn refute(
         &self,
         mut commit: Commit,
+        project: &Project,
         release: &Release,
         why: &str,
     ) -> Result<Commit, PortError> {
@@ -200,6 +204,7 @@ impl Rollback {
                 .iter()
                 .all(|event| issue.value.step(*event, at, Self::NAME, why).is_ok());
             if stepped {
+                issue.value.start_clocks(&project.config.sla, at);
                 commit = commit.update(&issue);
             }
         }

@@ -5,7 +5,10 @@
 //!
 //! **A fix that is approved after its train was cut waits for the next one.** What the calendar holds is looked at again with every
 //! tick of the clock. Not here: rollbacks, which no calendar holds ([`crate::rollback`]).
+//!
+//! The same tick tells people of issues whose time has run out ([`kintsugi_domain::sla`]).
 
+mod overdue;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -181,17 +184,20 @@ impl Schedule {
     }
 
     async fn tick(&self) -> Result<Done, PortError> {
-        let mut departed = 0;
+        let (mut departed, mut overdue) = (0, 0);
         for project in self.ports.store.projects().await? {
             let cause = format!("schedule/{}", self.ports.now());
+            overdue += overdue::tell(&self.ports, &cause, project).await?;
             match self.depart(&cause, project).await? {
                 Done::Did(_) => departed += 1,
                 Done::Nothing(_) => {}
             }
         }
-        Ok(match departed {
-            0 => Done::nothing("no train is due"),
-            count => Done::did(format!("{count} trains departed")),
+        Ok(match (departed, overdue) {
+            (0, 0) => Done::nothing("no train is due, and no issue overdue"),
+            _ => Done::did(format!(
+                "{departed} trains departed, {overdue} issues are overdue"
+            )),
         })
     }
 }

@@ -3,13 +3,16 @@
 
 mod approval;
 mod gates;
+mod triage;
 
 pub use approval::{ApprovalRules, TwoPerson};
 pub use gates::{GateCommand, GateRules, SCAN_FAILURE, TEST_FAILURE};
+pub use triage::TriageRules;
 
 use crate::calendar::CalendarRules;
 use crate::quota::QuotaRules;
 use crate::scrub_rules::ScrubRules;
+use crate::sla::SlaRules;
 use serde::{Deserialize, Serialize};
 use std::path::{Component, Path};
 
@@ -34,6 +37,9 @@ pub struct Config {
     /// How issues are ranked.
     #[serde(default)]
     pub triage: TriageRules,
+    /// How soon people are owed what of an issue.
+    #[serde(default)]
+    pub sla: SlaRules,
     /// What a fix may do.
     #[serde(default)]
     pub fix: FixRules,
@@ -107,28 +113,6 @@ pub struct PackageRules {
     /// A folder of the package that is a browser extension, zipped as stores take it. Empty: none.
     #[serde(default)]
     pub extension: String,
-}
-
-/// How issues are ranked (ledger A13, C2). Words are matched in lowercase.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TriageRules {
-    /// Modules or functions that the product cannot do without.
-    pub core_features: Vec<String>,
-    /// Words of critical severity.
-    pub critical_words: Vec<String>,
-    /// Words of high severity.
-    pub high_words: Vec<String>,
-    /// Words that mean a security impact.
-    pub security_words: Vec<String>,
-    /// Words that mean a loss of data.
-    pub data_loss_words: Vec<String>,
-    /// Words that mean a performance impact.
-    pub performance_words: Vec<String>,
-    /// Words that mean that users cannot go on.
-    pub blocking_words: Vec<String>,
-    /// Devices or users of the product, for shares; 0 when unknown.
-    pub fleet: u64,
 }
 
 /// What a fix may do.
@@ -260,26 +244,6 @@ fn command_seconds() -> u32 {
 
 fn list(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
-}
-
-impl Default for TriageRules {
-    fn default() -> Self {
-        Self {
-            core_features: Vec::new(),
-            critical_words: list(&["security", "xss", "injection", "unauthorized", "crash"]),
-            high_words: list(&[
-                "feature fail",
-                "network error",
-                "timeout",
-                "permission denied",
-            ]),
-            security_words: list(&["security", "xss", "injection", "unauthorized"]),
-            data_loss_words: list(&["data loss", "corrupt", "lost data"]),
-            performance_words: list(&["slow", "timeout", "performance"]),
-            blocking_words: list(&["cannot start", "blocked", "deadlock"]),
-            fleet: 0,
-        }
-    }
 }
 
 impl Default for FixRules {
@@ -419,6 +383,7 @@ impl Config {
         }
         self.scrub.check()?;
         self.calendar.check()?;
+        self.sla.check()?;
         self.check_rollout()
     }
 

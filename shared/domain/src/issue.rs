@@ -7,6 +7,7 @@ use crate::id::{FixId, IssueId, ProjectId};
 use crate::limits::{ISSUE_FACETS_MAX, ISSUE_USERS_MAX};
 use crate::record::{IndexEntry, Kind, Record};
 use crate::score::{Level, Score};
+use crate::sla::{Clocks, SlaRules};
 use crate::state::IllegalTransition;
 use crate::story::Story;
 use semver::Version;
@@ -169,6 +170,9 @@ pub struct Issue {
     pub fix: Option<FixId>,
     /// The version that has the fix.
     pub fixed_in: Option<Version>,
+    /// What people are still owed, and when.
+    #[serde(default)]
+    pub clocks: Clocks,
     /// What happened to it.
     pub story: Story,
 }
@@ -197,6 +201,7 @@ impl Issue {
             handled: !event.is_unhandled(),
             fix: None,
             fixed_in: None,
+            clocks: Clocks::default(),
             story: Story::default(),
         }
     }
@@ -233,6 +238,24 @@ impl Issue {
         }
     }
 
+    /// People are owed an answer to it from now on.
+    pub fn start_clocks(&mut self, rules: &SlaRules, at: Timestamp) {
+        self.clocks = Clocks::start(rules.promise(self.level), at);
+    }
+
+    /// It is at least as bad as that.
+    pub fn raise(&mut self, level: Level, rules: &SlaRules) {
+        if level > self.level {
+            self.level = level;
+            self.clocks.hasten(rules.promise(level));
+        }
+    }
+
+    /// Where issues are found that people are still owed something of.
+    pub fn owed() -> IndexEntry {
+        IndexEntry::new("clocks", &"running")
+    }
+
     /// Makes a move and tells it.
     pub fn step(
         &mut self,
@@ -242,6 +265,7 @@ impl Issue {
         why: impl Into<String>,
     ) -> Result<(), IllegalTransition> {
         self.state = self.state.next(event)?;
+        self.clocks.note(event);
         self.story.tell(at, by, format!("{:?}", self.state), why);
         Ok(())
     }
@@ -265,6 +289,10 @@ impl Record for Issue {
             .and_then(|name| name.as_str())
             .unwrap_or_default()
             .to_owned();
-        vec![IndexEntry::new("state", &state)]
+        let mut entries = vec![IndexEntry::new("state", &state)];
+        if self.clocks.is_running() {
+            entries.push(Self::owed());
+        }
+        entries
     }
 }

@@ -75,13 +75,10 @@ pub(super) async fn unmute(
     issue
         .value
         .step(IssueMove::Unmute, call.now, call.by(), told)?;
+    let owner = projects::need(call, project).await?.value;
+    issue.value.start_clocks(&owner.config.sla, call.now);
     let mut commit = Commit::new();
-    if projects::need(call, project)
-        .await?
-        .value
-        .repository
-        .is_some()
-    {
+    if owner.repository.is_some() {
         let message = Message::Diagnose { issue: id.clone() };
         commit = commit.send(call.envelope(project, message));
     }

@@ -378,7 +378,9 @@ fn a_muted_issue_is_silent_until_it_is_unmuted_and_then_diagnosed() {
     assert_eq!(muted.state, IssueState::Muted);
     assert_eq!(muted.story.last().unwrap().why, "known");
     home.take(unmute());
-    assert_eq!(home.get::<Issue>("issue1").state, IssueState::Triaged);
+    let heard = home.get::<Issue>("issue1");
+    assert_eq!(heard.state, IssueState::Triaged);
+    assert!(heard.clocks.is_running(), "an answer is owed again");
     assert_eq!(
         home.waiting(Queue::Diagnoses),
         [Message::Diagnose { issue: id }]

@@ -166,7 +166,7 @@ impl<'a> Filing<'a> {
                 version: 0,
             });
         issue.value.join(event);
-        issue.value.level = issue.value.level.max(report.level);
+        issue.value.raise(report.level, &self.project.config.sla);
         self.advance(&mut issue.value, report).await?;
         self.touched.insert(report.issue.clone(), (issue, event));
         Ok(())
@@ -187,6 +187,7 @@ impl<'a> Filing<'a> {
             );
             // A new issue has this move.
             if issue.step(IssueMove::Triage, at, Triage::NAME, why).is_ok() {
+                issue.start_clocks(&self.project.config.sla, at);
                 self.diagnose.insert(issue.id.clone(), report.message);
             }
         } else if issue.is_recurrence(event) {
@@ -198,6 +199,7 @@ impl<'a> Filing<'a> {
             {
                 return Ok(());
             }
+            issue.start_clocks(&self.project.config.sla, at);
             // The next search starts from what the fix did not cover.
             issue.sample = event.id.clone();
             self.refute(issue, &why).await?;

@@ -7,7 +7,7 @@
 //! reads and writes its issues whatever the number of their events, and commits that write the same issue meet each other.
 //! A message that cannot be filed fails alone.
 //!
-//! Not here: similarity between groups, anomalies, SLA clocks, ownership (ledger C).
+//! Not here: similarity between groups, anomalies, ownership (ledger C).
 
 mod filing;
 

@@ -33,6 +33,7 @@ fn issue() -> Issue {
         handled: true,
         fix: None,
         fixed_in: None,
+        clocks: crate::sla::Clocks::default(),
         story: crate::story::Story::default(),
     }
 }

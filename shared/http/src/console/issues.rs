@@ -152,6 +152,8 @@ fn facts(project: ProjectId, view: &IssueView) -> Markup {
             dt { "Users" } dd { (issue.users.len()) }
             dt { "First seen" } dd { (time(issue.first_seen)) }
             dt { "Last seen" } dd { (time(issue.last_seen)) }
+            @if let Some(due) = issue.clocks.response { dt { "Response due" } dd { (time(due)) } }
+            @if let Some(due) = issue.clocks.deployment { dt { "Deployment due" } dd { (time(due)) } }
             dt { "Releases" }
             dd { @for release in &issue.releases { code { (release) } " " } }
             @if let Some(fix) = &issue.fix {
