@@ -11,6 +11,7 @@ use crate::issue::IssueMove;
 use crate::score::Level;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Longest time that may be promised, hours: a year.
@@ -87,7 +88,8 @@ impl SlaRules {
 }
 
 /// What is owed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// That somebody or something responded.
     Response,
@@ -104,8 +106,8 @@ impl fmt::Display for Target {
     }
 }
 
-/// The clocks of one issue. One that is not there was met, was told, or was never promised.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The clocks of one issue. One that is not there was met, was missed, or was never promised.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Clocks {
     /// Since when they run.
@@ -114,6 +116,8 @@ pub struct Clocks {
     pub response: Option<Timestamp>,
     /// When a deployment is due.
     pub deployment: Option<Timestamp>,
+    /// What was due, did not happen in time, and was told.
+    pub missed: BTreeSet<Target>,
 }
 
 impl Clocks {
@@ -130,6 +134,7 @@ impl Clocks {
             since: Some(at),
             response: due(promise.response_hours),
             deployment: due(promise.deployment_hours),
+            missed: BTreeSet::new(),
         }
     }
 
@@ -153,7 +158,9 @@ impl Clocks {
     pub fn note(&mut self, event: IssueMove) {
         match event {
             IssueMove::Diagnose | IssueMove::StartFix | IssueMove::Prove => self.response = None,
-            IssueMove::Release | IssueMove::Resolve | IssueMove::Mute => *self = Self::default(),
+            IssueMove::Release | IssueMove::Resolve | IssueMove::Mute => {
+                (self.response, self.deployment) = (None, None);
+            }
             IssueMove::Triage
             | IssueMove::Recur
             | IssueMove::Escalate
@@ -168,14 +175,15 @@ impl Clocks {
     }
 
     /// What was due by then. It is no longer owed afterwards: whoever asks tells it.
-    pub fn run_out(&mut self, now: Timestamp) -> Vec<(Target, Timestamp)> {
+    pub fn run_out(&mut self, now: Timestamp) -> Vec<Target> {
         let mut late = Vec::new();
         for (target, owed) in [
             (Target::Response, &mut self.response),
             (Target::Deployment, &mut self.deployment),
         ] {
-            if let Some(due) = owed.filter(|due| *due <= now) {
-                late.push((target, due));
+            if owed.is_some_and(|due| due <= now) {
+                late.push(target);
+                self.missed.insert(target);
                 *owed = None;
             }
         }
@@ -211,36 +219,39 @@ mod tests {
         let mut clocks = Clocks::start(SlaRules::default().critical, at(0));
         let just_before = Timestamp::from_second(2 * 3_600 - 1).unwrap();
         assert_eq!(clocks.run_out(just_before), []);
-        assert_eq!(clocks.run_out(at(2)), [(Target::Response, at(2))]);
+        assert_eq!(clocks.run_out(at(2)), [Target::Response]);
         assert_eq!(clocks.run_out(at(3)), []);
         assert!(clocks.is_running());
-        assert_eq!(clocks.run_out(at(9)), [(Target::Deployment, at(4))]);
+        assert_eq!(clocks.run_out(at(9)), [Target::Deployment]);
         assert!(!clocks.is_running());
     }
 
     #[test]
     fn both_are_told_where_nobody_looked_for_long() {
         let mut clocks = Clocks::start(SlaRules::default().low, at(0));
-        let late = [(Target::Response, at(72)), (Target::Deployment, at(72))];
+        let late = [Target::Response, Target::Deployment];
         assert_eq!(clocks.run_out(at(100)), late);
+        assert_eq!(clocks.missed, BTreeSet::from(late));
+        clocks.note(IssueMove::Release);
+        assert_eq!(clocks.missed.len(), 2, "what was missed stays known");
     }
 
     #[test]
     fn a_named_cause_is_a_response_and_only_a_release_or_a_person_ends_the_rest() {
         let fresh = Clocks::start(SlaRules::default().high, at(0));
         for event in [IssueMove::Triage, IssueMove::Escalate, IssueMove::GiveUp] {
-            let mut clocks = fresh;
+            let mut clocks = fresh.clone();
             clocks.note(event);
             assert_eq!(clocks, fresh, "{event:?}");
         }
-        let mut clocks = fresh;
+        let mut clocks = fresh.clone();
         clocks.note(IssueMove::Diagnose);
         assert_eq!(
             (clocks.response, clocks.deployment),
             (None, fresh.deployment)
         );
         for event in [IssueMove::Release, IssueMove::Resolve, IssueMove::Mute] {
-            let mut clocks = fresh;
+            let mut clocks = fresh.clone();
             clocks.note(event);
             assert!(!clocks.is_running(), "{event:?}");
         }

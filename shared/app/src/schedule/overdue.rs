@@ -5,8 +5,6 @@ mod tests;
 
 use crate::news;
 use crate::records;
-use crate::schedule::Schedule;
-use crate::stage::Stage;
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::issue::Issue;
@@ -55,7 +53,7 @@ pub(super) async fn tell(
     Ok(found.len())
 }
 
-/// What is newly overdue, worst first. Each issue's story says so already; nothing is stored yet.
+/// What is newly overdue, worst first. Each issue says so already; nothing is stored yet.
 async fn find(ports: &Ports, project: ProjectId) -> Result<Vec<Overdue>, PortError> {
     let (store, at) = (ports.store.as_ref(), ports.now());
     let mut found = Vec::new();
@@ -68,13 +66,7 @@ async fn find(ports: &Ports, project: ProjectId) -> Result<Vec<Overdue>, PortErr
         after = page.last().map(|last| last.value.id.to_string());
         for mut issue in page {
             let late = issue.value.clocks.run_out(at);
-            for (target, due) in &late {
-                let why = format!("it was due at {due}");
-                let what = format!("{target} overdue");
-                issue.value.story.tell(at, Schedule::NAME, what, why);
-            }
             if !late.is_empty() {
-                let late = late.into_iter().map(|(target, _)| target).collect();
                 found.push(Overdue { issue, late });
             }
         }

@@ -154,6 +154,7 @@ fn facts(project: ProjectId, view: &IssueView) -> Markup {
             dt { "Last seen" } dd { (time(issue.last_seen)) }
             @if let Some(due) = issue.clocks.response { dt { "Response due" } dd { (time(due)) } }
             @if let Some(due) = issue.clocks.deployment { dt { "Deployment due" } dd { (time(due)) } }
+            @for missed in &issue.clocks.missed { dt { "Overdue" } dd { (missed) } }
             dt { "Releases" }
             dd { @for release in &issue.releases { code { (release) } " " } }
             @if let Some(fix) = &issue.fix {

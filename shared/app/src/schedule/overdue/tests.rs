@@ -1,7 +1,8 @@
 //! From a report to the news that nobody did anything about it: triage starts the clocks, the schedule's tick tells.
 
 use super::*;
-use crate::stage::{Done, Wake};
+use crate::schedule::Schedule;
+use crate::stage::{Done, Stage, Wake};
 use crate::triage::Triage;
 use futures::executor::block_on;
 use kintsugi_domain::Timestamp;
@@ -119,8 +120,7 @@ fn what_nobody_answers_is_told_when_its_time_runs_out_and_once() {
         0
     );
     assert_eq!(block_on(world.ports.store.outbox(10)).unwrap().len(), 2);
-    let story = world.issue().value.story;
-    assert_eq!(story.last().unwrap().what, "deployment overdue");
+    assert_eq!(world.issue().value.clocks.missed.len(), 2);
 }
 
 #[test]
