@@ -1,9 +1,11 @@
 //! Work that waits for the disk, and sentences for what the disk says.
 
 use kintsugi_domain::ports::PortError;
+#[cfg(feature = "home")]
 use std::io;
 
 /// The sentence for a failure of the file system.
+#[cfg(feature = "home")]
 pub(crate) fn io_error(what: &str, error: &io::Error) -> PortError {
     let kind = error.kind();
     if matches!(
