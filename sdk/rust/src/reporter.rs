@@ -25,18 +25,25 @@
 //! withdrawn is deleted. Queue, breadcrumbs, folder and memory are bounded. What is thrown away is counted and, with consent, told.** A failure
 //! of the reporter is never a failure of the product: nothing here panics or returns an error after the start.
 //!
+//! Sessions, how long actions took and whether they succeeded, memory, features and settings are no reports: they are gathered and ride along
+//! with the next batch, at most five minutes later.
+//!
 //! Not here: catching native crashes (SIGSEGV and its like), which needs another process that looks at this one: `kintsugi_native`. What it
 //! saved in the folder is sealed and sent at the next start.
 
 mod crashes;
 mod encode;
+mod limits;
+mod memory;
 mod metrics;
+mod numbers;
 mod options;
 mod outbox;
 mod panic;
 mod pause;
 mod report;
 mod send;
+mod session;
 mod worker;
 
 pub use kintsugi_domain::event::Level;
@@ -50,17 +57,21 @@ pub use report::Report;
 use encode::Encoder;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::event::Breadcrumb;
+use kintsugi_domain::health::SessionStatus;
 use kintsugi_domain::limits::BREADCRUMBS_MAX;
 use kintsugi_domain::ports::Clock;
-use metrics::Counters;
+use limits::Told;
+use metrics::{Contents, Counters};
+use numbers::Numbers;
 use outbox::Outbox;
-use std::collections::VecDeque;
+use session::{Session, Word};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Characters kept of a breadcrumb where it is left.
 const BREADCRUMB_CHARS_MAX: usize = 1_000;
@@ -73,6 +84,9 @@ pub enum Consent {
     /// It may not, or nobody asked yet.
     Refused,
 }
+
+/// Most sessions that are waited with at once.
+const WORDS_MAX: usize = 100;
 
 /// What happened before, the oldest first.
 type Crumbs = VecDeque<Arc<Breadcrumb>>;
@@ -87,6 +101,14 @@ struct Shared {
     /// Shared with the reports that are queued: a report takes them all by one count, and only the next breadcrumb that is left
     /// before the worker is done with it pays for a list of its own.
     crumbs: Mutex<Arc<Crumbs>>,
+    /// The session that goes on.
+    session: Mutex<Option<Session>>,
+    /// What the home was not told of sessions yet: of each the last word.
+    words: Mutex<BTreeMap<String, Word>>,
+    /// What is gathered for the next batch.
+    numbers: Mutex<Numbers>,
+    /// Limits that are nearly used up.
+    told: Mutex<Told>,
     counters: Counters,
     encoder: Encoder,
     outbox: Mutex<Outbox>,
@@ -102,6 +124,8 @@ enum Order {
     Flush(SyncSender<()>),
     /// Consent was given or withdrawn, or something new lies in the outbox.
     Look,
+    /// There is something new to wait with.
+    Wake,
 }
 
 /// A reporter. Clones are the same reporter; when the last one is dropped, what is queued is stored (or, without a folder, sent once).
@@ -156,8 +180,71 @@ impl Shared {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn words(&self) -> MutexGuard<'_, BTreeMap<String, Word>> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a word about a session for the next batch, in place of the one before.
+    fn tell(&self, word: Word) {
+        let mut words = self.words();
+        if words.len() < WORDS_MAX || words.contains_key(&word.sid) {
+            words.insert(word.sid.clone(), word);
+        } else {
+            let sessions = 1;
+            self.counters.discard(
+                "queue_overflow",
+                Contents {
+                    sessions,
+                    ..Contents::default()
+                },
+            );
+        }
+    }
+
+    /// Begins a session where none goes on.
+    fn begin_session(&self) {
+        let mut session = self.session();
+        if !self.has_consent() || session.is_some() {
+            return;
+        }
+        let options = &self.options;
+        let names = (options.release.as_deref(), options.environment.as_deref());
+        *session = Session::begin(names, options.folder.as_deref(), self.clock.now());
+        if let Some(session) = session.as_ref() {
+            self.counters.reported(ReportKind::SessionStart);
+            self.tell(session.word());
+        }
+    }
+
+    /// Ends the session that goes on.
+    fn end_session(&self, status: SessionStatus) {
+        let session = self.session().take();
+        if let Some(session) = session {
+            self.counters.reported(ReportKind::SessionEnd);
+            self.tell(session.end(status, self.clock.now()));
+        }
+    }
+
     /// Fills in what the moment says.
     fn complete(&self, report: &mut Report) {
+        if let Some(session) = self.session().as_mut() {
+            report.sid = Some(session.sid().to_owned());
+            if report.level.unwrap_or(report.kind.level()) >= Level::Error {
+                session.error();
+            }
+        }
         report.at = Some(self.clock.now());
         report.withdrawals = self.withdrawals();
         report.crumbs = Arc::clone(&self.crumbs());
@@ -191,9 +278,16 @@ impl Reporter {
             consent: AtomicBool::new(consent == Consent::Given),
             withdrawals: AtomicU64::new(0),
             crumbs: Mutex::default(),
+            session: Mutex::default(),
+            words: Mutex::default(),
+            numbers: Mutex::default(),
+            told: Mutex::default(),
             counters: Counters::default(),
             options,
         });
+        if shared.options.sessions {
+            shared.begin_session();
+        }
         let theirs = Arc::clone(&shared);
         let worker = std::thread::Builder::new()
             .name("kintsugi-reporter".to_owned())
@@ -241,15 +335,60 @@ impl Reporter {
         match consent {
             Consent::Given => {
                 let _ = shared.outbox().device(true);
+                if shared.options.sessions {
+                    shared.begin_session();
+                }
                 self.inner.order(Order::Look);
             }
             Consent::Refused => {
                 shared.withdrawals.fetch_add(1, Ordering::SeqCst);
                 *shared.crumbs() = Arc::default();
+                if let Some(session) = shared.session().take() {
+                    session.forget();
+                }
+                shared.words().clear();
+                *shared.numbers() = Numbers::default();
                 shared.outbox().clear();
                 self.inner.order(Order::Look);
             }
         }
+    }
+
+    /// Begins a session: somebody begins to use the product. One that goes on is not begun again. Without consent there is none.
+    pub fn start_session(&self) {
+        self.inner.shared.begin_session();
+        self.inner.order(Order::Wake);
+    }
+
+    /// Ends the session in order. The end of the reporter does so as well, if no panic ends it; a process that ends without either
+    /// ([`std::process::exit`]) ends its session abnormally.
+    pub fn end_session(&self) {
+        self.inner.shared.end_session(SessionStatus::Exited);
+        self.inner.order(Order::Wake);
+    }
+
+    /// Says how long an action took and whether it succeeded. Numbers are kept by name: a name must not hold ids.
+    pub fn action(&self, name: &str, took: Duration, succeeded: bool) {
+        let shared = &self.inner.shared;
+        shared.counters.action(succeeded);
+        if shared.has_consent() {
+            shared.numbers().action(name, took, succeeded);
+        }
+    }
+
+    /// Does something and says how long it took and whether it succeeded ([`Self::action`]).
+    ///
+    /// # Errors
+    /// Those of what is done.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long something took is no time of the day"
+    )]
+    pub fn timed<T, E>(&self, name: &str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let begun = Instant::now();
+        let done = work();
+        self.action(name, begun.elapsed(), done.is_ok());
+        done
     }
 
     /// What was counted since the start, on this machine alone. Works without consent.
@@ -276,6 +415,21 @@ impl Reporter {
 impl Inner {
     fn report(&self, mut report: Report) {
         let shared = &self.shared;
+        match report.kind {
+            ReportKind::SessionStart => return shared.begin_session(),
+            ReportKind::SessionEnd => return shared.end_session(SessionStatus::Exited),
+            ReportKind::FeatureUsage | ReportKind::ConfigurationChange => {
+                return self.count(&report);
+            }
+            ReportKind::Error
+            | ReportKind::UnhandledException
+            | ReportKind::CompilationError
+            | ReportKind::ValidationError
+            | ReportKind::PerformanceDegradation
+            | ReportKind::RateLimitApproaching
+            | ReportKind::MemoryPressure
+            | ReportKind::SlowQuery => {}
+        }
         shared.counters.reported(report.kind);
         if !shared.has_consent() {
             return;
@@ -287,8 +441,24 @@ impl Inner {
         match orders.try_send(Order::Report(Box::new(report))) {
             Ok(()) => shared.counters.queued(),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                shared.counters.discard("queue_overflow", 1);
+                let one = Contents::reports(1);
+                shared.counters.discard("queue_overflow", one);
             }
+        }
+    }
+
+    /// A feature that was used or a setting that was changed: a number of its release.
+    fn count(&self, report: &Report) {
+        let shared = &self.shared;
+        shared.counters.reported(report.kind);
+        if !shared.has_consent() {
+            return;
+        }
+        let name = |tag: &str| report.tags.get(tag).map_or("(no name)", String::as_str);
+        if report.kind == ReportKind::FeatureUsage {
+            shared.numbers().feature(name("feature"));
+        } else {
+            shared.numbers().setting(name("setting"));
         }
     }
 
@@ -301,6 +471,13 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        // A panic that ends whoever owns the reporter ends the product, as far as anybody can tell from here.
+        let status = if std::thread::panicking() {
+            SessionStatus::Crashed
+        } else {
+            SessionStatus::Exited
+        };
+        self.shared.end_session(status);
         // The worker takes what is queued and ends.
         self.orders = None;
         if let Some(worker) = self.worker.take()

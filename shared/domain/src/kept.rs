@@ -1,6 +1,6 @@
 //! What is kept of the smaller kinds of reports: feedback, attachments, logs, check-ins. One small record each.
 //!
-//! **Texts in here were scrubbed before they came here.**
+//! **Texts in here were scrubbed before they came here.** What is no text is opaque.
 
 use crate::Timestamp;
 use crate::digest::Digest;
@@ -55,7 +55,7 @@ impl Record for Feedback {
     }
 }
 
-/// A text that came with an event. Its content is a blob.
+/// What came with an event: a text, or bytes where the project keeps such. Its content is a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// The project.
@@ -66,11 +66,14 @@ pub struct Attachment {
     pub name: String,
     /// Its media type, as the client says.
     pub content_type: Option<String>,
-    /// Where its scrubbed content is.
+    /// Whether it is no text. **Then nothing in it was scrubbed.**
+    #[serde(default)]
+    pub is_binary: bool,
+    /// Where its content is, scrubbed if it is a text.
     pub blob: String,
-    /// The digest of the scrubbed content.
+    /// The digest of that content.
     pub digest: Digest,
-    /// The length of the scrubbed content, bytes.
+    /// The length of that content, bytes.
     pub bytes: u64,
     /// When it arrived.
     pub at: Timestamp,

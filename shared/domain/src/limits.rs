@@ -40,6 +40,8 @@ pub const ISSUE_FACETS_MAX: usize = 100;
 pub const COMMIT_WRITES_MAX: usize = 90;
 /// Most records one page of a list returns.
 pub const PAGE_RECORDS_MAX: usize = 500;
+/// Most fields of one counter that one commit may add to. The smallest bound of our homes is the 4 KB of an expression of DynamoDB.
+pub const COUNTER_FIELDS_MAX: usize = 56;
 /// Deliveries of one message before it is parked.
 pub const DELIVERIES_MAX: u32 = 8;
 /// Most fixes in one bundle: each is three writes of one commit at most (the fix, its issue and an alert).
@@ -78,5 +80,9 @@ pub const ATTACHMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const LOG_ENTRIES_MAX: usize = 1_000;
 /// Most aggregates taken of one report of sessions.
 pub const SESSION_AGGREGATES_MAX: usize = 100;
+/// Most metrics taken of one body of them.
+pub const METRICS_MAX: usize = 500;
+/// Most values taken of one metric.
+pub const METRIC_VALUES_MAX: usize = 1_000;
 /// Most series of one project; whatever else is measured is gathered under one name.
 pub const SERIES_MAX: i64 = 5_000;

@@ -2,8 +2,8 @@
 //!
 //! A series is a record that names it and a counter that holds its numbers, so that any number of writers may add at once.
 //!
-//! Durations go into buckets, four to each doubling, so that percentiles can be read with an error of at most an eighth of the value
-//! from a counter of at most 256 fields.
+//! Durations and amounts of memory go into buckets, four to each doubling, so that percentiles can be read with an error of at most an
+//! eighth of the value from a counter of at most 256 fields.
 
 use crate::Timestamp;
 use crate::digest::Digest;
@@ -20,6 +20,10 @@ pub enum Measure {
     Health,
     /// Durations of an action.
     Duration,
+    /// Memory that a process used, a value each minute.
+    Memory,
+    /// How often a feature was used (operation [`FEATURE`]) or a setting changed ([`SETTING`]).
+    Usage,
 }
 
 impl Measure {
@@ -28,9 +32,27 @@ impl Measure {
         match self {
             Self::Health => "health",
             Self::Duration => "duration",
+            Self::Memory => "memory",
+            Self::Usage => "usage",
+        }
+    }
+
+    /// The field of the counter for the sum of all values.
+    fn sum_field(self) -> &'static str {
+        match self {
+            Self::Duration => "micros",
+            Self::Memory => "bytes",
+            Self::Health | Self::Usage => "sum",
         }
     }
 }
+
+/// The operation of a series of [`Measure::Usage`]: a feature was used.
+pub const FEATURE: &str = "feature";
+/// The operation of a series of [`Measure::Usage`]: a setting was changed.
+pub const SETTING: &str = "setting";
+/// The field of the counter for how often something was seen.
+pub const COUNT: &str = "count";
 
 /// Names a series.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,20 +124,71 @@ impl Record for Series {
     }
 }
 
-/// The fields that one duration adds to, and how much.
-pub fn observed(micros: u64, failed: bool) -> Vec<(String, i64)> {
-    let mut fields = vec![
-        ("count".to_owned(), 1),
-        (
-            "micros".to_owned(),
-            i64::try_from(micros).unwrap_or(i64::MAX),
-        ),
-        (format!("b{}", bucket(micros)), 1),
-    ];
-    if failed {
-        fields.push(("failed".to_owned(), 1));
+/// Values of one series, gathered to be added to its counter at once.
+///
+/// **Whatever is gathered, no more is held than a bucket's worth each**: [`Self::means`] has the same sum, count and buckets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// By bucket: how many, and their sum.
+    buckets: BTreeMap<u32, (u64, u64)>,
+    failed: u64,
+}
+
+impl Gathered {
+    /// Most buckets that may be added to a counter at once: a home of ours takes some 60 fields in one addition. Values from 1 to 1,000
+    /// fall into 40.
+    pub const BUCKETS_MAX: usize = 48;
+
+    /// Takes in a value that was seen so many times. Microseconds or bytes.
+    pub fn add(&mut self, value: u64, times: u64) {
+        if times == 0 {
+            return;
+        }
+        let (count, sum) = self.buckets.entry(bucket(value)).or_default();
+        *count = count.saturating_add(times);
+        *sum = sum.saturating_add(value.saturating_mul(times));
     }
-    fields
+
+    /// Takes in that so many of the actions failed.
+    pub fn fail(&mut self, times: u64) {
+        self.failed = self.failed.saturating_add(times);
+    }
+
+    /// How many of the actions failed.
+    pub fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        let counts = self.buckets.values().map(|(count, _)| *count);
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// The mean of each bucket that has values, and how many it has.
+    pub fn means(&self) -> impl Iterator<Item = (u64, u64)> {
+        let buckets = self.buckets.values();
+        buckets.map(|(count, sum)| (sum.checked_div(*count).unwrap_or(0), *count))
+    }
+
+    /// The fields of the series' counter that it adds to, and how much.
+    pub fn fields(&self, measure: Measure) -> BTreeMap<String, i64> {
+        let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let sums = self.buckets.values().map(|(_, sum)| *sum);
+        let mut fields = BTreeMap::from([
+            (COUNT.to_owned(), whole(self.count())),
+            (
+                measure.sum_field().to_owned(),
+                whole(sums.fold(0, u64::saturating_add)),
+            ),
+            ("failed".to_owned(), whole(self.failed.min(self.count()))),
+        ]);
+        for (bucket, (count, _)) in &self.buckets {
+            fields.insert(format!("b{bucket}"), whole(*count));
+        }
+        fields.retain(|_, by| *by != 0);
+        fields
+    }
 }
 
 /// The bucket of a value: the value itself below 4, else four to each doubling.
@@ -161,31 +234,81 @@ pub struct Durations {
 impl Durations {
     /// Reads the counter of a series.
     pub fn of(fields: &BTreeMap<String, i64>) -> Self {
-        let get = |field: &str| fields.get(field).copied().unwrap_or(0);
+        let numbers = Numbers::of(fields);
+        let millis = |micros: u64| micros as f64 / 1e3;
+        let (sum, count) = (numbers.get("micros"), numbers.get(COUNT));
+        Self {
+            count,
+            failed: numbers.get("failed"),
+            mean_ms: sum as f64 / 1e3 / (count.max(1) as f64),
+            p50_ms: millis(numbers.percentile(50)),
+            p95_ms: millis(numbers.percentile(95)),
+            p99_ms: millis(numbers.percentile(99)),
+        }
+    }
+}
+
+/// How much memory processes used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// How many values there are: one for each minute of a process.
+    pub count: i64,
+    /// The mean, bytes.
+    pub mean_bytes: i64,
+    /// Half were at most so much, bytes.
+    pub p50_bytes: u64,
+    /// 95 % were at most so much, bytes.
+    pub p95_bytes: u64,
+    /// 99 % were at most so much, bytes.
+    pub p99_bytes: u64,
+}
+
+impl MemoryUse {
+    /// Reads the counter of a series.
+    pub fn of(fields: &BTreeMap<String, i64>) -> Self {
+        let numbers = Numbers::of(fields);
+        let count = numbers.get(COUNT);
+        Self {
+            count,
+            mean_bytes: numbers.get("bytes").checked_div(count).unwrap_or(0),
+            p50_bytes: numbers.percentile(50),
+            p95_bytes: numbers.percentile(95),
+            p99_bytes: numbers.percentile(99),
+        }
+    }
+}
+
+/// The counter of a series, being read.
+struct Numbers<'f> {
+    fields: &'f BTreeMap<String, i64>,
+    buckets: Vec<(u32, i64)>,
+}
+
+impl<'f> Numbers<'f> {
+    fn of(fields: &'f BTreeMap<String, i64>) -> Self {
         let mut buckets: Vec<(u32, i64)> = fields
             .iter()
             .filter_map(|(field, by)| Some((field.strip_prefix('b')?.parse().ok()?, *by)))
             .collect();
         buckets.sort_unstable();
-        let count = get("count");
-        let percentile = |share: i64| {
-            let mut left = (count * share).div_euclid(100).max(1);
-            for (bucket, by) in &buckets {
-                left -= by;
-                if left <= 0 {
-                    return middle(*bucket) as f64 / 1e3;
-                }
+        Self { fields, buckets }
+    }
+
+    fn get(&self, field: &str) -> i64 {
+        self.fields.get(field).copied().unwrap_or(0)
+    }
+
+    /// The middle of the bucket in which so many percent of the values are reached.
+    fn percentile(&self, percent: i64) -> u64 {
+        let share = self.get(COUNT).saturating_mul(percent).div_euclid(100);
+        let mut left = share.max(1);
+        for (bucket, by) in &self.buckets {
+            left = left.saturating_sub(*by);
+            if left <= 0 {
+                return middle(*bucket);
             }
-            0.0
-        };
-        Self {
-            count,
-            failed: get("failed"),
-            mean_ms: get("micros") as f64 / 1e3 / (count.max(1) as f64),
-            p50_ms: percentile(50),
-            p95_ms: percentile(95),
-            p99_ms: percentile(99),
         }
+        0
     }
 }
 
@@ -194,13 +317,16 @@ mod tests {
     use super::*;
 
     fn counted(values: impl IntoIterator<Item = u64>) -> BTreeMap<String, i64> {
-        let mut fields = BTreeMap::new();
+        gathered(values).fields(Measure::Duration)
+    }
+
+    fn gathered(values: impl IntoIterator<Item = u64>) -> Gathered {
+        let mut gathered = Gathered::default();
         for value in values {
-            for (field, by) in observed(value, value % 2 == 0) {
-                *fields.entry(field).or_default() += by;
-            }
+            gathered.add(value, 1);
+            gathered.fail(u64::from(value % 2 == 0));
         }
-        fields
+        gathered
     }
 
     #[test]
@@ -233,5 +359,34 @@ mod tests {
         }
         let _ = middle(bucket(u64::MAX));
         assert_eq!(Durations::of(&BTreeMap::new()).count, 0);
+    }
+
+    #[test]
+    fn what_is_gathered_is_the_same_by_the_means_of_its_buckets() {
+        let values = (0..2_000).map(|number: u64| number * number % 777_777);
+        let gathered = gathered(values);
+        let mut again = Gathered::default();
+        for (mean, times) in gathered.means() {
+            again.add(mean, times);
+        }
+        let memory = |it: &Gathered| MemoryUse::of(&it.fields(Measure::Memory));
+        let (one, other) = (memory(&gathered), memory(&again));
+        assert_eq!((one.count, one.p95_bytes), (other.count, other.p95_bytes));
+        assert!((one.mean_bytes - other.mean_bytes).abs() <= 1);
+        assert_eq!(one.count, 2_000);
+        assert!(gathered.means().count() < 80);
+    }
+
+    #[test]
+    fn sums_beyond_all_bounds_stay_numbers() {
+        let mut gathered = Gathered::default();
+        gathered.add(u64::MAX, u64::MAX);
+        gathered.add(u64::MAX, 3);
+        gathered.add(5, 0);
+        gathered.fail(u64::MAX);
+        let fields = gathered.fields(Measure::Memory);
+        assert_eq!(fields[COUNT], i64::MAX);
+        assert!(MemoryUse::of(&fields).p99_bytes > u64::MAX / 2);
+        assert!(Durations::of(&fields).count > 0);
     }
 }

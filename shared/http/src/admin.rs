@@ -14,7 +14,8 @@
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,alerts,flags,audit}` | viewer | pages: `after`, `limit`; issues also `state` |
 //! | GET `projects/{p}/{issues,fixes,bundles,releases,rollouts,jobs}/{id}` | viewer | one of them |
 //! | GET `projects/{p}/{parked,counters,stats}` | viewer | parked messages, counted reports |
-//! | GET `projects/{p}/{health,performance,feedback,attachments,logs,monitors}` | viewer | what was reported beside events; pages |
+//! | GET `projects/{p}/attachments/{id}` | triager | the content of an attachment, to be saved |
+//! | GET `projects/{p}/{health,performance,memory,usage,feedback,attachments,logs,monitors}` | viewer | what was reported beside events; pages |
 //! | POST `projects/{p}/fixes/{id}/review` `{approved, reason?}` | triager | reviews a fix |
 //! | POST `projects/{p}/issues/{id}/{mute,unmute}` `{reason?}` | triager | |
 //! | POST `projects/{p}/releases` `{ref, version, notes?}` | releaser | orders a release |
@@ -71,6 +72,20 @@ use serde::de::DeserializeOwned;
 /// Largest body, bytes: a configuration is a few kilobytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
+/// What was reported of a project beside events.
+fn reported() -> Router<Admin> {
+    Router::new()
+        .route("/health", get(reads::health))
+        .route("/performance", get(reads::performance))
+        .route("/memory", get(reads::memory))
+        .route("/usage", get(reads::usage))
+        .route("/feedback", get(reads::feedback))
+        .route("/attachments", get(reads::attachments))
+        .route("/attachments/{id}", get(reads::attachment))
+        .route("/logs", get(reads::logs))
+        .route("/monitors", get(reads::monitors))
+}
+
 /// The admin API of a home.
 pub(crate) fn routes(ports: &Ports) -> Router {
     let project = Router::new()
@@ -113,12 +128,7 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/parked", get(reads::parked))
         .route("/counters", get(reads::counters))
         .route("/stats", get(reads::stats))
-        .route("/health", get(reads::health))
-        .route("/performance", get(reads::performance))
-        .route("/feedback", get(reads::feedback))
-        .route("/attachments", get(reads::attachments))
-        .route("/logs", get(reads::logs))
-        .route("/monitors", get(reads::monitors));
+        .merge(reported());
     let routes = Router::new()
         .route(
             "/admin/v1/projects",

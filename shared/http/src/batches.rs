@@ -3,6 +3,7 @@
 use crate::batch_keys;
 use crate::body;
 use crate::dress::staged;
+use crate::native;
 use crate::otlp;
 use crate::problem::Problem;
 use axum::extract::{Path, Request, State};
@@ -32,8 +33,8 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/v1/{project}/batches", post(take))
         .with_state(Arc::clone(&home))
         .merge(batch_keys::routes(Arc::clone(&home)))
-        .merge(otlp::routes(home));
-    staged(routes, Ingest::NAME, &ports.ids)
+        .merge(otlp::routes(Arc::clone(&home)));
+    staged(routes, Ingest::NAME, &ports.ids).merge(native::routes(home, &ports.ids))
 }
 
 async fn take(

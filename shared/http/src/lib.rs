@@ -23,6 +23,7 @@ mod flags;
 mod health;
 mod ingest;
 mod manifest;
+mod native;
 mod otlp;
 mod outcomes;
 mod problem;
@@ -38,7 +39,8 @@ use dress::dress;
 use kintsugi_domain::ports::Ports;
 
 /// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` and `/minidump/`; sealed batches of our own
-/// reporter: `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; exceptions of OpenTelemetry:
+/// reporter: `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; metrics and feedback in forms of our own:
+/// `POST /v1/{project}/{metrics,feedback}`; exceptions of OpenTelemetry:
 /// `POST /otlp/v1/{logs,traces}`.
 pub fn ingest(ports: &Ports) -> Router {
     dress(ingest::routes(ports).merge(batches::routes(ports)))

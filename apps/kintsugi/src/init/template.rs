@@ -7,8 +7,8 @@
 use super::guess::Guess;
 use kintsugi_domain::calendar::CalendarRules;
 use kintsugi_domain::config::{
-    AlertChannel, ApprovalRules, Command, Config, FixRules, GateRules, Language, PackageRules,
-    Product, RolloutRules, TrainRules, TriageRules,
+    AlertChannel, ApprovalRules, Command, Config, FixRules, GateRules, IngestRules, Language,
+    PackageRules, Product, RolloutRules, TrainRules, TriageRules,
 };
 use kintsugi_domain::quota::QuotaRules;
 use kintsugi_domain::scrub_rules::ScrubRules;
@@ -294,6 +294,14 @@ const SECTIONS: &[Section] = &[
             ),
         ],
     },
+    Section {
+        name: "ingest",
+        about: "What is kept of reports beyond what always is",
+        keys: &[(
+            "keep_binary_attachments",
+            "Whether attachments that are no text are kept, such as screenshots: nobody can scrub them.",
+        )],
+    },
 ];
 
 const ALERTS: &[(&str, &str)] = &[
@@ -398,6 +406,7 @@ fn example(guess: &Guess) -> Config {
         rollout: RolloutRules::default(),
         scrub: ScrubRules::default(),
         quota: QuotaRules::default(),
+        ingest: IngestRules::default(),
         alerts: vec![AlertChannel::Webhook {
             url: "https://chat.example.com/hooks/releases".to_owned(),
         }],

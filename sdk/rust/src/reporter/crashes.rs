@@ -41,6 +41,13 @@ pub(super) fn waiting(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// When a crash was saved, by the name of its file.
+pub(super) fn at(path: &Path) -> Option<Timestamp> {
+    let name = path.file_name()?.to_str()?;
+    let millis = name.split('-').next()?.parse().ok()?;
+    Timestamp::from_millisecond(millis).ok()
+}
+
 /// A crash; nothing where the file is none.
 pub(super) fn read(path: &Path) -> Option<Crash> {
     let mut content = Vec::new();

@@ -3,13 +3,18 @@
 //! **Nothing leaves this module in the clear.**
 
 use super::crashes::Crash;
+use super::metrics::Contents;
+use super::numbers::Numbers;
+use super::session::Word;
 use super::{BatchKey, Options, ProjectId, Report, ReportKind, Severity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::event::{Event, Exception, Frame};
+use kintsugi_domain::health::SessionStatus;
 use kintsugi_domain::id::{BatchId, EventId};
+use kintsugi_domain::limits::METRICS_MAX;
 use kintsugi_domain::report::severity;
 use kintsugi_domain::stacktrace::rust_backtrace;
 use kintsugi_scrub::Scrubber;
@@ -23,10 +28,10 @@ const COMPRESSION_LEVEL: i32 = 3;
 /// What makes a frame the reporter's own.
 const OURS: &str = "kintsugi_sdk::reporter";
 
-/// A sealed batch and how many reports are in it.
+/// A sealed batch and what is in it.
 pub(super) struct Batch {
     pub(super) id: BatchId,
-    pub(super) reports: u64,
+    pub(super) contents: Contents,
     pub(super) created: Timestamp,
     pub(super) body: Vec<u8>,
 }
@@ -100,16 +105,55 @@ impl Encoder {
         )
     }
 
-    fn value(&self, id: EventId, report: Report, now: Timestamp) -> Value {
+    fn value(&self, id: EventId, mut report: Report, now: Timestamp) -> Value {
         let severity = Self::severity(&report);
-        let kind = report.kind;
+        let (kind, sid) = (report.kind, report.sid.take());
         let is_unhandled = report.is_unhandled;
         let mut event = self.event(id, report, now);
         event
             .tags
             .insert("severity".to_owned(), severity.name().to_owned());
         self.scrubber.scrub_event(&mut event);
-        written(&event, kind, is_unhandled)
+        let mut line = written(&event, kind, is_unhandled);
+        if let (Some(sid), Some(line)) = (sid, line.as_object_mut()) {
+            line.insert("sid".to_owned(), json!(sid));
+        }
+        line
+    }
+
+    /// A word about a session as a line.
+    pub(super) fn session(&self, word: &Word) -> String {
+        let kind = match word.status {
+            SessionStatus::Ok => ReportKind::SessionStart,
+            SessionStatus::Exited | SessionStatus::Abnormal | SessionStatus::Crashed => {
+                ReportKind::SessionEnd
+            }
+        };
+        let name = |field: &str, name: Option<&String>| {
+            let text = |name: &String| self.scrubber.scrub_text(field, name).0;
+            name.map(text)
+        };
+        #[expect(clippy::cast_precision_loss, reason = "whole up to 2^53")]
+        let seconds = word.duration_ms.map(|millis| millis as f64 / 1e3);
+        json!({
+            "kind": kind, "sid": word.sid, "did": self.device, "started": word.started,
+            "status": word.status, "errors": word.errors, "duration": seconds,
+            "release": name("release", word.release.as_ref()),
+            "environment": name("environment", word.environment.as_ref()),
+        })
+        .to_string()
+    }
+
+    /// Numbers as lines, and how many metrics they have.
+    pub(super) fn metrics(&self, numbers: &Numbers) -> (Vec<String>, u64) {
+        let metrics = numbers.metrics(|name| self.scrubber.scrub_text("transaction", name).0);
+        let lines = metrics.chunks(METRICS_MAX).map(|metrics| {
+            let line = json!({
+                "release": self.release, "environment": self.environment, "metrics": metrics,
+            });
+            line.to_string()
+        });
+        (lines.collect(), metrics.len() as u64)
     }
 
     fn event(&self, id: EventId, report: Report, now: Timestamp) -> Event {
@@ -205,7 +249,12 @@ impl Encoder {
     }
 
     /// Lines as a sealed batch.
-    pub(super) fn seal(&self, lines: &[String], reports: u64, now: Timestamp) -> Option<Batch> {
+    pub(super) fn seal(
+        &self,
+        lines: &[String],
+        contents: Contents,
+        now: Timestamp,
+    ) -> Option<Batch> {
         let content = lines.join("\n");
         let content = zstd::encode_all(content.as_bytes(), COMPRESSION_LEVEL).ok()?;
         let id = BatchId::from_digest(Digest::of(&random::<32>()?));
@@ -220,7 +269,7 @@ impl Encoder {
         let body = seal(&header, &content, &self.key, random::<SEAL_RANDOM_BYTES>()?).ok()?;
         Some(Batch {
             id,
-            reports,
+            contents,
             created: now,
             body,
         })
@@ -228,10 +277,12 @@ impl Encoder {
 }
 
 /// What was thrown away, as a line.
-pub(super) fn discards(discards: &[(&'static str, u64)]) -> String {
+pub(super) fn discards(discards: &[((&'static str, &'static str), u64)]) -> String {
     let discards: Vec<Value> = discards
         .iter()
-        .map(|(reason, count)| json!({"reason": reason, "category": "error", "quantity": count}))
+        .map(|((reason, category), count)| {
+            json!({"reason": reason, "category": category, "quantity": count})
+        })
         .collect();
     json!({ "discarded_events": discards }).to_string()
 }

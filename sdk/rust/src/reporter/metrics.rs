@@ -18,8 +18,16 @@ pub struct Metrics {
     pub sent: u64,
     /// Times that sending failed and will be tried again.
     pub retries: u64,
-    /// Reports that were thrown away, by reason.
+    /// What was thrown away, by reason: reports, words about sessions, metrics.
     pub discarded: BTreeMap<&'static str, u64>,
+    /// Actions that were told of.
+    pub actions: u64,
+    /// Those of them that failed.
+    pub actions_failed: u64,
+    /// The memory that was used when it was last measured, bytes; 0 where it never was.
+    pub memory_bytes: u64,
+    /// The most of it that was ever measured, bytes.
+    pub memory_bytes_most: u64,
 }
 
 /// The counters behind them.
@@ -29,7 +37,38 @@ pub(super) struct Counters {
     queued: AtomicU64,
     sent: AtomicU64,
     retries: AtomicU64,
-    discarded: Mutex<BTreeMap<&'static str, Discarded>>,
+    discarded: Mutex<BTreeMap<(&'static str, &'static str), Discarded>>,
+    actions: AtomicU64,
+    actions_failed: AtomicU64,
+    memory: AtomicU64,
+    memory_most: AtomicU64,
+}
+
+/// What a batch holds: of each sort, how many.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Contents {
+    pub(super) reports: u64,
+    pub(super) sessions: u64,
+    pub(super) metrics: u64,
+}
+
+impl Contents {
+    /// So many reports and nothing else.
+    pub(super) fn reports(reports: u64) -> Self {
+        Self {
+            reports,
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            reports: self.reports.saturating_add(other.reports),
+            sessions: self.sessions.saturating_add(other.sessions),
+            metrics: self.metrics.saturating_add(other.metrics),
+        }
+    }
 }
 
 #[derive(Default, Clone, Copy)]
@@ -58,19 +97,39 @@ impl Counters {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn discard(&self, reason: &'static str, reports: u64) {
+    pub(super) fn discard(&self, reason: &'static str, gone: Contents) {
         let mut discarded = self.discarded();
-        let count = discarded.entry(reason).or_default();
-        count.all = count.all.saturating_add(reports);
-        count.untold = count.untold.saturating_add(reports);
+        // By the names that the home has for its categories.
+        for (category, gone) in [
+            ("error", gone.reports),
+            ("session", gone.sessions),
+            ("metric_bucket", gone.metrics),
+        ] {
+            if gone > 0 {
+                let count = discarded.entry((reason, category)).or_default();
+                count.all = count.all.saturating_add(gone);
+                count.untold = count.untold.saturating_add(gone);
+            }
+        }
     }
 
-    /// What the home was not told yet; from here on it counts as told.
-    pub(super) fn untold(&self) -> Vec<(&'static str, u64)> {
+    pub(super) fn action(&self, succeeded: bool) {
+        self.actions.fetch_add(1, Ordering::Relaxed);
+        self.actions_failed
+            .fetch_add(u64::from(!succeeded), Ordering::Relaxed);
+    }
+
+    pub(super) fn memory(&self, bytes: u64) {
+        self.memory.store(bytes, Ordering::Relaxed);
+        self.memory_most.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// What the home was not told yet, by reason and category; from here on it counts as told.
+    pub(super) fn untold(&self) -> Vec<((&'static str, &'static str), u64)> {
         let mut discarded = self.discarded();
-        let told = discarded.iter_mut().map(|(reason, count)| {
+        let told = discarded.iter_mut().map(|(name, count)| {
             let untold = std::mem::take(&mut count.untold);
-            (*reason, untold)
+            (*name, untold)
         });
         told.filter(|(_, count)| *count > 0).collect()
     }
@@ -83,21 +142,25 @@ impl Counters {
             .map(|(kind, count)| (kind.name(), read(count)))
             .filter(|(_, count)| *count > 0)
             .collect();
+        let mut discarded = BTreeMap::new();
+        for ((reason, _), count) in self.discarded().iter() {
+            *discarded.entry(*reason).or_default() += count.all;
+        }
         Metrics {
+            discarded,
+            actions: read(&self.actions),
+            actions_failed: read(&self.actions_failed),
+            memory_bytes: read(&self.memory),
+            memory_bytes_most: read(&self.memory_most),
             reported: by_kind.values().sum(),
             by_kind,
             queued: read(&self.queued),
             sent: read(&self.sent),
             retries: read(&self.retries),
-            discarded: self
-                .discarded()
-                .iter()
-                .map(|(reason, count)| (*reason, count.all))
-                .collect(),
         }
     }
 
-    fn discarded(&self) -> MutexGuard<'_, BTreeMap<&'static str, Discarded>> {
+    fn discarded(&self) -> MutexGuard<'_, BTreeMap<(&'static str, &'static str), Discarded>> {
         self.discarded
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -30,6 +30,15 @@ pub struct Options {
     pub batch_every: Duration,
     /// Most bytes of sealed batches that wait; the oldest go first.
     pub outbox_bytes_max: u64,
+    /// Whether a session begins with the reporter and ends with it, so that the home knows how the release does. Off by default;
+    /// [`super::Reporter::start_session`] begins one by hand.
+    pub sessions: bool,
+    /// Whether the memory of this process is measured each minute. Off by default; only on Linux.
+    pub memory: bool,
+    /// Memory that should not be exceeded, bytes: at 80 % of it [`super::ReportKind::MemoryPressure`] is reported.
+    pub memory_bytes_max: Option<u64>,
+    /// From how long on a query is slow ([`super::Reporter::query`]).
+    pub slow_query: Duration,
     /// Parts of function names that make a frame the product's own, such as `till::`. Empty: all but the standard library and crates.
     pub own_code: Vec<String>,
 }
@@ -88,7 +97,7 @@ impl StartError {
 }
 
 impl Options {
-    /// The defaults: 1,000 reports queued, batches of 100 or 30 s, 5 MiB waiting.
+    /// The defaults: 1,000 reports queued, batches of 100 or 30 s, 5 MiB waiting, no sessions, no memory.
     pub fn new(home: &str, project: ProjectId, key: DsnKey, batch_key: BatchKey) -> Self {
         Self {
             home: home.trim_end_matches('/').to_owned(),
@@ -102,6 +111,10 @@ impl Options {
             batch_max: 100,
             batch_every: Duration::from_secs(30),
             outbox_bytes_max: 5 * 1024 * 1024,
+            sessions: false,
+            memory: false,
+            memory_bytes_max: None,
+            slow_query: Duration::from_secs(1),
             own_code: Vec::new(),
         }
     }

@@ -1,12 +1,14 @@
 //! Sealed batches that wait, in a folder or in memory, bounded in bytes.
 //!
-//! A file is named `<when sealed, ms>-<reports>-<batch id>.batch`, so names sort by age. It is written aside, flushed and
+//! A file is named `<when sealed, ms>-<reports>.<sessions>.<metrics>-<batch id>.batch`, so names sort by age. It is written aside, flushed and
 //! renamed: a file that is there is whole. Several processes may share a folder: a batch that two of them send is taken
 //! once by the home.
 
 use super::StartError;
 use super::crashes;
 use super::encode::{Batch, random};
+use super::metrics::Contents;
+use super::session;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -76,13 +78,21 @@ impl Outbox {
         Ok(Some(name))
     }
 
-    /// Puts a batch in, and says how many reports had to go for it.
-    pub(super) fn put(&mut self, batch: &Batch) -> Result<u64, io::Error> {
+    /// Puts a batch in, and says what had to go for it.
+    pub(super) fn put(&mut self, batch: &Batch) -> Result<Contents, io::Error> {
         let at = batch.created.as_millisecond().max(0);
-        let name = format!("{at:015}-{}-{}{ENDING}", batch.reports, batch.id);
+        let Contents {
+            reports,
+            sessions,
+            metrics,
+        } = batch.contents;
+        let name = format!(
+            "{at:015}-{reports}.{sessions}.{metrics}-{}{ENDING}",
+            batch.id
+        );
         let gone = self.make_room(batch.body.len() as u64);
         if batch.body.len() as u64 > self.bytes_max {
-            return Ok(gone.saturating_add(batch.reports));
+            return Ok(gone.and(batch.contents));
         }
         match &mut self.place {
             Place::Folder(folder) => write(&folder.join(name), &batch.body)?,
@@ -93,10 +103,10 @@ impl Outbox {
         Ok(gone)
     }
 
-    fn make_room(&mut self, bytes: u64) -> u64 {
+    fn make_room(&mut self, bytes: u64) -> Contents {
         let mut waiting = self.sizes();
         let mut all: u64 = waiting.iter().map(|(_, length)| length).sum();
-        let mut gone = 0_u64;
+        let mut gone = Contents::default();
         waiting.reverse();
         while all.saturating_add(bytes) > self.bytes_max {
             let Some((oldest, length)) = waiting.pop() else {
@@ -104,7 +114,7 @@ impl Outbox {
             };
             self.remove(&oldest);
             all = all.saturating_sub(length);
-            gone = gone.saturating_add(reports(&oldest));
+            gone = gone.and(contents(&oldest));
         }
         gone
     }
@@ -161,7 +171,7 @@ impl Outbox {
         }
     }
 
-    /// Deletes everything that waits, saved crashes too, and the name of the install.
+    /// Deletes everything that waits, saved crashes and the marks of sessions too, and the name of the install.
     pub(super) fn clear(&mut self) {
         for name in self.waiting() {
             self.remove(&name);
@@ -169,6 +179,7 @@ impl Outbox {
         if let Place::Folder(folder) = &self.place {
             // Without this file no crash is saved any more.
             let _ = fs::remove_file(folder.join(DEVICE_FILE));
+            session::clear(folder);
             for crash in crashes::waiting(folder) {
                 let _ = fs::remove_file(crash);
             }
@@ -176,10 +187,16 @@ impl Outbox {
     }
 }
 
-/// How many reports a batch has, by its name.
-pub(super) fn reports(name: &str) -> u64 {
-    let mut parts = name.split('-').skip(1);
-    parts.next().and_then(|part| part.parse().ok()).unwrap_or(1)
+/// What a batch holds, by its name. Those of an earlier version name only reports.
+pub(super) fn contents(name: &str) -> Contents {
+    let counts = name.split('-').nth(1).unwrap_or_default();
+    let mut counts = counts.split('.').map(|count| count.parse().ok());
+    let mut next = || counts.next().flatten();
+    Contents {
+        reports: next().unwrap_or(1),
+        sessions: next().unwrap_or(0),
+        metrics: next().unwrap_or(0),
+    }
 }
 
 /// The batch's id, by its name.

@@ -1,6 +1,7 @@
 //! Panics: reported before anything else of the process may end it.
 
 use super::encode::Encoder;
+use super::metrics::Contents;
 use super::{Inner, Order, Report, ReportKind};
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -43,7 +44,11 @@ fn report(inner: &Inner, info: &PanicHookInfo<'_>) {
 /// Seals and stores the report on this thread; the process may end when the hook returns.
 fn save(inner: &Inner, mut report: Report) {
     let shared = &inner.shared;
-    if !shared.is_durable || !is_free(&shared.outbox) || !is_free(&shared.crumbs) {
+    let is_free = is_free(&shared.outbox) && is_free(&shared.crumbs) && is_free(&shared.session);
+    if is_free && let Some(session) = shared.session().as_mut() {
+        session.panicked();
+    }
+    if !shared.is_durable || !is_free {
         inner.report(report);
         return;
     }
@@ -56,20 +61,18 @@ fn save(inner: &Inner, mut report: Report) {
     let encoder: &Encoder = &shared.encoder;
     let batch = encoder
         .line(report, now)
-        .and_then(|line| encoder.seal(&[line], 1, now));
+        .and_then(|line| encoder.seal(&[line], Contents::reports(1), now));
     let stored = batch.and_then(|batch| {
         let mut outbox = shared.outbox();
         // Asked again under the lock under which a withdrawal clears the outbox.
         shared.has_consent().then(|| outbox.put(&batch).ok())?
     });
-    match stored {
-        Some(gone) => {
-            shared.counters.queued();
-            if gone > 0 {
-                shared.counters.discard("cache_overflow", gone);
-            }
-        }
-        None => shared.counters.discard("internal_sdk_error", 1),
+    if let Some(gone) = stored {
+        shared.counters.queued();
+        shared.counters.discard("cache_overflow", gone);
+    } else {
+        let one = Contents::reports(1);
+        shared.counters.discard("internal_sdk_error", one);
     }
     inner.order(Order::Look);
 }

@@ -25,6 +25,8 @@ pub struct Report {
     pub(super) user: Option<String>,
     pub(super) transaction: Option<String>,
     pub(super) tags: BTreeMap<String, String>,
+    /// The session that it belongs to.
+    pub(super) sid: Option<String>,
     pub(super) at: Option<Timestamp>,
     pub(super) crumbs: Arc<Crumbs>,
     /// How often consent had been withdrawn when it was made.
@@ -69,6 +71,11 @@ impl Report {
         let mut report = Self::new(ReportKind::CompilationError).tag("compiler.code", code);
         report.exceptions = vec![("CompilationError".to_owned(), message.into())];
         report
+    }
+
+    /// A setting was changed. Its value is not told.
+    pub fn setting(name: impl Into<String>) -> Self {
+        Self::new(ReportKind::ConfigurationChange).tag("setting", name)
     }
 
     /// A feature was used.

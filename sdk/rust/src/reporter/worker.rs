@@ -2,9 +2,12 @@
 
 use super::crashes;
 use super::encode::{self, Encoder, random};
+use super::memory;
+use super::metrics::Contents;
 use super::outbox;
 use super::pause::pause;
 use super::send::{Sender, Sent};
+use super::session;
 use super::{Level, Order, Report, ReportKind, Severity, Shared};
 use kintsugi_domain::Timestamp;
 use std::fs;
@@ -13,6 +16,11 @@ use std::time::Duration;
 
 /// How long the worker waits where nothing is due.
 const IDLE: Duration = Duration::from_mins(1);
+
+/// How often memory is measured.
+const MEASURED_EVERY: Duration = Duration::from_mins(1);
+/// How long numbers wait for a batch that is sent anyway.
+const NUMBERS_EVERY: Duration = Duration::from_mins(5);
 
 /// How much the worker gives way, as `nice` counts: a tenth of the weight of an ordinary thread.
 #[cfg(target_os = "linux")]
@@ -27,6 +35,10 @@ struct Worker<'s> {
     withdrawals: u64,
     /// When the batch under way is due.
     due: Option<Timestamp>,
+    /// When numbers that no other batch took are due.
+    numbers_due: Option<Timestamp>,
+    /// When memory is measured next.
+    measured_next: Option<Timestamp>,
     failures: u32,
     /// Before this the home is not asked again.
     not_before: Option<Timestamp>,
@@ -41,12 +53,16 @@ pub(super) fn run(shared: &Shared, inbox: &Receiver<Order>) {
         lines: Vec::new(),
         withdrawals: 0,
         due: None,
+        numbers_due: None,
+        measured_next: None,
         failures: 0,
         not_before: None,
     };
     // What an earlier run left.
+    worker.take_sessions();
     worker.take_crashes();
     worker.send();
+    worker.do_what_is_due();
     loop {
         match inbox.recv_timeout(worker.patience()) {
             Ok(order) => worker.take(order),
@@ -81,8 +97,52 @@ impl Worker<'_> {
             }
             Order::Look => {
                 self.not_before = None;
+                self.take_sessions();
                 self.take_crashes();
                 self.send();
+            }
+            Order::Wake => {}
+        }
+    }
+
+    /// Takes in how sessions ended whose processes are no more; before their crashes are taken, which say how.
+    fn take_sessions(&mut self) {
+        let shared = self.shared;
+        if let Some(folder) = shared
+            .options
+            .folder
+            .as_deref()
+            .filter(|_| shared.has_consent())
+        {
+            for word in session::left_behind(folder) {
+                shared.tell(word);
+            }
+        }
+    }
+
+    /// Measures what memory is used.
+    fn measure(&mut self, now: Timestamp) {
+        let shared = self.shared;
+        self.measured_next = Some(later(now, MEASURED_EVERY));
+        let Some(used) = memory::used() else {
+            return;
+        };
+        shared.counters.memory(used);
+        if shared.has_consent() {
+            shared.numbers().memory(used);
+        }
+        let Some(limit) = shared.options.memory_bytes_max else {
+            return;
+        };
+        let is_near = super::limits::is_near(used, limit);
+        if shared.told().begins("memory", is_near) {
+            let mut report = Report::new(ReportKind::MemoryPressure)
+                .message(format!("{used} of {limit} bytes of memory"));
+            shared.counters.reported(report.kind);
+            if shared.has_consent() {
+                shared.complete(&mut report);
+                shared.counters.queued();
+                self.gather(report);
             }
         }
     }
@@ -100,7 +160,8 @@ impl Worker<'_> {
             let withdrawals = shared.withdrawals();
             if let Some(crash) = crashes::read(&path) {
                 shared.counters.reported(ReportKind::UnhandledException);
-                self.seal(&[shared.encoder.crash(&crash)], 1, withdrawals);
+                let lines = [shared.encoder.crash(&crash)];
+                self.seal(&lines, Contents::reports(1), withdrawals);
             }
             let _ = fs::remove_file(&path);
         }
@@ -109,18 +170,21 @@ impl Worker<'_> {
     fn gather(&mut self, report: Report) {
         let shared = self.shared;
         if !shared.has_consent() || report.withdrawals != shared.withdrawals() {
-            shared.counters.discard("consent", 1);
+            shared.counters.discard("consent", Contents::reports(1));
             return;
         }
+        self.forget_what_was_withdrawn();
         if self.lines.is_empty() {
             self.withdrawals = report.withdrawals;
         }
         let now = shared.clock.now();
         let level = report.level.unwrap_or(report.kind.level());
         let is_critical = level == Level::Fatal || Encoder::severity(&report) == Severity::Critical;
-        match shared.encoder.line(report, now) {
-            Some(line) => self.lines.push(line),
-            None => shared.counters.discard("internal_sdk_error", 1),
+        if let Some(line) = shared.encoder.line(report, now) {
+            self.lines.push(line);
+        } else {
+            let one = Contents::reports(1);
+            shared.counters.discard("internal_sdk_error", one);
         }
         if is_critical || self.lines.len() >= shared.options.batch_max {
             self.due = Some(now);
@@ -134,14 +198,30 @@ impl Worker<'_> {
         let now = self.shared.clock.now();
         let waits = !self.shared.outbox().waiting().is_empty();
         let again = self.not_before.filter(|_| waits);
-        let next = [self.due, again].into_iter().flatten().min();
+        let next = [self.due, again, self.numbers_due, self.measured_next];
+        let next = next.into_iter().flatten().min();
         let until = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
         until.unwrap_or(IDLE).min(IDLE)
     }
 
     fn do_what_is_due(&mut self) {
-        let now = self.shared.clock.now();
-        if self.due.is_some_and(|due| due <= now) {
+        let shared = self.shared;
+        let now = shared.clock.now();
+        if !shared.words().is_empty() {
+            self.due
+                .get_or_insert(later(now, shared.options.batch_every));
+        }
+        if !shared.numbers().is_empty() {
+            self.numbers_due.get_or_insert(later(now, NUMBERS_EVERY));
+        }
+        if shared.options.memory || shared.options.memory_bytes_max.is_some() {
+            let next = *self.measured_next.get_or_insert(later(now, MEASURED_EVERY));
+            if next <= now {
+                self.measure(now);
+            }
+        }
+        let due = [self.due, self.numbers_due].into_iter().flatten().min();
+        if due.is_some_and(|due| due <= now) {
             self.store();
             self.send();
         } else if self.not_before.is_some_and(|at| at <= now) {
@@ -151,10 +231,22 @@ impl Worker<'_> {
 
     /// Seals the batch under way and puts it with those that wait.
     fn store(&mut self) {
-        self.due = None;
+        (self.due, self.numbers_due) = (None, None);
         let shared = self.shared;
+        self.forget_what_was_withdrawn();
         let mut lines = std::mem::take(&mut self.lines);
-        let reports = lines.len() as u64;
+        if lines.is_empty() {
+            // Asked before anything is taken: what is withdrawn from here on is thrown away.
+            self.withdrawals = shared.withdrawals();
+        }
+        let mut contents = Contents::reports(lines.len() as u64);
+        let words = std::mem::take(&mut *shared.words());
+        contents.sessions = words.len() as u64;
+        lines.extend(words.values().map(|word| shared.encoder.session(word)));
+        let numbers = std::mem::take(&mut *shared.numbers());
+        let (metrics, count) = shared.encoder.metrics(&numbers);
+        contents.metrics = count;
+        lines.extend(metrics);
         if lines.is_empty() {
             return;
         }
@@ -162,27 +254,36 @@ impl Worker<'_> {
         if !untold.is_empty() {
             lines.push(encode::discards(&untold));
         }
-        self.seal(&lines, reports, self.withdrawals);
+        self.seal(&lines, contents, self.withdrawals);
+    }
+
+    /// Throws away what was gathered before consent was withdrawn, so that it takes nothing along that came after.
+    fn forget_what_was_withdrawn(&mut self) {
+        if !self.lines.is_empty() && self.withdrawals != self.shared.withdrawals() {
+            let gone = Contents::reports(self.lines.len() as u64);
+            self.shared.counters.discard("consent", gone);
+            self.lines.clear();
+        }
     }
 
     /// Seals lines and puts them with what waits, unless consent was withdrawn since they were made.
-    fn seal(&self, lines: &[String], reports: u64, withdrawals: u64) {
+    fn seal(&self, lines: &[String], contents: Contents, withdrawals: u64) {
         let shared = self.shared;
-        let batch = shared.encoder.seal(lines, reports, shared.clock.now());
+        let now = shared.clock.now();
+        let batch = shared.encoder.seal(lines, contents, now);
         let Some(batch) = batch else {
-            shared.counters.discard("internal_sdk_error", reports);
+            shared.counters.discard("internal_sdk_error", contents);
             return;
         };
         let mut outbox = shared.outbox();
         // Asked again under the lock under which a withdrawal clears the outbox.
         if !shared.has_consent() || withdrawals != shared.withdrawals() {
-            shared.counters.discard("consent", reports);
+            shared.counters.discard("consent", contents);
             return;
         }
         match outbox.put(&batch) {
-            Ok(0) => {}
             Ok(gone) => shared.counters.discard("cache_overflow", gone),
-            Err(_) => shared.counters.discard("cache_overflow", reports),
+            Err(_) => shared.counters.discard("cache_overflow", contents),
         }
     }
 
@@ -204,10 +305,10 @@ impl Worker<'_> {
                 continue;
             };
             match self.sender.send(id, &body) {
-                Sent::Taken => shared.counters.sent(outbox::reports(&name)),
+                Sent::Taken => shared.counters.sent(outbox::contents(&name).reports),
                 Sent::Refused => shared
                     .counters
-                    .discard("send_error", outbox::reports(&name)),
+                    .discard("send_error", outbox::contents(&name)),
                 Sent::Later(asked) => {
                     self.failures = self.failures.saturating_add(1);
                     shared.counters.retry();

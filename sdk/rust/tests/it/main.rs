@@ -6,3 +6,4 @@ mod installs;
 mod offers;
 mod refusals;
 mod reports;
+mod sessions;

@@ -14,22 +14,22 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-const LONG: Duration = Duration::from_mins(1);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// What the home answers instead of taking a batch.
-type Lie = Box<dyn FnMut(&str) -> Option<(u16, Value)> + Send>;
+pub(crate) type Lie = Box<dyn FnMut(&str) -> Option<(u16, Value)> + Send>;
 
-struct Home {
-    url: String,
-    taken: Receiver<Vec<Value>>,
-    bodies: Receiver<Vec<u8>>,
+pub(crate) struct Home {
+    pub(crate) url: String,
+    pub(crate) taken: Receiver<Vec<Value>>,
+    pub(crate) bodies: Receiver<Vec<u8>>,
 }
 
-fn secret() -> BatchSecret {
+pub(crate) fn secret() -> BatchSecret {
     BatchSecret::derive(&[7; 32])
 }
 
-fn home(lie: Lie) -> Home {
+pub(crate) fn home(lie: Lie) -> Home {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let ((lines, taken), (raw, bodies)) = (channel(), channel());
@@ -42,7 +42,7 @@ fn home(lie: Lie) -> Home {
     Home { url, taken, bodies }
 }
 
-fn honest() -> Home {
+pub(crate) fn honest() -> Home {
     home(Box::new(|_| None))
 }
 
@@ -93,7 +93,7 @@ fn serve(
     )
 }
 
-fn options(url: &str, folder: Option<&Path>) -> Options {
+pub(crate) fn options(url: &str, folder: Option<&Path>) -> Options {
     let key: BatchKey = secret().public().clone();
     let mut options = Options::new(url, "1".parse().unwrap(), "0123abcd".parse().unwrap(), key);
     options.folder = folder.map(Path::to_owned);
@@ -101,12 +101,12 @@ fn options(url: &str, folder: Option<&Path>) -> Options {
     options
 }
 
-fn start(url: &str, folder: Option<&Path>, consent: Consent) -> Reporter {
+pub(crate) fn start(url: &str, folder: Option<&Path>, consent: Consent) -> Reporter {
     Reporter::start(options(url, folder), consent).unwrap()
 }
 
 /// Names of the sealed batches in a folder.
-fn waiting(folder: &Path) -> Vec<String> {
+pub(crate) fn waiting(folder: &Path) -> Vec<String> {
     let names = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
@@ -117,7 +117,7 @@ fn waiting(folder: &Path) -> Vec<String> {
 }
 
 /// An address where nobody answers.
-fn nowhere() -> String {
+pub(crate) fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }

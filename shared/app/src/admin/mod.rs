@@ -29,7 +29,9 @@ pub use action::{Action, Answer, Refusal, RefusalKind, TokenText};
 pub use auth::{AUDIENCE, AuthError, authenticate, issue_token};
 pub use entry::{issue_entry, redeem_entry};
 pub use identity::{FIRST_TOKEN_HOURS_MAX, FirstToken};
-pub use measured::{DurationView, HealthView, StatsView};
+pub use measured::{
+    AttachmentView, DurationView, Evidence, HealthView, MemoryView, StatsView, UsageView,
+};
 pub use shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
     RequestView, RolloutView, TallyView, Tried,
@@ -246,6 +248,12 @@ impl Admin {
     pub fn views(&self, actor: &Token) -> Result<Views<'_>, Refusal> {
         check_role(actor, Role::Viewer)?;
         Ok(Views::new(&self.ports, actor.role))
+    }
+
+    /// What came with events, for triagers.
+    pub fn evidence(&self, actor: &Token) -> Result<Evidence<'_>, Refusal> {
+        check_role(actor, Role::Triager)?;
+        Ok(Evidence::new(&self.ports))
     }
 
     async fn attempt(&self, call: &Call<'_>, action: &Action) -> Result<Answer, Stop> {

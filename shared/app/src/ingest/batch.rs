@@ -4,8 +4,10 @@
 //! lines. From there on an event goes the way of any other: scrubbed, then one commit that also remembers the batch.
 //!
 //! The content is lines of JSON, one report each: a Sentry event with a member `kind` ([`ReportKind`]), or what the reporter
-//! itself threw away (`discarded_events`, as in Sentry's client reports). **A line that cannot be read loses no other.** Kinds
-//! that tell of no trouble are counted (`usage/<kind>`) and make no event. A line may bring a minidump as its first member, `minidump`, in Base64: what
+//! itself threw away (`discarded_events`, as in Sentry's client reports), or `metrics` (`items/metrics.rs`). **A line that cannot be read
+//! loses no other.** Kinds that tell of no trouble make no event: a session begins or ends (`sid`, as in Sentry's sessions), a feature was
+//! used or a setting changed (by the tag `feature` or `setting`); without these they are only counted (`usage/<kind>`). A trouble names its
+//! session by `sid` as well. A line may bring a minidump as its first member, `minidump`, in Base64: what
 //! the dump says of the crash completes the event, and the dump is not kept.
 //!
 //! A batch is taken once: its id is a record that is created in the commit that takes it. One that comes again is refused as
@@ -14,37 +16,27 @@
 //!
 //! Not here: the form of a batch (`kintsugi_trust::batch`), and who may make new keys ([`crate::admin`]).
 
-use super::{
-    COUNTER, Done as Saved, Found, Ingest, auth, body, items::minidump, json, known::Known,
-    protocol, sentry,
-};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+mod reading;
+
+use super::keep::Kept;
+use super::{COUNTER, Found, Ingest, auth, body, known::Known};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::batch::{BatchAge, ReceivedBatch, age};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::id::{BatchId, ProjectId};
 use kintsugi_domain::limits::{
-    BATCH_AGE_DAYS_MAX, BATCH_AHEAD_HOURS_MAX, BATCH_LINES_MAX, EVENT_BYTES_MAX, REQUEST_BYTES_MAX,
-    REQUEST_DECODED_BYTES_MAX,
+    BATCH_AGE_DAYS_MAX, BATCH_AHEAD_HOURS_MAX, REQUEST_BYTES_MAX, REQUEST_DECODED_BYTES_MAX,
 };
 use kintsugi_domain::ports::{Commit, KeyName, KeyUse, PortError, RecordKey, Signer};
 use kintsugi_domain::record::Record as _;
-use kintsugi_domain::report::ReportKind;
 use kintsugi_trust::batch::{
     BatchError, BatchHeader, BatchKey, BatchSecret, Compression, SealedBatch,
 };
+use reading::Reading;
 use serde::Serialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// What the line of a native crash begins with: a [minidump](kintsugi_minidump) in Base64, then the members of its event. It may be longer than
-/// other lines, so it is not read as JSON as a whole.
-const CRASH: &[u8] = b"{\"minidump\":\"";
-/// Longest dump in a line, as Base64: 16 MiB.
-const CRASH_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024 / 3 * 4 + 4;
 
 /// Most keys remembered; each is a few hundred bytes.
 const SECRETS_MAX: usize = 4_096;
@@ -345,29 +337,59 @@ impl Ingest {
             body::BodyError::TooLarge => Refusal::TooLarge,
             body::BodyError::UnknownEncoding | body::BodyError::Damaged { .. } => Refusal::Damaged,
         })?;
-        let mut reading = Reading {
-            project: record.project,
-            at: record.received_at,
-            known,
-            counted: 0,
-            found: Found {
-                beside: Commit::new().create(&record),
-                ..Found::default()
-            },
-        };
+        let mut reading = Reading::new(known, record.project, record.received_at);
         reading.lines(&content);
-        let Reading { counted, found, .. } = reading;
-        let (events, dropped) = (found.events.len(), found.skipped);
-        match self.save(record.project, digest, None, found).await {
-            Ok(Saved::Accepted { .. } | Saved::Refused { .. }) => Ok(Receipt {
-                batch: record.id,
-                events,
-                counted,
-                dropped,
-            }),
+        let Reading {
+            counted, mut found, ..
+        } = reading;
+        found.beside = Commit::new().create(&record);
+        let kept: usize = found.kept.iter().map(Kept::items).sum();
+        let receipt = Receipt {
+            batch: record.id.clone(),
+            events: found.events.len(),
+            counted: counted + kept,
+            dropped: found.skipped,
+        };
+        self.save_batch(&record, digest, found).await?;
+        Ok(receipt)
+    }
+
+    /// Saves what a batch holds in the commit that remembers it, so that whatever is counted is counted once; only what does not fit into
+    /// one commit is kept before it.
+    async fn save_batch(
+        &self,
+        record: &ReceivedBatch,
+        digest: Digest,
+        mut found: Found,
+    ) -> Result<(), Stop> {
+        let keeper = self.keeper(record.project);
+        let spare = (!found.kept.is_empty()).then(|| found.clone());
+        match keeper.together(&found.kept).await? {
+            Some(commit) => {
+                found.beside.writes.extend(commit.writes);
+                found.beside.adds.extend(commit.adds);
+            }
+            None => keeper.keep(&found.kept).await?,
+        }
+        let saved = self.save(record.project, digest, None, found).await;
+        let is_there = match &saved {
+            Err(PortError::Conflict { .. }) => self.store.get(&record_key(record)).await?.is_some(),
+            Ok(_) | Err(_) => false,
+        };
+        match (saved, spare) {
+            (Ok(_), _) => Ok(()),
             // Two senders of one batch at once: one of them was first.
-            Err(PortError::Conflict { .. }) => Err(Refusal::Replayed.into()),
-            Err(error) => Err(error.into()),
+            (Err(PortError::Conflict { .. }), None) => Err(Refusal::Replayed.into()),
+            (Err(PortError::Conflict { .. }), Some(_)) if is_there => Err(Refusal::Replayed.into()),
+            // Somebody else told of the same release or session just then.
+            (Err(PortError::Conflict { .. }), Some(found)) => {
+                keeper.keep(&found.kept).await?;
+                match self.save(record.project, digest, None, found).await {
+                    Err(PortError::Conflict { .. }) => Err(Refusal::Replayed.into()),
+                    saved => Ok(saved.map(|_| ())?),
+                }
+            }
+            (Err(error), _) => Err(error.into()),
         }
     }
 
@@ -421,106 +443,11 @@ impl Ingest {
     }
 }
 
-/// What the line of a native crash, after [`CRASH`], tells: the dump is read and let go of.
-fn crash(rest: &[u8]) -> Result<Value, &'static str> {
-    let end = rest.iter().position(|byte| *byte == b'"');
-    let (dump, said) = rest.split_at(end.ok_or("event_broken")?);
-    let said = said.strip_prefix(b"\",").ok_or("event_broken")?;
-    if dump.len() > CRASH_TEXT_BYTES_MAX || said.len() > EVENT_BYTES_MAX {
-        return Err("event_too_large");
-    }
-    let said = json::read(&[b"{", said].concat()).filter(Value::is_object);
-    let said = said.ok_or("event_broken")?;
-    let dump = STANDARD.decode(dump).map_err(|_| "event_broken")?;
-    minidump::completed(&dump, Some(&said)).map_err(|_| "event_broken")
-}
-
 fn record_key(record: &ReceivedBatch) -> RecordKey {
     RecordKey {
         project: record.project,
         kind: ReceivedBatch::KIND,
         key: record.key(),
-    }
-}
-
-/// The lines of one batch, being read.
-struct Reading<'k> {
-    project: ProjectId,
-    at: Timestamp,
-    known: &'k Known,
-    counted: usize,
-    found: Found,
-}
-
-impl Reading<'_> {
-    fn lines(&mut self, content: &[u8]) {
-        let lines = content.split(|byte| *byte == b'\n');
-        let mut lines = lines.filter(|line| !line.iter().all(u8::is_ascii_whitespace));
-        for line in lines.by_ref().take(BATCH_LINES_MAX) {
-            self.line(line);
-        }
-        for _ in lines {
-            self.drop("too_many_items");
-        }
-    }
-
-    fn line(&mut self, line: &[u8]) {
-        if let Some(rest) = line.strip_prefix(CRASH) {
-            match crash(rest) {
-                Ok(event) => self.event(&event, line, ReportKind::UnhandledException),
-                Err(reason) => self.drop(reason),
-            }
-            return;
-        }
-        if line.len() > EVENT_BYTES_MAX {
-            self.drop("event_too_large");
-            return;
-        }
-        let Some(value) = json::read(line).filter(Value::is_object) else {
-            self.drop("event_broken");
-            return;
-        };
-        if value.get("discarded_events").is_some() {
-            self.found.receive(Category::Internal, 1);
-            protocol::client_report(&value, &mut self.found);
-            return;
-        }
-        let kind = value.get("kind").and_then(Value::as_str);
-        let kind = kind
-            .and_then(ReportKind::named)
-            .unwrap_or(ReportKind::Error);
-        if !kind.is_trouble() {
-            self.counted += 1;
-            self.found.receive(Category::Default, 1);
-            self.found.accept(Category::Default, 1);
-            self.found.count(format!("usage/{}", kind.name()), 1);
-            return;
-        }
-        self.event(&value, line, kind);
-    }
-
-    fn event(&mut self, value: &Value, line: &[u8], kind: ReportKind) {
-        let scrubber = &self.known.scrubber;
-        let frame = sentry::Frame {
-            project: self.project,
-            received_at: self.at,
-            // A batch may have lain on disk for days: when it was sealed says nothing of the sender's clock.
-            header: None,
-        };
-        let event = sentry::event(value, line, &frame, |id| scrubber.user_hash(id));
-        let Some(mut event) = event else {
-            self.drop("event_broken");
-            return;
-        };
-        event.tags.insert("kind".to_owned(), kind.name().to_owned());
-        scrubber.scrub_event(&mut event);
-        self.found.receive(event.category, 1);
-        self.found.event(event);
-    }
-
-    fn drop(&mut self, reason: &'static str) {
-        self.found.receive(Category::Error, 1);
-        self.found.drop(Category::Error, reason, 1);
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// What was found in a request.
 ///
 /// **Each item is received once and ends once**: as an event or something kept, dropped, or refused.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Found {
     /// The id to answer with.
     pub(super) id: Option<EventId>,

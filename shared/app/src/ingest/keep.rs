@@ -14,10 +14,12 @@ use kintsugi_domain::accounting::{Category, Fate, ended};
 use kintsugi_domain::health::{SESSIONS, Session, USERS, USERS_CRASHED, Visitor};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::kept::{Attachment, Check, Feedback, Logs, Monitor};
-use kintsugi_domain::limits::{COMMIT_WRITES_MAX, CONFLICT_RETRIES_MAX, SERIES_MAX};
+use kintsugi_domain::limits::{
+    COMMIT_WRITES_MAX, CONFLICT_RETRIES_MAX, COUNTER_FIELDS_MAX, SERIES_MAX,
+};
 use kintsugi_domain::ports::{Blobs, Commit, PortError, RecordKey, Store};
 use kintsugi_domain::record::{Record, Stored};
-use kintsugi_domain::series::{Series, observed};
+use kintsugi_domain::series::Series;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
@@ -29,19 +31,14 @@ const REMEMBERED_MAX: usize = 20_000;
 /// One item that ingestion keeps itself.
 #[derive(Debug, Clone)]
 pub(super) enum Kept {
-    /// How long an action took.
-    Duration {
+    /// Numbers that are added to those of a series: durations of an action, memory, sessions that the client counted.
+    Sums {
         series: Series,
-        micros: u64,
-        failed: bool,
+        category: Category,
+        sums: BTreeMap<String, i64>,
     },
     /// A word about a session. The series of it is filled in here.
     Session { series: Series, session: Session },
-    /// Sessions that the client counted.
-    Sessions {
-        series: Series,
-        sums: BTreeMap<&'static str, i64>,
-    },
     /// What a user said.
     Feedback(Feedback),
     /// A text and what it is.
@@ -56,8 +53,8 @@ impl Kept {
     /// Its category.
     pub(super) fn category(&self) -> Category {
         match self {
-            Self::Duration { .. } => Category::Transaction,
-            Self::Session { .. } | Self::Sessions { .. } => Category::Session,
+            Self::Sums { category, .. } => *category,
+            Self::Session { .. } => Category::Session,
             Self::Feedback(_) => Category::Feedback,
             Self::Attachment(..) => Category::Attachment,
             Self::Logs(_) => Category::LogItem,
@@ -69,9 +66,8 @@ impl Kept {
     pub(super) fn items(&self) -> usize {
         match self {
             Self::Logs(logs) => logs.entries.len(),
-            Self::Duration { .. }
+            Self::Sums { .. }
             | Self::Session { .. }
-            | Self::Sessions { .. }
             | Self::Feedback(_)
             | Self::Attachment(..)
             | Self::Check { .. } => 1,
@@ -84,12 +80,13 @@ impl Kept {
 struct Batch<'k> {
     commit: Commit,
     written: BTreeSet<RecordKey>,
-    counters: BTreeSet<String>,
+    /// By counter, its fields.
+    counters: BTreeMap<String, BTreeSet<String>>,
     items: Vec<&'k Kept>,
 }
 
 impl<'k> Batch<'k> {
-    /// Whether a draft may be in the same commit: no record twice, and within what a commit may hold.
+    /// Whether a draft may be in the same commit: no record twice, and within what a commit and an addition to a counter may hold.
     fn has_room(&self, draft: &Commit) -> bool {
         let places = self.commit.writes.len() + self.counters.len();
         let more = draft.writes.len() + draft.adds.len();
@@ -97,14 +94,20 @@ impl<'k> Batch<'k> {
             .writes
             .iter()
             .any(|write| self.written.contains(&write.key));
-        !again && places + more <= COMMIT_WRITES_MAX
+        let fits = draft.adds.iter().all(|add| {
+            let fields = self.counters.get(&add.counter).map_or(0, BTreeSet::len);
+            fields == 0 || fields + draft.adds.len() <= COUNTER_FIELDS_MAX
+        });
+        !again && fits && places + more <= COMMIT_WRITES_MAX
     }
 
     fn add(&mut self, item: &'k Kept, draft: Commit) {
         let keys = draft.writes.iter().map(|write| write.key.clone());
         self.written.extend(keys);
-        let counters = draft.adds.iter().map(|add| add.counter.clone());
-        self.counters.extend(counters);
+        for add in &draft.adds {
+            let fields = self.counters.entry(add.counter.clone()).or_default();
+            fields.insert(add.field.clone());
+        }
         self.commit.writes.extend(draft.writes);
         self.commit.adds.extend(draft.adds);
         self.items.push(item);
@@ -136,6 +139,19 @@ impl Keeper<'_> {
             batch.add(item, draft);
         }
         self.flush(&mut batch).await
+    }
+
+    /// What keeps all of them in one commit of the caller's, if they fit into one. Nothing is kept yet.
+    pub(super) async fn together(&self, kept: &[Kept]) -> Result<Option<Commit>, PortError> {
+        let mut batch = Batch::default();
+        for item in kept {
+            let draft = self.draft(item).await?;
+            if !batch.has_room(&draft) {
+                return Ok(None);
+            }
+            batch.add(item, draft);
+        }
+        Ok(Some(batch.commit))
     }
 
     async fn flush(&self, batch: &mut Batch<'_>) -> Result<(), PortError> {
@@ -170,18 +186,7 @@ impl Keeper<'_> {
     async fn draft(&self, item: &Kept) -> Result<Commit, PortError> {
         let commit = Commit::new();
         let (commit, is_new) = match item {
-            Kept::Duration {
-                series,
-                micros,
-                failed,
-            } => {
-                let (key, mut commit) = self.series(series).await?;
-                for (field, by) in observed(*micros, *failed) {
-                    commit = commit.add(self.project, &Series::counter(&key), &field, by);
-                }
-                (commit, true)
-            }
-            Kept::Sessions { series, sums } => {
+            Kept::Sums { series, sums, .. } => {
                 let (key, mut commit) = self.series(series).await?;
                 for (field, by) in sums {
                     commit = commit.add(self.project, &Series::counter(&key), field, *by);

@@ -3,6 +3,7 @@
 
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::batch::BatchKeys;
+use kintsugi_domain::config::IngestRules;
 use kintsugi_domain::id::{DsnKey, ProjectId};
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, RecordKey, Signer, Store};
 use kintsugi_domain::project::Project;
@@ -25,6 +26,7 @@ pub(super) struct Known {
     pub(super) keys: Vec<DsnKey>,
     pub(super) scrubber: Scrubber,
     pub(super) quota: QuotaRules,
+    pub(super) rules: IngestRules,
     pub(super) batch_keys: BatchKeys,
 }
 
@@ -129,6 +131,7 @@ impl Projects {
             keys: record.keys,
             scrubber,
             quota: record.config.quota,
+            rules: record.config.ingest,
             batch_keys: record.batch_keys,
         }))
     }

@@ -45,7 +45,7 @@ use async_trait::async_trait;
 use envelope::Parts;
 use found::Found;
 use items::Origin;
-use keep::{Keeper, Remembered};
+use keep::{Keeper, Kept, Remembered};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::digest::Digest;
@@ -74,6 +74,20 @@ pub enum Endpoint {
     Security,
     /// `/api/{project}/minidump/`: a form with a minidump, or the dump itself.
     Minidump,
+    /// `/v1/{project}/metrics`: metrics in a form of our own.
+    Metrics,
+    /// `/v1/{project}/feedback`: what a user says, in a form of our own.
+    Feedback,
+}
+
+impl Endpoint {
+    /// Whether it is one of our own protocol, where the key stands in `Authorization: Bearer`.
+    fn is_ours(self) -> bool {
+        match self {
+            Self::Metrics | Self::Feedback => true,
+            Self::Envelope | Self::Store | Self::Security | Self::Minidump => false,
+        }
+    }
 }
 
 /// A request as it arrived.
@@ -102,6 +116,8 @@ pub enum Done {
         id: Option<EventId>,
         /// Events handed on.
         events: usize,
+        /// Items that are kept beside them.
+        kept: usize,
         /// Items that were not kept, each counted with its reason.
         items_skipped: usize,
         /// Quotas that are used up.
@@ -181,6 +197,8 @@ impl Ingest {
     /// What the request holds, or why it is refused unopened.
     async fn admit(&self, request: &mut Request) -> Result<Result<Found, Refusal>, PortError> {
         let key = auth::key_of_request(&request.headers, request.query.as_deref());
+        let bearer = || auth::bearer_key(&request.headers).filter(|_| request.endpoint.is_ours());
+        let key = key.or_else(bearer);
         let known = self
             .projects
             .known(request.project, key.as_ref(), request.at)
@@ -233,6 +251,7 @@ impl Ingest {
                 header: has_header.then_some(&parts.header),
             },
             scrubber: &known.scrubber,
+            rules: &known.rules,
             query: request.query.as_deref(),
         };
         let mut found = Found {
@@ -261,15 +280,14 @@ impl Ingest {
         Ok(found)
     }
 
-    /// Keeps what is not for triage.
-    async fn keep(&self, project: ProjectId, found: &Found) -> Result<(), PortError> {
-        let keeper = Keeper {
+    /// Who keeps what is not for triage.
+    fn keeper(&self, project: ProjectId) -> Keeper<'_> {
+        Keeper {
             store: self.store.as_ref(),
             blobs: self.blobs.as_ref(),
             series: &self.series,
             project,
-        };
-        keeper.keep(&found.kept).await
+        }
     }
 
     /// Hands on what was found, and counts what ended here.
@@ -304,6 +322,7 @@ impl Ingest {
         Ok(Done::Accepted {
             id: found.id,
             events,
+            kept: found.kept.iter().map(Kept::items).sum(),
             items_skipped: found.skipped,
             limits: found.limits,
         })
@@ -385,7 +404,7 @@ impl Stage for Ingest {
         let digest = Digest::of(&request.body);
         match self.admit(&mut request).await? {
             Ok(found) => {
-                self.keep(request.project, &found).await?;
+                self.keeper(request.project).keep(&found.kept).await?;
                 let refusal = verdict(&found, request.endpoint);
                 self.save(request.project, digest, refusal, found).await
             }
@@ -407,6 +426,8 @@ fn opened<'b>(
         }
         Endpoint::Store => Parts::one("event", body),
         Endpoint::Security => Parts::one("raw_security", body),
+        Endpoint::Metrics => Parts::one(items::METRICS, body),
+        Endpoint::Feedback => Parts::one(items::FEEDBACK, body),
         Endpoint::Minidump => multipart::parse(content_type, body)
             .map_err(|error| Refusal::new(400, "minidump_missing", error))?,
     };

@@ -19,6 +19,7 @@ mod bodies;
 pub(in crate::ingest) mod forms;
 mod kinds;
 mod limits;
+mod native;
 mod shapes;
 
 pub(super) const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -174,6 +175,7 @@ fn the_sample_event_arrives_whole() {
         Done::Accepted {
             id: Some(id.clone()),
             events: 1,
+            kept: 0,
             items_skipped: 0,
             limits: vec![],
         }

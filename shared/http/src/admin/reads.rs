@@ -4,6 +4,8 @@ use super::problem::missing;
 use super::{Actor, Answered, Asked, At, shown};
 use crate::problem::Problem;
 use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::IntoResponse as _;
 use kintsugi_app::admin::{Admin, Part, ProjectViews};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::bundle::Bundle;
@@ -122,6 +124,8 @@ paged!(
     audit,
     health,
     performance,
+    memory,
+    usage,
     feedback,
     attachments,
     logs,
@@ -155,6 +159,33 @@ pub(super) async fn issues(
             .issues(asked.state, &part)
             .await?,
     ))
+}
+
+/// The content of an attachment. **A browser saves it and never shows it**: it is what a stranger sent.
+pub(super) async fn attachment(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    At((project, id)): At<(ProjectId, String)>,
+) -> Answered {
+    let found = admin.evidence(&actor)?.attachment(project, &id).await?;
+    let (attachment, content) = found.ok_or_else(|| missing("attachment.unknown", "attachment"))?;
+    // RFC 6266: a name of our own, since theirs may hold anything.
+    let ending = if attachment.is_binary { "bin" } else { "txt" };
+    let disposition = format!("attachment; filename=\"{id}.{ending}\"");
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "sandbox; default-src 'none'",
+        ),
+    ];
+    let mut response = (headers, content).into_response();
+    if let Ok(disposition) = HeaderValue::try_from(disposition) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
 }
 
 /// One thing of a project, by its id.

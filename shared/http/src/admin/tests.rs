@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tower::ServiceExt as _;
 
+mod evidence;
 mod people;
 
 pub(crate) use kintsugi_testkit::product::CONFIG;
@@ -219,6 +220,8 @@ async fn every_list_of_a_project_is_there_and_only_of_a_project_that_exists() {
         "/stats",
         "/health",
         "/performance",
+        "/memory",
+        "/usage",
         "/feedback",
         "/attachments",
         "/logs",

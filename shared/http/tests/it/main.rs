@@ -9,6 +9,7 @@ mod flags;
 mod home;
 mod ingest;
 mod minidumps;
+mod native;
 mod otlp;
 mod outcomes;
 mod repository;

@@ -2,13 +2,20 @@
 
 use super::super::tests::{Home, KEY, PROJECT, at, forms, home, project};
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
 use futures::executor::block_on;
+use kintsugi_domain::accounting::Account;
+use kintsugi_domain::health::{ReleaseHealth, Session};
+use kintsugi_domain::limits::EVENT_BYTES_MAX;
 use kintsugi_domain::ports::{Ports, Store as _};
 use kintsugi_domain::project::Project;
+use kintsugi_domain::series::{Measure, Series};
 use kintsugi_testkit::fault::{Crashing, Faults};
 use kintsugi_trust::batch::{BATCH_FORMAT, Compression, seal};
+use serde_json::Value;
 use serde_json::json;
 use std::io::Write as _;
 
@@ -84,7 +91,7 @@ fn a_sealed_batch_becomes_scrubbed_events_and_counts() {
         json!({"kind": "unhandled_exception", "level": "fatal", "release": "till@1.0.0",
             "exception": {"values": [{"type": "Panic", "value": "mail to alice@example.org",
                 "stacktrace": {"frames": [{"function": "main", "filename": "main.rs", "lineno": 3}]}}]}}),
-        json!({"kind": "feature_usage", "feature": "export"}),
+        json!({"kind": "feature_usage"}),
         json!({"kind": "slow_query", "message": "took 12 s", "tags": {"query": "sales"}}),
         json!({"discarded_events": [{"reason": "queue_overflow", "category": "error", "quantity": 4}]}),
     ];
@@ -109,6 +116,98 @@ fn a_sealed_batch_becomes_scrubbed_events_and_counts() {
     ];
     let expected: BTreeMap<String, i64> = expected.map(|(name, by)| (name.into(), by)).into();
     assert_eq!(home.counters(PROJECT), expected);
+}
+
+#[test]
+fn a_session_and_what_was_used_become_numbers_of_the_release() {
+    let home = home();
+    let told = |kind: &str, more: &Value| {
+        let mut line = json!({"kind": kind, "release": "till@1.0.0", "environment": "production"});
+        for (name, value) in more.as_object().unwrap() {
+            line[name] = value.clone();
+        }
+        line
+    };
+    let session = |kind: &str, sid: &str, status: &str| {
+        let started = "2027-01-15T07:59:00Z";
+        told(
+            kind,
+            &json!({"sid": sid, "status": status, "started": started, "did": "d1"}),
+        )
+    };
+    let first = [
+        session("session_start", "s1", "ok"),
+        session("session_end", "s0", "abnormal"),
+        told("feature_usage", &json!({"tags": {"feature": "export"}})),
+        told(
+            "configuration_change",
+            &json!({"tags": {"setting": "theme"}}),
+        ),
+        json!({"release": "till@1.0.0", "environment": "production", "metrics": [
+            {"type": "memory", "values": [50_000_000]}, {"type": "feature", "name": "export", "count": 4}, {"type": "?"}]}),
+        told("error", &json!({"sid": "s1", "message": "stuck"})),
+    ];
+    let receipt = take(&home, batch(&home, "b1", &first)).unwrap();
+    assert_eq!(
+        (receipt.events, receipt.counted, receipt.dropped),
+        (1, 6, 1)
+    );
+    let events = home.events();
+    let second = [session("session_end", "s1", "crashed")];
+    assert!(take(&home, batch(&home, "b2", &second)).is_ok());
+    let sessions: Vec<Session> = home.all();
+    assert_eq!(sessions.len(), 2);
+    assert!(
+        sessions
+            .iter()
+            .any(|session| session.id == events[0].tags["session"])
+    );
+    let all: Vec<Series> = home.all();
+    let numbers = |measure, operation: &str| {
+        let mut found = all.iter();
+        let found = found.find(|it| it.measure == measure && it.operation == operation);
+        home.numbers(found.unwrap())
+    };
+    let health = ReleaseHealth::of(&numbers(Measure::Health, ""));
+    assert_eq!(
+        (health.sessions, health.crashed, health.abnormal),
+        (2, 1, 1)
+    );
+    assert_eq!((health.users, health.errored), (1, 0));
+    assert_eq!(numbers(Measure::Usage, "feature")["count"], 5);
+    assert_eq!(numbers(Measure::Usage, "setting")["count"], 1);
+    assert_eq!(numbers(Measure::Memory, "")["bytes"], 50_000_000);
+    assert_eq!(all.len(), 4, "one for each measure of the release: {all:?}");
+    assert!(Account::of(&home.counters(PROJECT)).adds_up());
+}
+
+#[test]
+fn numbers_of_a_batch_are_counted_once_though_its_sender_hears_nothing() {
+    let home = home();
+    let ports = home.memory.ports();
+    let numbers = json!({"metrics": [{"type": "feature", "name": "export"}]});
+    let request = batch(&home, "b1", &[numbers, event("beside")]);
+    let mut kills = 0;
+    for effect in 1.. {
+        let faults = Faults::new();
+        faults.crash_after(effect);
+        let ingest = Ingest::new(&Ports {
+            store: Arc::new(Crashing::new(ports.store.clone(), &faults)),
+            queues: Arc::new(Crashing::new(ports.queues.clone(), &faults)),
+            ..ports.clone()
+        });
+        match block_on(ingest.take_batch(request.clone())) {
+            Err(_) => kills += 1,
+            Ok(_) => break,
+        }
+    }
+    assert!(kills > 1, "{kills}");
+    assert_eq!(take(&home, request), Err(Refusal::Replayed));
+    let all: Vec<Series> = home.all();
+    let [series] = all.as_slice() else {
+        panic!("{all:?}");
+    };
+    assert_eq!(home.numbers(series)["count"], 1);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What users say: `feedback` items, and the older `user_report`. Who said it is kept as a keyed hash only.
+//! What users say: `feedback` items, the older `user_report`, and a form of our own. Who said it is kept as a keyed hash only.
 
 use super::Origin;
 use crate::ingest::json::{labels, member, text_of};
@@ -46,6 +46,35 @@ pub(super) fn report(value: &Value, payload: &[u8], origin: &Origin<'_>) -> Opti
         sentry_id(value.get("event_id")),
         who.into_iter().flatten().next(),
         &mut json!({"message": text_of(value, "comments")?}),
+    )
+}
+
+/// Feedback in our own form:
+///
+/// ```json
+/// {"message": "the total is wrong", "kind": "bug", "severity": "high", "steps": "1. …", "url": "https://…", "email": "…",
+///  "release": "till@1.0.0", "environment": "production", "event": "<id>", "id": "<id>", "tags": {"drawer": "3"}}
+/// ```
+///
+/// Only `message` has to be there.
+pub(super) fn said(value: &Value, payload: &[u8], origin: &Origin<'_>) -> Option<Kept> {
+    let mut tags = labels(value.get("tags"), TAGS_MAX);
+    for name in ["kind", "severity", "steps"] {
+        tags.extend(text_of(value, name).map(|text| (name.to_owned(), text)));
+    }
+    let who = ["email", "name"].map(|name| text_of(value, name));
+    keep(
+        origin,
+        sentry_id(value.get("id")).unwrap_or_else(|| named(payload, origin)),
+        sentry_id(value.get("event")),
+        who.into_iter().flatten().next(),
+        &mut json!({
+            "message": text_of(value, "message")?,
+            "url": text_of(value, "url"),
+            "release": name_of(value, "release"),
+            "environment": name_of(value, "environment"),
+            "tags": tags.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        }),
     )
 }
 

@@ -7,9 +7,10 @@ mod attachment;
 mod check_in;
 mod feedback;
 mod logs;
+pub(super) mod metrics;
 pub(super) mod minidump;
 mod security;
-mod session;
+pub(super) mod session;
 mod transaction;
 
 use super::envelope::Item;
@@ -20,6 +21,7 @@ use super::multipart;
 use super::protocol;
 use super::sentry::{self, Frame};
 use kintsugi_domain::accounting::Category;
+use kintsugi_domain::config::IngestRules;
 use kintsugi_domain::limits::{
     ATTACHMENT_BYTES_MAX, EVENT_BYTES_MAX, ITEM_BYTES_MAX, LOG_ENTRIES_MAX,
     REQUEST_DECODED_BYTES_MAX,
@@ -43,6 +45,10 @@ enum Treatment {
     CheckIn,
     Logs,
     ClientReport,
+    /// Metrics of our own.
+    Metrics,
+    /// Feedback in a form of our own.
+    Said,
     /// Counted and skipped.
     Skipped,
 }
@@ -73,6 +79,8 @@ const fn kind(name: &'static str, category: Category, treatment: Treatment) -> I
         | Treatment::CheckIn
         | Treatment::Logs
         | Treatment::ClientReport
+        | Treatment::Metrics
+        | Treatment::Said
         | Treatment::Skipped => ITEM_BYTES_MAX,
     };
     ItemKind {
@@ -83,8 +91,10 @@ const fn kind(name: &'static str, category: Category, treatment: Treatment) -> I
     }
 }
 
-/// Every kind that Sentry's clients send.
-const KINDS: [ItemKind; 29] = [
+/// Every kind that Sentry's clients send, and two of our own.
+const KINDS: [ItemKind; 31] = [
+    kind(METRICS, Category::MetricBucket, Treatment::Metrics),
+    kind(FEEDBACK, Category::Feedback, Treatment::Said),
     kind("event", Category::Error, Treatment::Event),
     kind("security", Category::Security, Treatment::Event),
     kind("raw_security", Category::Security, Treatment::RawSecurity),
@@ -119,6 +129,11 @@ const KINDS: [ItemKind; 29] = [
 /// What a dump becomes: an error like others. It is no kind that an envelope can name.
 static MINIDUMP: ItemKind = kind(multipart::MINIDUMP, Category::Error, Treatment::Minidump);
 
+/// The kind of a body of metrics.
+pub(super) const METRICS: &str = "kintsugi.metrics";
+/// The kind of feedback in our own form.
+pub(super) const FEEDBACK: &str = "kintsugi.feedback";
+
 /// What an item is to us: a dump, or the kind that its name says.
 fn kind_of(item: &Item<'_>) -> Option<&'static ItemKind> {
     let attached = item.header.get("attachment_type").and_then(Value::as_str);
@@ -149,6 +164,8 @@ pub(super) fn charged(item: &Item<'_>) -> Option<(Category, usize)> {
         | Treatment::Feedback
         | Treatment::UserReport
         | Treatment::Attachment
+        | Treatment::Metrics
+        | Treatment::Said
         | Treatment::CheckIn => Some((kind.category, 1)),
     }
 }
@@ -166,13 +183,15 @@ pub(super) struct Origin<'r> {
     pub(super) frame: Frame<'r>,
     /// Removes what must not be stored.
     pub(super) scrubber: &'r Scrubber,
+    /// What the project keeps beyond what always is.
+    pub(super) rules: &'r IngestRules,
     /// The query of the request, which some reports name their release in.
     pub(super) query: Option<&'r str>,
 }
 
 impl Origin<'_> {
     /// A short name, scrubbed as what it is: `release`, `environment` or other.
-    fn name(&self, field: &str, name: Option<String>) -> Option<String> {
+    pub(super) fn name(&self, field: &str, name: Option<String>) -> Option<String> {
         let mut value = json!({ field: name? });
         self.scrubber.scrub_value("", &mut value);
         value.get(field)?.as_str().map(str::to_owned)
@@ -202,6 +221,10 @@ pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
     if kind.treatment == Treatment::Logs && item.payload.len() <= kind.bytes_max {
         logs::take(item.payload, origin, found);
         return;
+    }
+    if kind.treatment == Treatment::Metrics && item.payload.len() <= kind.bytes_max {
+        let value = json::read(item.payload).unwrap_or_default();
+        return metrics::take(&value, origin, found);
     }
     found.receive(kind.category, 1);
     if kind.treatment == Treatment::Skipped {
@@ -243,9 +266,14 @@ fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, fou
         Treatment::Sessions => session::many(value, origin),
         Treatment::Feedback => feedback::read(value, payload, origin),
         Treatment::UserReport => feedback::report(value, payload, origin),
+        Treatment::Said => feedback::said(value, payload, origin),
         Treatment::CheckIn => check_in::read(value, origin),
         // Read or counted before they come here.
-        Treatment::Attachment | Treatment::Minidump | Treatment::Logs | Treatment::Skipped => None,
+        Treatment::Attachment
+        | Treatment::Minidump
+        | Treatment::Logs
+        | Treatment::Metrics
+        | Treatment::Skipped => None,
     };
     match kept {
         Some(kept) => found.keep(kept),

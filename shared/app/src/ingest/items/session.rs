@@ -3,6 +3,7 @@
 use super::Origin;
 use crate::ingest::json::{self, items, member, text_of};
 use crate::ingest::keep::Kept;
+use kintsugi_domain::accounting::Category;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::health::{Session, SessionStatus};
 use kintsugi_domain::limits::SESSION_AGGREGATES_MAX;
@@ -24,7 +25,7 @@ fn number(value: &Value, name: &str) -> Option<u64> {
 }
 
 /// One session, as it is going.
-pub(super) fn one(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
+pub(in crate::ingest) fn one(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
     let id = text_of(value, "sid")?;
     let said = text_of(value, "status").unwrap_or_default();
     let status = match said.as_str() {
@@ -40,8 +41,7 @@ pub(super) fn one(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
     Some(Kept::Session {
         series: origin.series(Measure::Health, attributes(value)),
         session: Session {
-            // An id of any form is good; it is a key here, so it gets ours.
-            id: Digest::of(id.as_bytes()).short(32),
+            id: named(&id),
             project: origin.frame.project,
             series: String::new(),
             status,
@@ -53,6 +53,11 @@ pub(super) fn one(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
             duration_ms: seconds.and_then(millis),
         },
     })
+}
+
+/// The name of a session's record: an id of any form is good; it is a key here, so it gets ours.
+pub(in crate::ingest) fn named(sid: &str) -> String {
+    Digest::of(sid.as_bytes()).short(32)
 }
 
 /// Seconds as whole milliseconds, if they are a duration.
@@ -72,7 +77,7 @@ pub(super) fn millis(seconds: f64) -> Option<u64> {
 /// Sessions that the client counted. They have no ids: whoever sends them twice counts them twice.
 pub(super) fn many(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
     let aggregates = items(value.get("aggregates"));
-    let mut sums: BTreeMap<&'static str, i64> = BTreeMap::new();
+    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
     let mut all = 0_u64;
     for aggregate in aggregates.into_iter().take(SESSION_AGGREGATES_MAX) {
         for (name, field) in [
@@ -84,17 +89,18 @@ pub(super) fn many(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
             let count = number(aggregate, name).unwrap_or(0).min(AGGREGATE_MAX);
             all += count;
             if let Some(field) = field {
-                *sums.entry(field).or_default() += i64::try_from(count).unwrap_or(0);
+                *sums.entry(field.to_owned()).or_default() += i64::try_from(count).unwrap_or(0);
             }
         }
     }
     sums.insert(
-        kintsugi_domain::health::SESSIONS,
+        kintsugi_domain::health::SESSIONS.to_owned(),
         i64::try_from(all).unwrap_or(0),
     );
     sums.retain(|_, by| *by > 0);
-    (!sums.is_empty()).then(|| Kept::Sessions {
+    (!sums.is_empty()).then(|| Kept::Sums {
         series: origin.series(Measure::Health, attributes(value)),
+        category: Category::Session,
         sums,
     })
 }

@@ -4,7 +4,8 @@ use super::Origin;
 use crate::ingest::json::{self, member, text_of};
 use crate::ingest::keep::Kept;
 use crate::ingest::sentry::name_of;
-use kintsugi_domain::series::{Measure, Series};
+use kintsugi_domain::accounting::Category;
+use kintsugi_domain::series::{Gathered, Measure, Series};
 use serde_json::Value;
 
 /// An action that took longer is a clock that jumped, seconds.
@@ -22,13 +23,16 @@ pub(super) fn read(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
     let status = trace.and_then(|trace| text_of(trace, "status"));
     let failed = status.is_some_and(|status| !["ok", "cancelled", "unknown"].contains(&&*status));
     let name = name_of(value, "transaction").unwrap_or_else(|| "(no name)".to_owned());
-    Some(Kept::Duration {
+    let mut gathered = Gathered::default();
+    gathered.add(u64::try_from(took.as_micros()).ok()?, 1);
+    gathered.fail(u64::from(failed));
+    Some(Kept::Sums {
+        category: Category::Transaction,
+        sums: gathered.fields(Measure::Duration),
         series: Series {
             name: origin.name("transaction", Some(name))?,
             operation: origin.name("operation", said("op")).unwrap_or_default(),
             ..origin.series(Measure::Duration, value)
         },
-        micros: u64::try_from(took.as_micros()).ok()?,
-        failed,
     })
 }

@@ -1,20 +1,22 @@
 //! What is kept of each kind of item, and that none of it holds what must not be stored.
 
-use super::{Home, PROJECT, at, envelope_of, home, request};
-use crate::ingest::{Done, Endpoint};
+use super::{Home, KEY, PROJECT, at, envelope_of, home, project, request};
+use crate::ingest::{Done, Endpoint, Ingest};
 use crate::records;
 use futures::executor::block_on;
 use kintsugi_domain::health::ReleaseHealth;
 use kintsugi_domain::kept::{Attachment, CheckStatus, Feedback, Logs, Monitor};
 use kintsugi_domain::limits::ATTACHMENT_BYTES_MAX;
-use kintsugi_domain::ports::{Blobs as _, Store as _};
+use kintsugi_domain::ports::{Blobs as _, Commit, Store as _};
+use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{Kind, Record};
 use kintsugi_domain::series::{Durations, Measure, Series};
+use kintsugi_testkit::memory::MemoryHome;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 impl Home {
-    fn all<T: Record>(&self) -> Vec<T> {
+    pub(in crate::ingest) fn all<T: Record>(&self) -> Vec<T> {
         let found = block_on(records::all::<T>(&self.memory.store, PROJECT, None)).unwrap();
         found.into_iter().map(|stored| stored.value).collect()
     }
@@ -29,7 +31,7 @@ impl Home {
         done
     }
 
-    fn numbers(&self, series: &Series) -> BTreeMap<String, i64> {
+    pub(in crate::ingest) fn numbers(&self, series: &Series) -> BTreeMap<String, i64> {
         block_on(
             self.memory
                 .store
@@ -242,6 +244,43 @@ fn texts_that_come_with_an_event_are_stored_scrubbed_and_others_are_not() {
     assert!(account.adds_up());
     let dropped = &account.categories["attachment"].dropped;
     assert_eq!((dropped["not_text"], dropped["too_large"]), (1, 1));
+}
+
+#[test]
+fn a_project_may_keep_attachments_that_are_no_text_as_they_came() {
+    let memory = MemoryHome::new(1);
+    let mut open: Project = project(PROJECT, KEY);
+    open.config.ingest.keep_binary_attachments = true;
+    block_on(memory.store.commit(Commit::new().create(&open))).unwrap();
+    let ingest = Ingest::new(&memory.ports());
+    let home = Home { memory, ingest };
+    let picture = b"\x89PNG\r\n\x1a\n\0alice@example.org\0";
+    let large = vec![0; ATTACHMENT_BYTES_MAX + 1];
+    let mut body = b"{}\n".to_vec();
+    for content in [&picture[..], b"mail alice@example.org", &large] {
+        let length = content.len();
+        let head =
+            json!({"type": "attachment", "filename": "of alice@example.org", "length": length});
+        body.extend_from_slice(format!("{head}\n").as_bytes());
+        body.extend_from_slice(content);
+        body.push(b'\n');
+    }
+    home.run(request(body));
+    let kept: Vec<Attachment> = home.all();
+    assert_eq!(kept.len(), 2);
+    for attachment in kept {
+        let content = block_on(home.memory.blobs.get(&attachment.blob, usize::MAX));
+        let content = content.unwrap().unwrap();
+        if attachment.is_binary {
+            assert_eq!(content, picture);
+        } else {
+            assert_eq!(content, b"mail [email]");
+        }
+        assert_eq!(attachment.name, "of [email]");
+    }
+    let account = home.account();
+    assert!(account.adds_up());
+    assert_eq!(account.categories["attachment"].dropped["too_large"], 1);
 }
 
 #[test]
