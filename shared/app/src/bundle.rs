@@ -14,6 +14,7 @@ use kintsugi_domain::id::{BundleId, FixId, IssueId, JobId, ProjectId};
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::job::{BuildOrder, Built, Failure, Job, Order, PatchToApply, Report};
 use kintsugi_domain::limits::DELTA_BASES_MAX;
+use kintsugi_domain::platform::PlatformBase;
 use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, ReleaseState, RequiredAction};
@@ -48,13 +49,16 @@ impl Bundles {
         };
         let config = project.value.config;
         let fixes = self.fixes(cause.project, &bundle.value.fixes).await?;
+        let mut supported = self.published_below(&bundle.value).await?;
+        supported.truncate(DELTA_BASES_MAX);
         let order = Order::Build(Box::new(BuildOrder {
             bundle: id.clone(),
             commit: bundle.value.commit.clone(),
             fixes: fixes.iter().filter_map(|fix| patch(&fix.value)).collect(),
             version: bundle.value.version.clone(),
             at: bundle.value.cut_at,
-            delta_bases: self.delta_bases(&bundle.value).await?,
+            delta_bases: delta_bases(&supported),
+            platform_bases: platform_bases(&supported),
             notes: bundle.value.notes.clone(),
         }));
         let job = Job::order(cause.project, repository, order, config, at);
@@ -100,15 +104,6 @@ impl Bundles {
             .collect();
         releases.sort_by(|a, b| b.version.cmp(&a.version));
         Ok(releases)
-    }
-
-    async fn delta_bases(&self, bundle: &Bundle) -> Result<Vec<(Version, String)>, PortError> {
-        let releases = self.published_below(bundle).await?;
-        Ok(releases
-            .into_iter()
-            .take(DELTA_BASES_MAX)
-            .map(|release| (release.version, release.built.full.blob))
-            .collect())
     }
 
     /// Judges a build.
@@ -277,6 +272,28 @@ impl Bundles {
         }
         Ok(commit)
     }
+}
+
+/// What deltas are made from.
+fn delta_bases(supported: &[Release]) -> Vec<(Version, String)> {
+    let bases = supported.iter();
+    let bases = bases.map(|it| (it.version.clone(), it.built.full.blob.clone()));
+    bases.collect()
+}
+
+/// What deltas of packages for platforms are made from.
+fn platform_bases(supported: &[Release]) -> Vec<PlatformBase> {
+    let mut bases = Vec::new();
+    for release in supported {
+        for package in &release.built.platforms {
+            bases.push(PlatformBase {
+                version: release.version.clone(),
+                kind: package.kind,
+                blob: package.artifact.blob.clone(),
+            });
+        }
+    }
+    bases
 }
 
 fn patch(fix: &Fix) -> Option<PatchToApply> {

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{BundleId, FixId, IssueId, JobId, ProjectId};
+use crate::platform::{PlatformBase, PlatformPackage};
 use crate::record::{Kind, Record};
 use crate::state::IllegalTransition;
 use semver::Version;
@@ -99,6 +100,9 @@ pub struct BuildOrder {
     pub at: Timestamp,
     /// Full packages of supported versions, to build deltas from: version and blob key.
     pub delta_bases: Vec<(Version, String)>,
+    /// Packages for platforms of the same versions, to build deltas from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platform_bases: Vec<PlatformBase>,
     /// What people ordered the version for; empty for a train.
     pub notes: String,
 }
@@ -282,6 +286,9 @@ pub struct Built {
     /// The same as zip files, where the product asks for them. No device takes one by itself.
     #[serde(default)]
     pub zips: Vec<Artifact>,
+    /// The same for single platforms, where the product asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<PlatformPackage>,
     /// The lock files of the commit: what else the product was made from.
     #[serde(default)]
     pub inputs: Vec<Input>,
@@ -343,7 +350,8 @@ impl Job {
         let is_delta = |(from, _): &(Version, String)| name == delta_name(app, from, version);
         let is_ours = name == package_name(app, version)
             || zip_names(app, version).iter().any(|zip| zip == name)
-            || order.delta_bases.iter().any(is_delta);
+            || order.delta_bases.iter().any(is_delta)
+            || self.is_of_platform(order, name);
         // The whole key again, so that it is written in the one way it is written by the engine.
         (is_ours && key == artifact_key(self.project, &digest, name)).then_some(digest)
     }
@@ -352,8 +360,21 @@ impl Job {
     pub fn reads(&self, key: &str) -> bool {
         match &self.order {
             Order::Search(_) => false,
-            Order::Build(order) => order.delta_bases.iter().any(|(_, base)| base == key),
+            Order::Build(order) => {
+                order.delta_bases.iter().any(|(_, base)| base == key)
+                    || order.platform_bases.iter().any(|base| base.blob == key)
+            }
         }
+    }
+
+    /// Whether a file name is that of a package for a platform that the job makes, or of a delta to it.
+    fn is_of_platform(&self, order: &BuildOrder, name: &str) -> bool {
+        let (app, version) = (&self.config.product.name, &order.version);
+        self.config.package.platforms().into_iter().any(|kind| {
+            let from = order.delta_bases.iter().map(|(from, _)| from);
+            let mut deltas = from.map(|from| kind.delta_name(app, from, version));
+            name == kind.file_name(app, version) || deltas.any(|delta| name == delta)
+        })
     }
 
     /// Whether a report answers this kind of order.
@@ -393,7 +414,11 @@ impl Built {
     /// Every file of it that is stored.
     pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
         let deltas = self.deltas.iter().map(|delta| &delta.artifact);
-        std::iter::once(&self.full).chain(deltas).chain(&self.zips)
+        let platforms = self.platforms.iter().flat_map(PlatformPackage::artifacts);
+        std::iter::once(&self.full)
+            .chain(deltas)
+            .chain(&self.zips)
+            .chain(platforms)
     }
 }
 
@@ -427,6 +452,7 @@ mod tests {
             version: Version::new(1, 0, 1),
             at: Timestamp::UNIX_EPOCH,
             delta_bases: vec![],
+            platform_bases: vec![],
             notes: String::new(),
         };
         let applied = ["a", "c"].map(|id| id.parse().unwrap());

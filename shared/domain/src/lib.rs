@@ -36,6 +36,7 @@ pub mod limits;
 pub mod manifest;
 pub mod outcome;
 pub mod permissions;
+pub mod platform;
 pub mod ports;
 pub mod project;
 pub mod quota;

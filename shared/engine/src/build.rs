@@ -10,6 +10,7 @@ use crate::git::{CommitInfo, Git, Person};
 use crate::inputs;
 use crate::merge::{self, Applied};
 use crate::package::{self, Bases, Blob, Packages};
+use crate::platform::{self, PlatformBases};
 use crate::search::ran_none;
 use crate::tree::Tree;
 use crate::workshop::{self, Workshop};
@@ -37,7 +38,7 @@ struct Step<'a> {
 }
 
 /// What a product's own failure looks like inside the engine.
-type OrFailure<T> = Result<Result<T, Failure>, PortError>;
+pub(crate) type OrFailure<T> = Result<Result<T, Failure>, PortError>;
 
 /// Does a build.
 pub(crate) fn run(
@@ -45,7 +46,9 @@ pub(crate) fn run(
     job: &Job,
     order: &BuildOrder,
     bases: &Bases,
+    platform_bases: &PlatformBases,
 ) -> Result<Made, PortError> {
+    platform::check(job, site.code_signing.as_ref())?;
     let git = Git::clone(&job.repository, site)?;
     if git.commit(&order.commit)?.is_none() {
         let what = format!("the commit {:?}", order.commit);
@@ -55,7 +58,9 @@ pub(crate) fn run(
     let workshop = Workshop::open(site, order.at.as_second());
     let mut build = Build {
         git: &git,
+        site,
         workshop: &workshop,
+        platform_bases,
         job,
         order,
         base: &base,
@@ -85,6 +90,8 @@ pub(crate) fn run(
 
 struct Build<'a> {
     git: &'a Git,
+    site: &'a Site,
+    platform_bases: &'a PlatformBases,
     workshop: &'a Workshop<'a>,
     job: &'a Job,
     order: &'a BuildOrder,
@@ -227,9 +234,10 @@ impl<'a> Build<'a> {
         }
         let (config, project) = (&self.job.config, self.job.project);
         let packed = package::archive(&product, config, self.order).and_then(|(archive, files)| {
-            Ok((archive, package::zips(project, config, self.order, &files)?))
+            let zips = package::zips(project, config, self.order, &files)?;
+            Ok((archive, files, zips))
         });
-        let (archive, zips) = match packed {
+        let (archive, files, zips) = match packed {
             Ok(packed) => packed,
             Err(why) => return Ok(Err(build_failure(why))),
         };
@@ -244,6 +252,20 @@ impl<'a> Build<'a> {
         self.gates.extend(gates);
         let (zips, of_zips): (Vec<_>, Vec<_>) = zips.into_iter().unzip();
         blobs.extend(of_zips);
+        let input = platform::Input {
+            workshop: self.workshop,
+            product: &product,
+            files: &files,
+            config,
+            order: self.order,
+        };
+        let signing = self.site.code_signing.as_ref();
+        let made = match platform::make(&input, project, signing, self.platform_bases)? {
+            Ok(made) => made,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        self.gates.extend(made.gates);
+        blobs.extend(made.blobs);
         let commit = self.commit(steps, &release)?;
         let branch = format!("kintsugi/release/{}", self.order.version);
         self.git.publish(&commit, &branch)?;
@@ -253,6 +275,7 @@ impl<'a> Build<'a> {
             content,
             deltas,
             zips,
+            platforms: made.packages,
             inputs: inputs::lock_files(&release),
             builder: inputs::builder(),
         };

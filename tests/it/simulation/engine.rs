@@ -112,6 +112,7 @@ impl Scripted {
             content: content_of(&order.version),
             deltas: self.deltas(order).await?,
             zips: vec![],
+            platforms: vec![],
             inputs: vec![],
             builder: "kintsugi-engine/0 simulated".to_owned(),
         };

@@ -64,6 +64,7 @@ fn world() -> World {
         version,
         at: Timestamp::UNIX_EPOCH,
         delta_bases: vec![(Version::new(1, 0, 0), BASE.to_owned())],
+        platform_bases: vec![],
         notes: String::new(),
     }));
     let at = Timestamp::UNIX_EPOCH;
@@ -122,6 +123,7 @@ fn built() -> Report {
                 artifact: artifact("till-1.0.0-1.0.1.delta", DELTA),
             }],
             zips: vec![],
+            platforms: vec![],
             inputs: vec![],
             builder: String::new(),
         }),

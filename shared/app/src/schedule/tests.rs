@@ -94,6 +94,7 @@ fn release(version: &str, commit: &str, at: Timestamp) -> Release {
             },
             deltas: vec![],
             zips: vec![],
+            platforms: vec![],
             inputs: vec![],
             builder: String::new(),
         },

@@ -30,6 +30,7 @@ fn order(commit: &str, version: &str, fixes: &[(&str, &str)]) -> BuildOrder {
         version: version.parse().unwrap(),
         at: at(),
         delta_bases: vec![],
+        platform_bases: vec![],
         notes: NOTES.to_owned(),
     }
 }

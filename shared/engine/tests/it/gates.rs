@@ -15,6 +15,7 @@ fn order(product: &Product, version: &str) -> BuildOrder {
         version: version.parse().unwrap(),
         at: at(),
         delta_bases: vec![],
+        platform_bases: vec![],
         notes: String::new(),
     }
 }

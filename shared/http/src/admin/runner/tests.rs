@@ -30,6 +30,7 @@ async fn order(home: &Home) -> Job {
         version: Version::new(1, 0, 1),
         at: Timestamp::UNIX_EPOCH,
         delta_bases: vec![(Version::new(1, 0, 0), BASE.to_owned())],
+        platform_bases: vec![],
         notes: String::new(),
     }));
     let config = product::config("");
