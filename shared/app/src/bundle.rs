@@ -8,6 +8,7 @@ use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::bundle::{Bundle, BundleMove};
+use kintsugi_domain::change::required_actions;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::id::{BundleId, FixId, IssueId, JobId, ProjectId};
@@ -50,6 +51,7 @@ impl Bundles {
         let config = project.value.config;
         let fixes = self.fixes(cause.project, &bundle.value.fixes).await?;
         let mut supported = self.published_below(&bundle.value).await?;
+        let since = supported.first().map(|it| it.built.commit.clone());
         supported.truncate(DELTA_BASES_MAX);
         let order = Order::Build(Box::new(BuildOrder {
             bundle: id.clone(),
@@ -60,6 +62,8 @@ impl Bundles {
             delta_bases: delta_bases(&supported),
             platform_bases: platform_bases(&supported),
             notes: bundle.value.notes.clone(),
+            since,
+            build: bundle.value.build,
         }));
         let job = Job::order(cause.project, repository, order, config, at);
         bundle.value.job = Some(job.id.clone());
@@ -125,8 +129,9 @@ impl Bundles {
         bundle.value.set_aside.clone_from(&report.set_aside);
         match report.built {
             Ok(built) => {
-                let notes = order.notes_with(&report.applied);
-                self.package(cause, bundle, built, notes).await
+                let notes = order.notes_with(&report.applied, &report.changes);
+                let actions = required_actions(&report.changes);
+                self.package(cause, bundle, built, notes, actions).await
             }
             Err(failure) => self.fail(cause, bundle, failure).await,
         }
@@ -139,6 +144,7 @@ impl Bundles {
         mut bundle: Stored<Bundle>,
         built: Built,
         notes: String,
+        required_actions: Vec<RequiredAction>,
     ) -> Result<Done, PortError> {
         let (store, at) = (self.ports.store.as_ref(), self.ports.now());
         let project = bundle.value.project;
@@ -171,6 +177,7 @@ impl Bundles {
             id: Release::id_of(project, &bundle.value.version),
             project,
             version: bundle.value.version.clone(),
+            build: bundle.value.build,
             channel: bundle.value.channel.clone(),
             state: ReleaseState::Draft,
             train: bundle.value.train,
@@ -182,7 +189,8 @@ impl Bundles {
             notes,
             statement: None,
             provenance: None,
-            required_actions: vec![RequiredAction::Restart],
+            required_actions,
+            hotfix: None,
             built_at: bundle.value.cut_at,
             story,
         };

@@ -3,6 +3,7 @@
 //! judge the answer.
 
 use crate::Timestamp;
+use crate::change::{self, Change};
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::event::Event;
@@ -105,32 +106,28 @@ pub struct BuildOrder {
     pub platform_bases: Vec<PlatformBase>,
     /// What people ordered the version for; empty for a train.
     pub notes: String,
+    /// The commit of the release before: what came after it goes into the notes. Nothing for a first release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The build number; 0 for orders of before it was counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub build: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl BuildOrder {
-    /// The changelog section of the version with these fixes in it: what people wrote, then a line for
-    /// each fix (the form of Keep a Changelog 1.1.0).
-    pub fn notes_with(&self, applied: &[FixId]) -> String {
-        let mut notes = self.notes.trim().to_owned();
-        let mut heading = "### Fixed\n\n";
-        for patch in self
-            .fixes
-            .iter()
+    /// The changelog section of the version with these fixes in it: what people wrote, then the fixes and what commits say, grouped
+    /// (the form of Keep a Changelog 1.1.0).
+    pub fn notes_with(&self, applied: &[FixId], changes: &[Change]) -> String {
+        let fixes = self.fixes.iter();
+        let titles = fixes
             .filter(|patch| applied.contains(&patch.fix))
-        {
-            if !heading.is_empty() && !notes.is_empty() {
-                notes.push_str("\n\n");
-            }
-            notes.push_str(heading);
-            heading = "";
-            notes.push_str(if notes.ends_with("\n\n") {
-                "- "
-            } else {
-                "\n- "
-            });
-            notes.push_str(patch.title.lines().next().unwrap_or_default());
-        }
-        notes
+            .map(|patch| patch.title.lines().next().unwrap_or_default());
+        change::notes(&self.notes, &titles.collect::<Vec<_>>(), changes)
     }
 }
 
@@ -172,6 +169,10 @@ pub struct PatchToApply {
 /// What the engine answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a job has one report, which is moved a few times"
+)]
 pub enum Report {
     /// To a search.
     Search(SearchReport),
@@ -259,6 +260,9 @@ pub struct BuildReport {
     pub set_aside: BTreeMap<FixId, String>,
     /// The gates of the build as a whole.
     pub gates: Vec<Gate>,
+    /// What the commits since the release before say, and what fixes ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// What was built, or the code and reason why nothing was (`TEST_FAILURE`, `BUILD_FAILURE`).
     pub built: Result<Built, Failure>,
 }
@@ -454,15 +458,17 @@ mod tests {
             delta_bases: vec![],
             platform_bases: vec![],
             notes: String::new(),
+            since: None,
+            build: 0,
         };
         let applied = ["a", "c"].map(|id| id.parse().unwrap());
         let fixed = "### Fixed\n\n- Fix a\n- Fix c";
-        assert_eq!(order.notes_with(&applied), fixed);
+        assert_eq!(order.notes_with(&applied, &[]), fixed);
         "Adds taxes.".clone_into(&mut order.notes);
         assert_eq!(
-            order.notes_with(&applied),
+            order.notes_with(&applied, &[]),
             format!("Adds taxes.\n\n{fixed}")
         );
-        assert_eq!(order.notes_with(&[]), "Adds taxes.");
+        assert_eq!(order.notes_with(&[], &[]), "Adds taxes.");
     }
 }

@@ -91,6 +91,7 @@ impl Scripted {
                 applied,
                 set_aside,
                 gates: vec![gate("suite", false)],
+                changes: vec![],
                 built: Err(Failure {
                     code: "TEST_FAILURE".to_owned(),
                     why: "scripted".to_owned(),
@@ -120,6 +121,7 @@ impl Scripted {
             applied,
             set_aside,
             gates: vec![gate("suite", true)],
+            changes: vec![],
             built: Ok(built),
         })
     }

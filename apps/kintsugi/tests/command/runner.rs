@@ -74,6 +74,8 @@ fn order(data: &Path, product: &Path) -> Job {
         at,
         delta_bases: Vec::new(),
         platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: String::new(),
     }));
     let config = Config::parse("kintsugi.toml", CONFIG).unwrap();

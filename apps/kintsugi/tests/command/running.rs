@@ -193,6 +193,8 @@ fn order(data: &Path, product: &Path) -> Job {
         at,
         delta_bases: Vec::new(),
         platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: String::new(),
     };
     let job = Job {

@@ -5,6 +5,7 @@ use crate::digest::Digest;
 use crate::platform::PlatformKind;
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Longest name, publisher or category, characters.
 const TEXT_CHARS_MAX: usize = 80;
@@ -201,8 +202,8 @@ impl WindowsRules {
                 "expected a name, found nothing".into(),
             ));
         }
-        let icon = self.icon.to_ascii_lowercase();
-        if !icon.is_empty() && !icon.ends_with(".ico") {
+        let icon = Path::new(&self.icon).extension();
+        if !self.icon.is_empty() && icon.is_none_or(|end| !end.eq_ignore_ascii_case("ico")) {
             let found = format!("expected an .ico file, found “{}”", self.icon);
             return Err(("package.windows.icon", found));
         }

@@ -1,4 +1,4 @@
-//! An `AppImage` (the type-2 format of the AppImage specification): a runtime, and right behind it a squashfs image of a folder with a program
+//! An `AppImage` (the type-2 format of its specification): a runtime, and right behind it a squashfs image of a folder with a program
 //! `AppRun`, a desktop entry and an icon.
 //!
 //! The runtime is a file of the product whose digest is in the configuration: this machine takes none from a network. Owners, modes, times and

@@ -124,12 +124,12 @@ pub(crate) fn make(
             PlatformKind::AppImage { .. } => ("package.appimage", appimage::make(input)),
             PlatformKind::WindowsInstaller => {
                 let installer = windows::make(input);
-                let installer = installer.and_then(|installer| match sign(input) {
-                    false => Ok(installer),
-                    true => {
-                        let files = certificate(project, signing)?;
-                        authenticode::sign(input, &files, installer)
+                let installer = installer.and_then(|installer| {
+                    if !sign(input) {
+                        return Ok(installer);
                     }
+                    let files = certificate(project, signing)?;
+                    authenticode::sign(input, &files, installer)
                 });
                 ("package.windows", installer)
             }

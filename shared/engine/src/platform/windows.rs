@@ -65,10 +65,8 @@ fn numbered(number: usize) -> String {
 fn script(input: &Input<'_>, rules: &WindowsRules) -> Result<String, String> {
     let (app, version) = (&input.config.product.name, &input.order.version);
     let title = title(input.config, &rules.name);
-    let WindowsRules {
-        program, publisher, ..
-    } = rules;
-    let parts = program.split('/').filter(|part| !matches!(*part, "" | "."));
+    let parts = rules.program.split('/');
+    let parts = parts.filter(|part| !matches!(*part, "" | "."));
     let program = parts.collect::<Vec<_>>().join("/");
     if !input.files.contains_key(&program) {
         return Err(format!(
@@ -76,9 +74,10 @@ fn script(input: &Input<'_>, rules: &WindowsRules) -> Result<String, String> {
         ));
     }
     let program = windows_path(&program)?;
-    let bytes: usize = input.files.values().map(|file| file.content.len()).sum();
-    let kibibytes = bytes.div_ceil(1024);
-    let uninstall = format!("Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\{app}");
+    let mut paths = Vec::new();
+    for path in input.files.keys() {
+        paths.push(windows_path(path)?);
+    }
     let mut text = header(app, title, version, rules)?;
     let mut line = |words: &str| {
         text.push_str(words);
@@ -87,27 +86,56 @@ fn script(input: &Input<'_>, rules: &WindowsRules) -> Result<String, String> {
     line("Section");
     line("IfFileExists \"$INSTDIR\\uninstall.exe\" 0 +2");
     line("ExecWait '\"$INSTDIR\\uninstall.exe\" /S _?=$INSTDIR'");
-    let mut folders = BTreeSet::new();
-    for (number, path) in input.files.keys().enumerate() {
-        let path = windows_path(path)?;
-        let (folder, name) = path.rsplit_once('\\').unwrap_or(("", &path));
+    for (number, path) in paths.iter().enumerate() {
+        let (folder, name) = path.rsplit_once('\\').unwrap_or(("", path));
         line(&format!("SetOutPath \"$INSTDIR\\{folder}\""));
         line(&format!("File \"/oname={name}\" \"{}\"", numbered(number)));
-        let mut folder = folder;
-        while !folder.is_empty() {
-            folders.insert(folder.to_owned());
-            folder = folder.rsplit_once('\\').map_or("", |(above, _)| above);
-        }
     }
     line("SetOutPath \"$INSTDIR\"");
     line("WriteUninstaller \"$INSTDIR\\uninstall.exe\"");
     line(&format!(
         "CreateShortcut \"$SMPROGRAMS\\{title}.lnk\" \"$INSTDIR\\{program}\""
     ));
-    for (key, value) in [
-        ("DisplayName", title),
-        ("DisplayVersion", &version.to_string()),
-        ("Publisher", publisher),
+    let key = format!("Software\\Microsoft\\Windows\\CurrentVersion\\Uninstall\\{app}");
+    line(&entry(&key, input, rules, &program));
+    line("SectionEnd");
+    line("Section Uninstall");
+    for path in &paths {
+        line(&format!("Delete \"$INSTDIR\\{path}\""));
+    }
+    // What is deeper sorts behind its folder.
+    for folder in folders(&paths).iter().rev() {
+        line(&format!("RMDir \"$INSTDIR\\{folder}\""));
+    }
+    line(&format!("Delete \"$SMPROGRAMS\\{title}.lnk\""));
+    line(&format!("DeleteRegKey HKCU \"{key}\""));
+    line("Delete \"$INSTDIR\\uninstall.exe\"");
+    line("RMDir \"$INSTDIR\"");
+    line("SectionEnd");
+    Ok(text)
+}
+
+/// The folders of some files, each before what is in it.
+fn folders(paths: &[String]) -> BTreeSet<&str> {
+    let mut folders = BTreeSet::new();
+    for path in paths {
+        let mut path = path.as_str();
+        while let Some((folder, _)) = path.rsplit_once('\\') {
+            folders.insert(folder);
+            path = folder;
+        }
+    }
+    folders
+}
+
+/// What Windows shows in its list of programs.
+fn entry(key: &str, input: &Input<'_>, rules: &WindowsRules, program: &str) -> String {
+    let bytes: usize = input.files.values().map(|file| file.content.len()).sum();
+    let mut text = String::new();
+    for (name, value) in [
+        ("DisplayName", title(input.config, &rules.name)),
+        ("DisplayVersion", &input.order.version.to_string()),
+        ("Publisher", &rules.publisher),
         ("DisplayIcon", &format!("$INSTDIR\\{program}")),
         ("InstallLocation", "$INSTDIR"),
         ("UninstallString", "$\\\"$INSTDIR\\uninstall.exe$\\\""),
@@ -116,34 +144,18 @@ fn script(input: &Input<'_>, rules: &WindowsRules) -> Result<String, String> {
             "$\\\"$INSTDIR\\uninstall.exe$\\\" /S",
         ),
     ] {
-        line(&format!(
-            "WriteRegStr HKCU \"{uninstall}\" \"{key}\" \"{value}\""
-        ));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "WriteRegStr HKCU \"{key}\" \"{name}\" \"{value}\"");
     }
-    for (key, value) in [
+    let kibibytes = bytes.div_ceil(1024);
+    for (name, value) in [
         ("NoModify", 1),
         ("NoRepair", 1),
         ("EstimatedSize", kibibytes),
     ] {
-        line(&format!(
-            "WriteRegDWORD HKCU \"{uninstall}\" \"{key}\" {value}"
-        ));
+        let _ = writeln!(text, "WriteRegDWORD HKCU \"{key}\" \"{name}\" {value}");
     }
-    line("SectionEnd");
-    line("Section Uninstall");
-    for path in input.files.keys() {
-        line(&format!("Delete \"$INSTDIR\\{}\"", windows_path(path)?));
-    }
-    // What is deeper sorts behind its folder.
-    for folder in folders.iter().rev() {
-        line(&format!("RMDir \"$INSTDIR\\{folder}\""));
-    }
-    line(&format!("Delete \"$SMPROGRAMS\\{title}.lnk\""));
-    line(&format!("DeleteRegKey HKCU \"{uninstall}\""));
-    line("Delete \"$INSTDIR\\uninstall.exe\"");
-    line("RMDir \"$INSTDIR\"");
-    line("SectionEnd");
-    Ok(text)
+    text
 }
 
 /// What comes before the files.

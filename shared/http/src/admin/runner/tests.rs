@@ -31,6 +31,8 @@ async fn order(home: &Home) -> Job {
         at: Timestamp::UNIX_EPOCH,
         delta_bases: vec![(Version::new(1, 0, 0), BASE.to_owned())],
         platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: String::new(),
     }));
     let config = product::config("");
