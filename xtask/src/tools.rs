@@ -48,6 +48,12 @@ const TESTS: Environment = Environment {
         // Sentry's SDK for Node needs 18 or newer, which Debian has since 12.
         ("nodejs", &["node", "--version"]),
         ("npm", &["npm", "--version"]),
+        // What packages for platforms are made, signed and looked into with.
+        ("squashfs-tools", &["mksquashfs", "-version"]),
+        ("nsis", &["makensis", "-VERSION"]),
+        ("osslsigncode", &["osslsigncode", "--version"]),
+        ("openssl", &["openssl", "version"]),
+        ("p7zip-full", &["7z", "i"]),
     ],
     requirements: include_str!("../python-requirements.txt"),
     options: &[],

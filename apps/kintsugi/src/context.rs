@@ -1,6 +1,7 @@
 //! What the environment says, read once, and where logs go.
 
 use crate::error::Error;
+use kintsugi_engine::CodeSigning;
 use std::io::{IsTerminal as _, stderr};
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
@@ -9,6 +10,10 @@ use tracing_subscriber::EnvFilter;
 const PASSPHRASE: &str = "KINTSUGI_KEY_PASSPHRASE";
 /// The file with the credentials for git hosts.
 const GIT_CREDENTIALS: &str = "KINTSUGI_GIT_CREDENTIALS";
+/// The folder with the certificates that installers are signed with.
+const CODE_SIGNING: &str = "KINTSUGI_CODE_SIGNING";
+/// What opens the keys there.
+const CODE_SIGNING_PASSPHRASE: &str = "KINTSUGI_CODE_SIGNING_PASSPHRASE";
 /// What is logged, in the directives of `tracing-subscriber`; wins over `--verbose`.
 const LOG: &str = "KINTSUGI_LOG";
 /// Where logins are kept; without it, in the user's configuration folder (XDG Base Directory Specification).
@@ -21,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) passphrase: Option<Secret>,
     /// The file with the credentials for git hosts, if there is one.
     pub(crate) git_credentials: Option<PathBuf>,
+    /// The certificates that installers are signed with, if there are any.
+    pub(crate) code_signing: Option<CodeSigning>,
     /// Where logins are kept, if there is any place for them.
     pub(crate) config_folder: Option<PathBuf>,
 }
@@ -42,9 +49,16 @@ impl Context {
         Ok(Self {
             passphrase: variable(PASSPHRASE)?.map(Secret),
             git_credentials: variable(GIT_CREDENTIALS)?.map(PathBuf::from),
+            code_signing: code_signing()?,
             config_folder: config_folder(),
         })
     }
+}
+
+fn code_signing() -> Result<Option<CodeSigning>, Error> {
+    let passphrase = variable(CODE_SIGNING_PASSPHRASE)?;
+    let folder = variable(CODE_SIGNING)?.map(PathBuf::from);
+    Ok(folder.map(|folder| CodeSigning::new(folder, passphrase)))
 }
 
 /// The folder of logins: what the user says, or that of their configuration.

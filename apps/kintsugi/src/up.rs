@@ -51,6 +51,7 @@ async fn serve(
         listen: up.place.listen,
         passphrase: context.passphrase.clone().map(|secret| secret.0),
         git_credentials: context.git_credentials.clone(),
+        code_signing: context.code_signing.clone(),
         leaves_jobs: up.leave_jobs,
     };
     let routes = match up.behind_tls {

@@ -8,12 +8,14 @@ use crate::stage::{Done, Stage, Wake, not_mine, step};
 use async_trait::async_trait;
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::bundle::{Bundle, BundleMove};
+use kintsugi_domain::change::required_actions;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::id::{BundleId, FixId, IssueId, JobId, ProjectId};
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::job::{BuildOrder, Built, Failure, Job, Order, PatchToApply, Report};
 use kintsugi_domain::limits::DELTA_BASES_MAX;
+use kintsugi_domain::platform::PlatformBase;
 use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, ReleaseState, RequiredAction};
@@ -48,14 +50,20 @@ impl Bundles {
         };
         let config = project.value.config;
         let fixes = self.fixes(cause.project, &bundle.value.fixes).await?;
+        let mut supported = self.published_below(&bundle.value).await?;
+        let since = supported.first().map(|it| it.built.commit.clone());
+        supported.truncate(DELTA_BASES_MAX);
         let order = Order::Build(Box::new(BuildOrder {
             bundle: id.clone(),
             commit: bundle.value.commit.clone(),
             fixes: fixes.iter().filter_map(|fix| patch(&fix.value)).collect(),
             version: bundle.value.version.clone(),
             at: bundle.value.cut_at,
-            delta_bases: self.delta_bases(&bundle.value).await?,
+            delta_bases: delta_bases(&supported),
+            platform_bases: platform_bases(&supported),
             notes: bundle.value.notes.clone(),
+            since,
+            build: bundle.value.build,
         }));
         let job = Job::order(cause.project, repository, order, config, at);
         bundle.value.job = Some(job.id.clone());
@@ -102,15 +110,6 @@ impl Bundles {
         Ok(releases)
     }
 
-    async fn delta_bases(&self, bundle: &Bundle) -> Result<Vec<(Version, String)>, PortError> {
-        let releases = self.published_below(bundle).await?;
-        Ok(releases
-            .into_iter()
-            .take(DELTA_BASES_MAX)
-            .map(|release| (release.version, release.built.full.blob))
-            .collect())
-    }
-
     /// Judges a build.
     async fn judge(&self, cause: &Envelope, id: &JobId) -> Result<Done, PortError> {
         let store = self.ports.store.as_ref();
@@ -130,8 +129,9 @@ impl Bundles {
         bundle.value.set_aside.clone_from(&report.set_aside);
         match report.built {
             Ok(built) => {
-                let notes = order.notes_with(&report.applied);
-                self.package(cause, bundle, built, notes).await
+                let notes = order.notes_with(&report.applied, &report.changes);
+                let actions = required_actions(&report.changes);
+                self.package(cause, bundle, built, notes, actions).await
             }
             Err(failure) => self.fail(cause, bundle, failure).await,
         }
@@ -144,6 +144,7 @@ impl Bundles {
         mut bundle: Stored<Bundle>,
         built: Built,
         notes: String,
+        required_actions: Vec<RequiredAction>,
     ) -> Result<Done, PortError> {
         let (store, at) = (self.ports.store.as_ref(), self.ports.now());
         let project = bundle.value.project;
@@ -176,6 +177,7 @@ impl Bundles {
             id: Release::id_of(project, &bundle.value.version),
             project,
             version: bundle.value.version.clone(),
+            build: bundle.value.build,
             channel: bundle.value.channel.clone(),
             state: ReleaseState::Draft,
             train: bundle.value.train,
@@ -187,7 +189,8 @@ impl Bundles {
             notes,
             statement: None,
             provenance: None,
-            required_actions: vec![RequiredAction::Restart],
+            required_actions,
+            hotfix: None,
             built_at: bundle.value.cut_at,
             story,
         };
@@ -277,6 +280,28 @@ impl Bundles {
         }
         Ok(commit)
     }
+}
+
+/// What deltas are made from.
+fn delta_bases(supported: &[Release]) -> Vec<(Version, String)> {
+    let bases = supported.iter();
+    let bases = bases.map(|it| (it.version.clone(), it.built.full.blob.clone()));
+    bases.collect()
+}
+
+/// What deltas of packages for platforms are made from.
+fn platform_bases(supported: &[Release]) -> Vec<PlatformBase> {
+    let mut bases = Vec::new();
+    for release in supported {
+        for package in &release.built.platforms {
+            bases.push(PlatformBase {
+                version: release.version.clone(),
+                kind: package.kind,
+                blob: package.artifact.blob.clone(),
+            });
+        }
+    }
+    bases
 }
 
 fn patch(fix: &Fix) -> Option<PatchToApply> {

@@ -6,6 +6,8 @@
 //!
 //! The decision is [`kintsugi_domain::rollout::plan`]; this loads, applies and tells.
 
+mod hotfix;
+
 use crate::news;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine, step};
@@ -96,7 +98,17 @@ impl Rollouts {
         let tally = Tally::from_fields(&fields);
         // Names this decision: a rollout is written once per version of its record.
         let cause = format!("rollout/{id}@{}", rollout.version);
-        match plan(&rollout.value, &tally, &rules, at) {
+        let step = plan(&rollout.value, &tally, &rules, at);
+        let is_first = rollout.value.state == RolloutState::Pending;
+        let first = match step {
+            Step::Widen { .. } | Step::Finalise { .. } if is_first => {
+                self.first_offer(&cause, &rollout.value, at).await?
+            }
+            Step::Widen { .. } | Step::Finalise { .. } | Step::Hold { .. } | Step::Halt { .. } => {
+                Commit::new()
+            }
+        };
+        match step {
             Step::Hold { why } => Ok(Done::nothing(why)),
             Step::Widen { share, why } => {
                 rollout.value.share = share;
@@ -111,14 +123,14 @@ impl Rollouts {
                     | RolloutState::RolledBack => RolloutMove::Widen,
                 };
                 step!(rollout.value, event, at, Self::NAME, why);
-                self.save(&cause, rollout).await
+                self.save(&cause, rollout, first).await
             }
             Step::Finalise { why } => {
                 rollout.value.share = Share::ALL;
                 rollout.value.share_since = at;
                 rollout.value.finalised_at = Some(at);
                 step!(rollout.value, RolloutMove::Finalise, at, Self::NAME, why);
-                self.save(&cause, rollout).await
+                self.save(&cause, rollout, first).await
             }
             Step::Halt { why } => self.halt(&cause, rollout, why).await,
         }
@@ -154,7 +166,12 @@ impl Rollouts {
         Ok(Turn::From(previous))
     }
 
-    async fn save(&self, cause: &str, rollout: Stored<Rollout>) -> Result<Done, PortError> {
+    async fn save(
+        &self,
+        cause: &str,
+        rollout: Stored<Rollout>,
+        mut commit: Commit,
+    ) -> Result<Done, PortError> {
         let Rollout {
             project,
             version,
@@ -166,9 +183,8 @@ impl Rollouts {
         let publish = Message::Publish {
             channel: channel.clone(),
         };
-        let commit = Commit::new()
-            .update(&rollout)
-            .send(Envelope::new(cause, *project, publish));
+        commit = commit.update(&rollout);
+        commit = commit.send(Envelope::new(cause, *project, publish));
         self.ports.store.commit(commit).await?;
         Ok(Done::did(format!(
             "version {version} is {state:?}, {share}"

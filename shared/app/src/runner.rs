@@ -32,6 +32,7 @@ use kintsugi_domain::record::Stored;
 use kintsugi_domain::trace::in_trace;
 use kintsugi_trust::lease::Lease;
 use kintsugi_trust::token::{Role, Token};
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -384,26 +385,53 @@ fn check_names(job: &Job, order: &BuildOrder, built: &Built) -> OrError<()> {
         artifact.blob == artifact_key(job.project, &artifact.digest, name)
             && artifact.length <= PACKAGE_BYTES_MAX
     };
+    let is_ordered = |version: &Version| {
+        let mut bases = order.delta_bases.iter();
+        bases.any(|(from, _)| from == version)
+    };
     let mut deltas = built.deltas.iter();
     let fits = is_at(&built.full, &package_name(app, version))
         && built.deltas.len() <= DELTA_BASES_MAX
         && deltas.all(|delta| {
-            let is_ordered = order
-                .delta_bases
-                .iter()
-                .any(|(from, _)| *from == delta.from);
-            is_ordered && is_at(&delta.artifact, &delta_name(app, &delta.from, version))
+            is_ordered(&delta.from)
+                && is_at(&delta.artifact, &delta_name(app, &delta.from, version))
         });
     let zips = zip_names(app, version);
     let mut made = built.zips.iter();
     let fits = fits
         && built.zips.len() <= zips.len()
         && made.all(|zip| zips.iter().any(|name| is_at(zip, name)));
+    let fits = fits && platforms_fit(job, order, built, is_ordered, is_at);
     if fits {
         return Ok(());
     }
     let why = "it names artifacts that this job does not make";
     refuse(RefusalKind::Invalid, "report.artifacts", why)
+}
+
+/// Whether packages for platforms are such as the job makes.
+fn platforms_fit(
+    job: &Job,
+    order: &BuildOrder,
+    built: &Built,
+    is_ordered: impl Fn(&Version) -> bool,
+    is_at: impl Fn(&Artifact, &str) -> bool,
+) -> bool {
+    let (app, version) = (&job.config.product.name, &order.version);
+    let kinds = job.config.package.platforms();
+    let mut made = built.platforms.iter();
+    built.platforms.len() <= kinds.len()
+        && made.all(|package| {
+            let kind = package.kind;
+            let mut deltas = package.deltas.iter();
+            kinds.contains(&kind)
+                && package.deltas.len() <= DELTA_BASES_MAX
+                && is_at(&package.artifact, &kind.file_name(app, version))
+                && deltas.all(|delta| {
+                    let name = kind.delta_name(app, &delta.from, version);
+                    is_ordered(&delta.from) && is_at(&delta.artifact, &name)
+                })
+        })
 }
 
 fn job_id(delivery: &Delivery) -> Result<&JobId, PortError> {

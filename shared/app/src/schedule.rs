@@ -79,6 +79,15 @@ pub async fn last_version(
         .max())
 }
 
+/// The number of the next build. MUST be asked for where the commit writes the project too: two cuts at once would have the same number,
+/// and then only one holds.
+pub async fn next_build(store: &dyn Store, project: ProjectId) -> Result<u64, PortError> {
+    let bundles = records::all::<Bundle>(store, project, None).await?;
+    let highest = bundles.iter().map(|bundle| bundle.value.build).max();
+    // Those of before they were counted have none, and still count.
+    Ok(highest.unwrap_or_default().max(bundles.len() as u64) + 1)
+}
+
 impl Schedule {
     /// The stage of a home.
     pub fn new(ports: Ports) -> Self {
@@ -123,6 +132,7 @@ impl Schedule {
         let channel = &project.value.config.trains.channel;
         let mut bundle = Bundle::cut(id, train, channel, head, version, ids, at);
         bundle.predicate = Some(leaving.predicate);
+        bundle.build = next_build(store, id).await?;
         bundle
             .story
             .tell(at, Self::NAME, "Collecting", format!("{train:?}: {why}"));

@@ -79,6 +79,9 @@ pub struct Bundle {
     /// What made the train depart; nothing where people ordered the release.
     #[serde(default)]
     pub predicate: Option<Predicate>,
+    /// Its number: how many bundles its project has cut with it, so that a later build has a higher one. 0 for those of before it was counted.
+    #[serde(default)]
+    pub build: u64,
     /// The channel its release goes to.
     pub channel: String,
     /// Where it stands.
@@ -131,6 +134,7 @@ impl Bundle {
             project,
             train,
             predicate: None,
+            build: 0,
             channel: channel.to_owned(),
             state: BundleState::Collecting,
             commit,

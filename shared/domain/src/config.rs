@@ -5,12 +5,14 @@ mod alerts;
 mod approval;
 mod gates;
 mod ingest;
+mod package;
 mod triage;
 
 pub use alerts::AlertChannel;
 pub use approval::{ApprovalRules, TwoPerson};
 pub use gates::{GateCommand, GateRules, SCAN_FAILURE, TEST_FAILURE};
 pub use ingest::IngestRules;
+pub use package::{AppImageRules, Arch, PackageRules, WindowsRules};
 pub use triage::TriageRules;
 
 use crate::calendar::CalendarRules;
@@ -103,23 +105,6 @@ pub struct Command {
     /// Longer is a failure, seconds.
     #[serde(default = "command_seconds")]
     pub timeout_seconds: u32,
-}
-
-/// What goes into a package.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PackageRules {
-    /// Files and folders, relative to the product's root.
-    pub include: Vec<String>,
-    /// A file that holds the version: written before the tests and the build.
-    #[serde(default)]
-    pub version_file: Option<String>,
-    /// Whether the package is made as a zip file too, for people who unpack it by hand.
-    #[serde(default)]
-    pub zip: bool,
-    /// A folder of the package that is a browser extension, zipped as stores take it. Empty: none.
-    #[serde(default)]
-    pub extension: String,
 }
 
 /// What a fix may do.
@@ -337,27 +322,11 @@ impl Config {
                 ));
             }
         }
-        if self.package.include.is_empty() {
-            return Err((
-                "package.include",
-                "expected at least one path, found none".into(),
-            ));
-        }
-        let paths = self
-            .package
-            .include
-            .iter()
-            .chain(&self.package.version_file)
-            .chain(
-                [&self.gates.manifest, &self.package.extension]
-                    .into_iter()
-                    .filter(|it| !it.is_empty()),
-            );
-        for path in paths {
-            if !is_inside(path) {
-                let found = format!("expected a path inside the product, found “{path}”");
-                return Err(("package.include", found));
-            }
+        self.package.check()?;
+        let manifest = Some(&self.gates.manifest).filter(|it| !it.is_empty());
+        if let Some(path) = manifest.filter(|path| !is_inside(path)) {
+            let found = format!("expected a path inside the product, found “{path}”");
+            return Err(("gates.manifest", found));
         }
         self.scrub.check()?;
         self.calendar.check()?;

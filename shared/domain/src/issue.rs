@@ -160,6 +160,9 @@ pub struct Issue {
     pub first_seen: Timestamp,
     /// Last seen, by our clock.
     pub last_seen: Timestamp,
+    /// When a report first made it so bad that a fix of it departs at once; anew when it comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critical_since: Option<Timestamp>,
     /// Hashes of users seen, up to [`ISSUE_USERS_MAX`].
     pub users: BTreeSet<String>,
     /// Releases seen, up to [`ISSUE_FACETS_MAX`].
@@ -196,6 +199,7 @@ impl Issue {
             events: 0,
             first_seen: event.received_at,
             last_seen: event.received_at,
+            critical_since: None,
             users: BTreeSet::new(),
             releases: BTreeSet::new(),
             handled: !event.is_unhandled(),

@@ -3,10 +3,12 @@
 //! judge the answer.
 
 use crate::Timestamp;
+use crate::change::{self, Change};
 use crate::config::Config;
 use crate::digest::Digest;
 use crate::event::Event;
 use crate::id::{BundleId, FixId, IssueId, JobId, ProjectId};
+use crate::platform::{PlatformBase, PlatformPackage};
 use crate::record::{Kind, Record};
 use crate::state::IllegalTransition;
 use semver::Version;
@@ -99,34 +101,33 @@ pub struct BuildOrder {
     pub at: Timestamp,
     /// Full packages of supported versions, to build deltas from: version and blob key.
     pub delta_bases: Vec<(Version, String)>,
+    /// Packages for platforms of the same versions, to build deltas from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platform_bases: Vec<PlatformBase>,
     /// What people ordered the version for; empty for a train.
     pub notes: String,
+    /// The commit of the release before: what came after it goes into the notes. Nothing for a first release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The build number; 0 for orders of before it was counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub build: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl BuildOrder {
-    /// The changelog section of the version with these fixes in it: what people wrote, then a line for
-    /// each fix (the form of Keep a Changelog 1.1.0).
-    pub fn notes_with(&self, applied: &[FixId]) -> String {
-        let mut notes = self.notes.trim().to_owned();
-        let mut heading = "### Fixed\n\n";
-        for patch in self
-            .fixes
-            .iter()
+    /// The changelog section of the version with these fixes in it: what people wrote, then the fixes and what commits say, grouped
+    /// (the form of Keep a Changelog 1.1.0).
+    pub fn notes_with(&self, applied: &[FixId], changes: &[Change]) -> String {
+        let fixes = self.fixes.iter();
+        let titles = fixes
             .filter(|patch| applied.contains(&patch.fix))
-        {
-            if !heading.is_empty() && !notes.is_empty() {
-                notes.push_str("\n\n");
-            }
-            notes.push_str(heading);
-            heading = "";
-            notes.push_str(if notes.ends_with("\n\n") {
-                "- "
-            } else {
-                "\n- "
-            });
-            notes.push_str(patch.title.lines().next().unwrap_or_default());
-        }
-        notes
+            .map(|patch| patch.title.lines().next().unwrap_or_default());
+        change::notes(&self.notes, &titles.collect::<Vec<_>>(), changes)
     }
 }
 
@@ -168,6 +169,10 @@ pub struct PatchToApply {
 /// What the engine answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a job has one report, which is moved a few times"
+)]
 pub enum Report {
     /// To a search.
     Search(SearchReport),
@@ -255,6 +260,9 @@ pub struct BuildReport {
     pub set_aside: BTreeMap<FixId, String>,
     /// The gates of the build as a whole.
     pub gates: Vec<Gate>,
+    /// What the commits since the release before say, and what fixes ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// What was built, or the code and reason why nothing was (`TEST_FAILURE`, `BUILD_FAILURE`).
     pub built: Result<Built, Failure>,
 }
@@ -282,6 +290,9 @@ pub struct Built {
     /// The same as zip files, where the product asks for them. No device takes one by itself.
     #[serde(default)]
     pub zips: Vec<Artifact>,
+    /// The same for single platforms, where the product asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<PlatformPackage>,
     /// The lock files of the commit: what else the product was made from.
     #[serde(default)]
     pub inputs: Vec<Input>,
@@ -343,7 +354,8 @@ impl Job {
         let is_delta = |(from, _): &(Version, String)| name == delta_name(app, from, version);
         let is_ours = name == package_name(app, version)
             || zip_names(app, version).iter().any(|zip| zip == name)
-            || order.delta_bases.iter().any(is_delta);
+            || order.delta_bases.iter().any(is_delta)
+            || self.is_of_platform(order, name);
         // The whole key again, so that it is written in the one way it is written by the engine.
         (is_ours && key == artifact_key(self.project, &digest, name)).then_some(digest)
     }
@@ -352,8 +364,21 @@ impl Job {
     pub fn reads(&self, key: &str) -> bool {
         match &self.order {
             Order::Search(_) => false,
-            Order::Build(order) => order.delta_bases.iter().any(|(_, base)| base == key),
+            Order::Build(order) => {
+                order.delta_bases.iter().any(|(_, base)| base == key)
+                    || order.platform_bases.iter().any(|base| base.blob == key)
+            }
         }
+    }
+
+    /// Whether a file name is that of a package for a platform that the job makes, or of a delta to it.
+    fn is_of_platform(&self, order: &BuildOrder, name: &str) -> bool {
+        let (app, version) = (&self.config.product.name, &order.version);
+        self.config.package.platforms().into_iter().any(|kind| {
+            let from = order.delta_bases.iter().map(|(from, _)| from);
+            let mut deltas = from.map(|from| kind.delta_name(app, from, version));
+            name == kind.file_name(app, version) || deltas.any(|delta| name == delta)
+        })
     }
 
     /// Whether a report answers this kind of order.
@@ -393,7 +418,11 @@ impl Built {
     /// Every file of it that is stored.
     pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
         let deltas = self.deltas.iter().map(|delta| &delta.artifact);
-        std::iter::once(&self.full).chain(deltas).chain(&self.zips)
+        let platforms = self.platforms.iter().flat_map(PlatformPackage::artifacts);
+        std::iter::once(&self.full)
+            .chain(deltas)
+            .chain(&self.zips)
+            .chain(platforms)
     }
 }
 
@@ -427,16 +456,19 @@ mod tests {
             version: Version::new(1, 0, 1),
             at: Timestamp::UNIX_EPOCH,
             delta_bases: vec![],
+            platform_bases: vec![],
             notes: String::new(),
+            since: None,
+            build: 0,
         };
         let applied = ["a", "c"].map(|id| id.parse().unwrap());
         let fixed = "### Fixed\n\n- Fix a\n- Fix c";
-        assert_eq!(order.notes_with(&applied), fixed);
+        assert_eq!(order.notes_with(&applied, &[]), fixed);
         "Adds taxes.".clone_into(&mut order.notes);
         assert_eq!(
-            order.notes_with(&applied),
+            order.notes_with(&applied, &[]),
             format!("Adds taxes.\n\n{fixed}")
         );
-        assert_eq!(order.notes_with(&[]), "Adds taxes.");
+        assert_eq!(order.notes_with(&[], &[]), "Adds taxes.");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::Timestamp;
 use crate::digest::Digest;
+use crate::hotfix::HotfixPath;
 use crate::id::{BundleId, FixId, IssueId, ProjectId, ReleaseId};
 use crate::job::{Artifact, Built};
 use crate::record::{IndexEntry, Kind, Record};
@@ -80,6 +81,9 @@ pub struct Release {
     pub project: ProjectId,
     /// The version.
     pub version: Version,
+    /// Its build number: higher than that of every build before it, whatever their versions. 0 for releases of before it was counted.
+    #[serde(default)]
+    pub build: u64,
     /// The channel it goes to.
     pub channel: String,
     /// Where it stands.
@@ -105,6 +109,9 @@ pub struct Release {
     pub provenance: Option<Artifact>,
     /// What a device must do besides.
     pub required_actions: Vec<RequiredAction>,
+    /// How long the way from the report to the offer was, where it is a hotfix that was offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<HotfixPath>,
     /// When its build was cut.
     pub built_at: Timestamp,
     /// What happened to it.

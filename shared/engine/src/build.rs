@@ -1,19 +1,22 @@
 //! Builds a version: fixes, tests, build command, package, deltas, release commit.
 //!
 //! What is tested is exactly what is released: version file and changelog are written before the suite
-//! runs. A fix that does not fit or breaks the suite is set aside, and the others go on.
+//! runs. A fix that does not fit, breaks the suite or fails a gate is set aside, and the others go on.
 //! **Invariant: nothing is pushed or stored before everything has passed.** Not here: which fixes and
 //! which version (`kintsugi_domain::train`), and signing.
 
-use crate::gates;
+mod blame;
+
 use crate::git::{CommitInfo, Git, Person};
 use crate::inputs;
 use crate::merge::{self, Applied};
 use crate::package::{self, Bases, Blob, Packages};
+use crate::platform::{self, PlatformBases};
 use crate::search::ran_none;
 use crate::tree::Tree;
 use crate::workshop::{self, Workshop};
 use crate::{Site, changelog};
+use kintsugi_domain::change::Change;
 use kintsugi_domain::id::FixId;
 use kintsugi_domain::job::{BuildOrder, BuildReport, Built, Failure, Gate, Job, PatchToApply};
 use kintsugi_domain::ports::PortError;
@@ -36,8 +39,14 @@ struct Step<'a> {
     tree: Tree,
 }
 
+/// A version that passed everything: what is committed, and what is packaged.
+struct Trees {
+    release: Tree,
+    product: Tree,
+}
+
 /// What a product's own failure looks like inside the engine.
-type OrFailure<T> = Result<Result<T, Failure>, PortError>;
+pub(crate) type OrFailure<T> = Result<Result<T, Failure>, PortError>;
 
 /// Does a build.
 pub(crate) fn run(
@@ -45,7 +54,9 @@ pub(crate) fn run(
     job: &Job,
     order: &BuildOrder,
     bases: &Bases,
+    platform_bases: &PlatformBases,
 ) -> Result<Made, PortError> {
+    platform::check(job, site.code_signing.as_ref())?;
     let git = Git::clone(&job.repository, site)?;
     if git.commit(&order.commit)?.is_none() {
         let what = format!("the commit {:?}", order.commit);
@@ -55,20 +66,27 @@ pub(crate) fn run(
     let workshop = Workshop::open(site, order.at.as_second());
     let mut build = Build {
         git: &git,
+        site,
         workshop: &workshop,
+        platform_bases,
         job,
         order,
         base: &base,
         set_aside: BTreeMap::new(),
         gates: Vec::new(),
+        changes: Vec::new(),
     };
-    let mut applied = Vec::new();
-    let mut blobs = Vec::new();
-    let built = match build.assemble()? {
+    if let Some(since) = &order.since {
+        let messages = git.messages(since, &order.commit)?;
+        build.changes = messages.iter().filter_map(|it| Change::read(it)).collect();
+    }
+    let (mut applied, mut changes, mut blobs) = (Vec::new(), Vec::new(), Vec::new());
+    let built = match build.proven(bases)? {
         Err(failure) => Err(failure),
-        Ok(steps) => {
-            applied = steps.iter().map(|step| step.patch.fix.clone()).collect();
-            build.finish(&steps, bases)?.map(|(built, stored)| {
+        Ok((steps, trees)) => {
+            applied = self::applied(&steps);
+            changes = build.changes_with(&steps);
+            build.finish(&steps, &trees, bases)?.map(|(built, stored)| {
                 blobs = stored;
                 built
             })
@@ -78,6 +96,7 @@ pub(crate) fn run(
         applied,
         set_aside: build.set_aside,
         gates: build.gates,
+        changes,
         built,
     };
     Ok(Made { report, blobs })
@@ -85,12 +104,16 @@ pub(crate) fn run(
 
 struct Build<'a> {
     git: &'a Git,
+    site: &'a Site,
+    platform_bases: &'a PlatformBases,
     workshop: &'a Workshop<'a>,
     job: &'a Job,
     order: &'a BuildOrder,
     base: &'a Tree,
     set_aside: BTreeMap<FixId, String>,
     gates: Vec<Gate>,
+    /// What commits since the release before say.
+    changes: Vec<Change>,
 }
 
 impl<'a> Build<'a> {
@@ -98,6 +121,9 @@ impl<'a> Build<'a> {
     fn assemble(&mut self) -> OrFailure<Vec<Step<'a>>> {
         let mut steps: Vec<Step<'a>> = Vec::new();
         for patch in &self.order.fixes {
+            if self.set_aside.contains_key(&patch.fix) {
+                continue;
+            }
             let step = self.apply(tip(&steps, self.base), patch)?;
             steps.extend(step);
         }
@@ -105,7 +131,7 @@ impl<'a> Build<'a> {
         if nothing_left {
             return Ok(Err(self.nothing_left()));
         }
-        let gate = match self.test(tip(&steps, self.base), &applied(&steps))? {
+        let gate = match self.test(&steps)? {
             Ok(gate) => gate,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -116,7 +142,7 @@ impl<'a> Build<'a> {
         if steps.is_empty() {
             return Ok(Err(self.test_failure(gate)));
         }
-        let without = match self.test(self.base, &[])? {
+        let without = match self.test(&[])? {
             Ok(gate) => gate,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -135,17 +161,18 @@ impl<'a> Build<'a> {
             let Some(step) = self.apply(tip(&steps, self.base), patch)? else {
                 continue;
             };
+            steps.push(step);
             let gate = match known.take() {
                 Some(gate) => gate,
-                None => match self.test(&step.tree, &with(&steps, patch))? {
+                None => match self.test(&steps)? {
                     Ok(gate) => gate,
                     Err(failure) => return Ok(Err(failure)),
                 },
             };
             if gate.passed {
                 passed = Some(gate);
-                steps.push(step);
             } else {
+                steps.pop();
                 let why = format!("TEST_FAILURE: {}", gate.detail);
                 self.set_aside.insert(patch.fix.clone(), why);
             }
@@ -175,9 +202,9 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// The suite on a tree as it would be released.
-    fn test(&self, tree: &Tree, applied: &[FixId]) -> OrFailure<Gate> {
-        let tree = match self.dressed(tree, applied) {
+    /// The suite on the product with some fixes, as it would be released.
+    fn test(&self, steps: &[Step<'_>]) -> OrFailure<Gate> {
+        let tree = match self.dressed(steps) {
             Ok(tree) => tree,
             Err(failure) => return Ok(Err(failure)),
         };
@@ -190,10 +217,18 @@ impl<'a> Build<'a> {
         Ok(Ok(gate))
     }
 
-    /// A tree with the version and its notes written into it.
-    fn dressed(&self, tree: &Tree, applied: &[FixId]) -> Result<Tree, Failure> {
+    /// What commits since the release before say, and what fixes ask for.
+    fn changes_with(&self, steps: &[Step<'_>]) -> Vec<Change> {
+        let asked = steps
+            .iter()
+            .filter_map(|step| Change::of_fix(&step.commit.message));
+        self.changes.iter().cloned().chain(asked).collect()
+    }
+
+    /// The product with some fixes, its version and its notes written into it.
+    fn dressed(&self, steps: &[Step<'_>]) -> Result<Tree, Failure> {
         let version = self.order.version.to_string();
-        let mut tree = tree.clone();
+        let mut tree = tip(steps, self.base).clone();
         if let Some(path) = &self.job.config.package.version_file {
             let path = path.trim_start_matches("./");
             tree = tree
@@ -202,34 +237,28 @@ impl<'a> Build<'a> {
         }
         if let Some(text) = tree.text(CHANGELOG) {
             let date = self.order.at.strftime("%Y-%m-%d").to_string();
-            let notes = self.order.notes_with(applied);
+            let notes = self
+                .order
+                .notes_with(&applied(steps), &self.changes_with(steps));
             let text = changelog::insert(text, &version, &date, &notes);
             tree = tree.with_text(CHANGELOG, &text).map_err(build_failure)?;
         }
         Ok(tree)
     }
 
-    /// Everything after the tests: build command, package, deltas, commits.
-    fn finish(&mut self, steps: &[Step<'a>], bases: &Bases) -> OrFailure<(Built, Vec<Blob>)> {
-        let release = match self.dressed(tip(steps, self.base), &applied(steps)) {
-            Ok(tree) => tree,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        let product = match self.compile(&release)? {
-            Ok(tree) => tree,
-            Err(failure) => return Ok(Err(failure)),
-        };
-        let rules = &self.job.config.gates;
-        let (gates, failure) = gates::run(self.workshop, &product, rules, self.order, bases)?;
-        self.gates.extend(gates);
-        if let Some(failure) = failure {
-            return Ok(Err(failure));
-        }
+    /// Everything after the gates: packages, deltas, commits.
+    fn finish(
+        &mut self,
+        steps: &[Step<'_>],
+        Trees { release, product }: &Trees,
+        bases: &Bases,
+    ) -> OrFailure<(Built, Vec<Blob>)> {
         let (config, project) = (&self.job.config, self.job.project);
-        let packed = package::archive(&product, config, self.order).and_then(|(archive, files)| {
-            Ok((archive, package::zips(project, config, self.order, &files)?))
+        let packed = package::archive(product, config, self.order).and_then(|(archive, files)| {
+            let zips = package::zips(project, config, self.order, &files)?;
+            Ok((archive, files, zips))
         });
-        let (archive, zips) = match packed {
+        let (archive, files, zips) = match packed {
             Ok(packed) => packed,
             Err(why) => return Ok(Err(build_failure(why))),
         };
@@ -244,7 +273,21 @@ impl<'a> Build<'a> {
         self.gates.extend(gates);
         let (zips, of_zips): (Vec<_>, Vec<_>) = zips.into_iter().unzip();
         blobs.extend(of_zips);
-        let commit = self.commit(steps, &release)?;
+        let input = platform::Input {
+            workshop: self.workshop,
+            product,
+            files: &files,
+            config,
+            order: self.order,
+        };
+        let signing = self.site.code_signing.as_ref();
+        let made = match platform::make(&input, project, signing, self.platform_bases)? {
+            Ok(made) => made,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        self.gates.extend(made.gates);
+        blobs.extend(made.blobs);
+        let commit = self.commit(steps, release)?;
         let branch = format!("kintsugi/release/{}", self.order.version);
         self.git.publish(&commit, &branch)?;
         let built = Built {
@@ -253,26 +296,11 @@ impl<'a> Build<'a> {
             content,
             deltas,
             zips,
-            inputs: inputs::lock_files(&release),
+            platforms: made.packages,
+            inputs: inputs::lock_files(release),
             builder: inputs::builder(),
         };
         Ok(Ok((built, blobs)))
-    }
-
-    /// Runs the build command, if there is one. What it leaves is what is packaged.
-    fn compile(&mut self, release: &Tree) -> OrFailure<Tree> {
-        let Some(command) = &self.job.config.build else {
-            return Ok(Ok(release.clone()));
-        };
-        let (finished, left) = self.workshop.run_and_read(release, command)?;
-        let gate = workshop::gate("build", &finished);
-        let failure = build_failure(gate.detail.clone());
-        let passed = gate.passed;
-        self.gates.push(gate);
-        if !passed {
-            return Ok(Err(failure));
-        }
-        Ok(left.map_err(|why| build_failure(format!("what the build left: {why}"))))
     }
 
     /// The commits of the release: a fix that stands on the tip stays the commit it is, any other is
@@ -334,13 +362,6 @@ impl<'a> Build<'a> {
 /// The fixes of some steps.
 fn applied(steps: &[Step<'_>]) -> Vec<FixId> {
     steps.iter().map(|step| step.patch.fix.clone()).collect()
-}
-
-/// … and one more.
-fn with(steps: &[Step<'_>], patch: &PatchToApply) -> Vec<FixId> {
-    let mut fixes = applied(steps);
-    fixes.push(patch.fix.clone());
-    fixes
 }
 
 fn tip<'t>(steps: &'t [Step<'_>], base: &'t Tree) -> &'t Tree {

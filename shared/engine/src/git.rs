@@ -7,6 +7,7 @@
 use crate::Site;
 use crate::program::{git, git_to, run, start};
 use crate::tree::{FILES_MAX, Node, TREE_BYTES_MAX, Tree};
+use kintsugi_domain::change::COMMITS_MAX;
 use kintsugi_domain::ports::{PortError, check_source_path};
 use std::fs;
 use std::path::PathBuf;
@@ -98,6 +99,29 @@ impl Git {
         parse_commit(&text)
             .map(Some)
             .ok_or_else(|| PortError::broken(format!("commit {id}"), "it is not readable"))
+    }
+
+    /// The messages of the commits that are in `commit` and not in `since`, the newest first, merges left out; none where `since` is not in
+    /// the repository.
+    pub(crate) fn messages(&self, since: &str, commit: &str) -> Result<Vec<String>, PortError> {
+        if self.commit(since)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let range = format!("{since}..{commit}");
+        let count = format!("--max-count={COMMITS_MAX}");
+        let mut command = self.git();
+        command.args([
+            "log",
+            "--no-merges",
+            "--format=%B%x00",
+            &count,
+            &range,
+            "--",
+        ]);
+        let told = run("reading commits", &mut command, b"")?;
+        let told = String::from_utf8_lossy(&told);
+        let messages = told.split('\0').map(|message| message.trim().to_owned());
+        Ok(messages.filter(|message| !message.is_empty()).collect())
     }
 
     /// All files of a commit. Submodules are left out: their content is in another repository.

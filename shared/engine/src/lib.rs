@@ -22,11 +22,14 @@ mod git;
 mod inputs;
 mod merge;
 mod package;
+mod platform;
 mod program;
 mod search;
 mod tree;
 mod workshop;
 mod zip;
+
+pub use platform::CodeSigning;
 
 use async_trait::async_trait;
 use kintsugi_domain::job::{Job, Order, Report};
@@ -46,6 +49,7 @@ pub struct Engine {
     work_dir: PathBuf,
     sandbox: Sandbox,
     git_credentials: Option<PathBuf>,
+    code_signing: Option<CodeSigning>,
 }
 
 impl Engine {
@@ -58,6 +62,7 @@ impl Engine {
             work_dir,
             sandbox,
             git_credentials: None,
+            code_signing: None,
         }
     }
 
@@ -67,6 +72,16 @@ impl Engine {
     pub fn with_git_credentials(self, file: Option<PathBuf>) -> Self {
         Self {
             git_credentials: file,
+            ..self
+        }
+    }
+
+    /// The same engine with the certificates that installers for Windows are signed with. Without them a product whose installer is to be
+    /// signed is not built.
+    #[must_use]
+    pub fn with_code_signing(self, code_signing: Option<CodeSigning>) -> Self {
+        Self {
+            code_signing,
             ..self
         }
     }
@@ -82,9 +97,15 @@ impl Engine {
             let package = self.blobs.get(key, bytes_max).await?;
             bases.push((version.clone(), package));
         }
+        let platforms_max = 2 * limits::DELTA_BASES_MAX;
+        let mut platform_bases = Vec::new();
+        for base in order.platform_bases.iter().take(platforms_max) {
+            let file = self.blobs.get(&base.blob, bytes_max).await?;
+            platform_bases.push((base.clone(), file));
+        }
         let (job, order) = (job.clone(), order.clone());
         let made = self
-            .off_the_runtime(move |site| build::run(site, &job, &order, &bases))
+            .off_the_runtime(move |site| build::run(site, &job, &order, &bases, &platform_bases))
             .await?;
         for (key, content) in made.blobs {
             self.blobs.put(&key, content).await?;
@@ -99,8 +120,10 @@ impl Engine {
     ) -> Result<T, PortError> {
         let (work_dir, sandbox) = (self.work_dir.clone(), self.sandbox.clone());
         let git_credentials = self.git_credentials.clone();
+        let code_signing = self.code_signing.clone();
         tokio::task::spawn_blocking(move || {
-            let site = Site::open(&work_dir, sandbox, git_credentials)?;
+            let mut site = Site::open(&work_dir, sandbox, git_credentials)?;
+            site.code_signing = code_signing;
             work(&site)
         })
         .await
@@ -129,6 +152,7 @@ pub(crate) struct Site {
     folder: TempDir,
     pub(crate) sandbox: Sandbox,
     pub(crate) git_credentials: Option<PathBuf>,
+    pub(crate) code_signing: Option<CodeSigning>,
 }
 
 impl Site {
@@ -149,6 +173,7 @@ impl Site {
             folder,
             sandbox,
             git_credentials,
+            code_signing: None,
         })
     }
 

@@ -181,7 +181,11 @@ pub(crate) fn make(
         blobs: vec![blob],
     };
     for (from, base) in bases.iter().filter(|(from, _)| from != version) {
-        let detail = match delta(base.as_deref(), archive, full_bytes)? {
+        let made = match unpacked(base.as_deref()) {
+            Ok(base) => delta(&base, archive, full_bytes)?,
+            Err(why) => Err(why),
+        };
+        let detail = match made {
             Err(why) => format!("none: {why}"),
             Ok((base, delta)) => {
                 let detail = format!("{} bytes, the full package {full_bytes}", delta.len());
@@ -205,20 +209,19 @@ pub(crate) fn make(
     Ok(packages)
 }
 
+/// The archive of a stored package.
+fn unpacked(package: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let package = package.ok_or("the package of that version is not stored")?;
+    compression::decompress(package, PACKAGE_BYTES_MAX).map_err(|error| error.to_string())
+}
+
 /// A delta that is worth it, with the digest of its base; or why there is none.
-fn delta(
-    base: Option<&[u8]>,
+pub(crate) fn delta(
+    base: &[u8],
     archive: &[u8],
     full_bytes: usize,
 ) -> Result<Result<(Digest, Vec<u8>), String>, PortError> {
-    let Some(base) = base else {
-        return Ok(Err("the package of that version is not stored".to_owned()));
-    };
-    let base = match compression::decompress(base, PACKAGE_BYTES_MAX) {
-        Ok(base) => base,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let delta = match kintsugi_delta::make(&base, archive) {
+    let delta = match kintsugi_delta::make(base, archive) {
         Ok(delta) => delta,
         Err(error) => return Ok(Err(error.to_string())),
     };
@@ -227,11 +230,11 @@ fn delta(
         return Ok(Err(why));
     }
     let expected = Expected {
-        base: Digest::of(&base),
+        base: Digest::of(base),
         digest: Digest::of(archive),
         length: archive.len() as u64,
     };
-    match kintsugi_delta::apply(&base, &delta, &expected) {
+    match kintsugi_delta::apply(base, &delta, &expected) {
         Ok(content) if content == archive => Ok(Ok((expected.base, delta))),
         Ok(_) => Err(PortError::broken(
             "checking a delta",
@@ -242,7 +245,7 @@ fn delta(
 }
 
 /// Names a file by its content.
-fn store(project: ProjectId, name: &str, bytes: Vec<u8>) -> (Artifact, Blob) {
+pub(crate) fn store(project: ProjectId, name: &str, bytes: Vec<u8>) -> (Artifact, Blob) {
     let digest = Digest::of(&bytes);
     let artifact = Artifact {
         blob: artifact_key(project, &digest, name),
@@ -268,14 +271,13 @@ mod tests {
     fn a_delta_that_saves_less_than_a_fifth_is_not_kept() {
         let (old, new) = (noise(1), noise(2));
         let full_bytes = compression::compress(&new).unwrap().len();
-        let base = compression::compress(&old).unwrap();
-        let why = delta(Some(&base), &new, full_bytes).unwrap().unwrap_err();
+        let why = delta(&old, &new, full_bytes).unwrap().unwrap_err();
         assert!(why.starts_with("it saves less than a fifth: "), "{why}");
 
         let mut near = old.clone();
         near.extend(b"a little more");
         let full_bytes = compression::compress(&near).unwrap().len();
-        let (from, delta) = delta(Some(&base), &near, full_bytes).unwrap().unwrap();
+        let (from, delta) = delta(&old, &near, full_bytes).unwrap().unwrap();
         assert_eq!(from, Digest::of(&old));
         assert!(delta.len() < 200, "{}", delta.len());
     }

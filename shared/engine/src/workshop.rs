@@ -7,6 +7,7 @@ use crate::Site;
 use crate::tree::Tree;
 use kintsugi_domain::config::Command;
 use kintsugi_domain::job::Gate;
+use kintsugi_domain::limits::PACKAGE_BYTES_MAX;
 use kintsugi_domain::ports::PortError;
 use kintsugi_sandbox::{Breach, Exit, Finished, Job, Limits, SandboxError, Toolchain};
 use std::cell::Cell;
@@ -23,6 +24,21 @@ const PYTHON: &str = "python3";
 const APP: &str = "{app}";
 /// Where the product's files are in the box.
 const APP_FOLDER: &str = "/w";
+
+/// How long a program of the machine may take.
+const TOOL_WALL: Duration = Duration::from_mins(10);
+
+/// A program of the machine that makes one file from a tree.
+#[derive(Default)]
+pub(crate) struct Tool {
+    pub(crate) argv: Vec<String>,
+    /// Files of the machine that it sees besides.
+    pub(crate) read_only: Vec<PathBuf>,
+    /// What it hears; never told.
+    pub(crate) stdin: Vec<u8>,
+    /// What it makes: a name in its folder.
+    pub(crate) output: &'static str,
+}
 
 /// Runs commands for one job.
 pub(crate) struct Workshop<'a> {
@@ -70,6 +86,30 @@ impl<'a> Workshop<'a> {
         let read = Tree::read(&folder);
         discard(&folder);
         Ok((finished, read))
+    }
+
+    /// Runs a program of the machine in the box and returns the file that it made, if it made one.
+    pub(crate) fn tool(
+        &self,
+        tree: &Tree,
+        tool: Tool,
+    ) -> Result<(Finished, Option<Vec<u8>>), PortError> {
+        self.runs.set(self.runs.get() + 1);
+        let folder = self.site.path().join(format!("run-{}", self.runs.get()));
+        tree.write(&folder)?;
+        let mut job = self.job(&tool.argv, &folder, TOOL_WALL)?;
+        job.read_only.extend(tool.read_only);
+        job.stdin = tool.stdin;
+        job.limits.file_bytes = PACKAGE_BYTES_MAX;
+        let finished = self.site.sandbox.run(&job).map_err(sandbox_error);
+        let made = folder.join(tool.output);
+        // No product code ran in this folder; a link would be the tool's own, and is not followed.
+        let is_file = made.symlink_metadata().is_ok_and(|it| it.is_file());
+        let made = is_file.then(|| fs::read(&made)).transpose();
+        discard(&folder);
+        let made =
+            made.map_err(|error| PortError::unavailable("reading what a tool made", error))?;
+        Ok((finished?, made))
     }
 
     fn start(

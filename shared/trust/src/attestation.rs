@@ -138,6 +138,9 @@ pub struct Parameters {
     pub product: String,
     /// The version.
     pub version: String,
+    /// The build number; 0 where it was not counted.
+    #[serde(default)]
+    pub build: u64,
     /// The channel it goes to.
     pub channel: String,
     /// What kind of step it is: `hotfix`, `patch`, `minor`, `major`.

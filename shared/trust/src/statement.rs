@@ -67,6 +67,11 @@ impl StatementError {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What a release is, for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,6 +90,9 @@ pub struct ReleaseStatement {
     pub arch: String,
     /// The version.
     pub version: Version,
+    /// The build number: higher than that of every build before it. 0 where it was not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub build: u64,
     /// The target path of the full package.
     pub target: TargetPath,
     /// The digest of the full package.

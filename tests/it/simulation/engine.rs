@@ -91,6 +91,7 @@ impl Scripted {
                 applied,
                 set_aside,
                 gates: vec![gate("suite", false)],
+                changes: vec![],
                 built: Err(Failure {
                     code: "TEST_FAILURE".to_owned(),
                     why: "scripted".to_owned(),
@@ -112,6 +113,7 @@ impl Scripted {
             content: content_of(&order.version),
             deltas: self.deltas(order).await?,
             zips: vec![],
+            platforms: vec![],
             inputs: vec![],
             builder: "kintsugi-engine/0 simulated".to_owned(),
         };
@@ -119,6 +121,7 @@ impl Scripted {
             applied,
             set_aside,
             gates: vec![gate("suite", true)],
+            changes: vec![],
             built: Ok(built),
         })
     }

@@ -145,6 +145,7 @@ async fn play_here(
         listen: ([127, 0, 0, 1], 0).into(),
         passphrase: context.passphrase.clone().map(|secret| secret.0),
         git_credentials: context.git_credentials.clone(),
+        code_signing: context.code_signing.clone(),
         leaves_jobs: false,
     };
     let mut home = LocalHome::start(settings, crate::routes).await?;

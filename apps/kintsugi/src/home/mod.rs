@@ -25,7 +25,7 @@ use kintsugi_adapters_local::Home;
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::ports::{Blobs, BuildEngine, PortError, Ports};
-use kintsugi_engine::Engine;
+use kintsugi_engine::{CodeSigning, Engine};
 use kintsugi_sandbox::{Sandbox, SandboxError};
 use std::fmt;
 use std::fs;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub passphrase: Option<String>,
     /// The file with the credentials for git hosts, in the form of `git-credential-store`.
     pub git_credentials: Option<PathBuf>,
+    /// The certificates that installers for Windows are signed with.
+    pub code_signing: Option<CodeSigning>,
     /// Whether searches and builds are left to runners. Then this process runs no product code and needs no sandbox.
     pub leaves_jobs: bool,
 }
@@ -97,14 +99,14 @@ impl LocalHome {
         let home = Home::open(&folder, settings.passphrase.as_deref())
             .await
             .map_err(|error| Error::from_open(&folder, disk_full(&folder, error)))?;
-        let credentials = settings.git_credentials;
+        let (credentials, signing) = (settings.git_credentials, settings.code_signing);
         let forge = Forges::with_credential_file(credentials.as_deref());
         let ports = home.with_forge(forge).ports();
         let (engine, no_sandbox) = if settings.leaves_jobs {
             let nobody: Arc<dyn BuildEngine> = Arc::new(NoSandbox::new(LEFT));
             (nobody, None)
         } else {
-            engine(&ports.blobs, folder.join(WORK_FOLDER), credentials).await?
+            engine(&ports.blobs, folder.join(WORK_FOLDER), credentials, signing).await?
         };
         let worker = Arc::new(Worker::new(&ports, engine));
         let bell = Arc::new(Bell::new());
@@ -225,12 +227,14 @@ async fn engine(
     blobs: &Arc<dyn Blobs>,
     work: PathBuf,
     git_credentials: Option<PathBuf>,
+    code_signing: Option<CodeSigning>,
 ) -> Result<(Arc<dyn BuildEngine>, Option<String>), Error> {
     let blobs = Arc::clone(blobs);
     let made = tokio::task::spawn_blocking(move || -> Result<Engine, SandboxError> {
         let sandbox = Sandbox::probe()?;
         let engine = Engine::new(blobs, work, sandbox);
-        Ok(engine.with_git_credentials(git_credentials))
+        let engine = engine.with_git_credentials(git_credentials);
+        Ok(engine.with_code_signing(code_signing))
     });
     let made = made.await.map_err(|error| Error::System {
         act: "look for a sandbox",

@@ -393,6 +393,8 @@ fn example(guess: &Guess) -> Config {
             version_file: Some(version_file.to_owned()),
             zip: false,
             extension: String::new(),
+            appimage: None,
+            windows: None,
         },
         health: command(&guess.health),
         triage: TriageRules::default(),

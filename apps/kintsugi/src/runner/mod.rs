@@ -25,7 +25,7 @@ use kintsugi_app::runner::{GivenBack, Leased, Reported};
 use kintsugi_domain::job::{Job, Report};
 use kintsugi_domain::limits::REPORT_BYTES_MAX;
 use kintsugi_domain::ports::{BuildEngine as _, PortError};
-use kintsugi_engine::Engine;
+use kintsugi_engine::{CodeSigning, Engine};
 use kintsugi_sandbox::Sandbox;
 use pace::Pace;
 use rustix::fs::{FlockOperation, flock};
@@ -66,6 +66,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context, json: bool) -> Resul
         home: arguments.home.clone(),
         token_file: arguments.token_file.clone(),
         git_credentials: context.git_credentials.clone(),
+        code_signing: context.code_signing.clone(),
         seconds: arguments.lease,
         once: arguments.once,
         folder,
@@ -111,6 +112,8 @@ struct Runner {
     token_file: PathBuf,
     /// The file with the credentials for git hosts, if there is one.
     git_credentials: Option<PathBuf>,
+    /// The certificates that installers are signed with, if there are any.
+    code_signing: Option<CodeSigning>,
     seconds: u32,
     once: bool,
     folder: PathBuf,
@@ -199,9 +202,12 @@ impl Runner {
         let blobs = RemoteBlobs::new(client.clone(), leased.lease.clone(), Pace);
         let (folder, sandbox) = (self.folder.clone(), self.sandbox.clone());
         let credentials = self.git_credentials.clone();
+        let signing = self.code_signing.clone();
         // Making an engine sweeps the folder, which may take a while.
         let made = tokio::task::spawn_blocking(move || {
-            Engine::new(Arc::new(blobs), folder, sandbox).with_git_credentials(credentials)
+            let engine = Engine::new(Arc::new(blobs), folder, sandbox);
+            let engine = engine.with_git_credentials(credentials);
+            engine.with_code_signing(signing)
         });
         let engine = made
             .await

@@ -73,6 +73,9 @@ fn order(data: &Path, product: &Path) -> Job {
         version: Version::new(1, 0, 0),
         at,
         delta_bases: Vec::new(),
+        platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: String::new(),
     }));
     let config = Config::parse("kintsugi.toml", CONFIG).unwrap();

@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 const PROJECT: ProjectId = ProjectId(1);
 const PACKAGE: &[u8] = b"the full package of 1.0.1";
+const APPIMAGE: &[u8] = b"the AppImage of 1.0.1";
+const APPIMAGE_NAME: &str = "till-1.0.1-x86_64.AppImage";
 const COMMIT: &str = "1111111111111111111111111111111111111111";
 
 const CONFIG: &str = r#"
@@ -73,10 +75,15 @@ async fn lay(ports: &Ports) -> Release {
     let gate =
         |name: &str| json!({"name": name, "passed": true, "detail": "passed, on /secret/folder"});
     let key = artifact_key(PROJECT, &Digest::of(PACKAGE), "till-1.0.1.tar.zst");
+    let appimage = artifact_key(PROJECT, &Digest::of(APPIMAGE), APPIMAGE_NAME);
     let built = json!({
         "commit": "2".repeat(40), "deltas": [],
         "full": {"blob": key, "digest": Digest::of(PACKAGE), "length": PACKAGE.len()},
         "content": {"digest": Digest::of(b"content"), "length": 7},
+        "platforms": [{
+            "kind": {"kind": "app_image", "arch": "x86_64"}, "deltas": [],
+            "artifact": {"blob": appimage, "digest": Digest::of(APPIMAGE), "length": APPIMAGE.len()},
+        }],
         "inputs": [{"path": "uv.lock", "digest": Digest::of(b"locked")}],
         "builder": "kintsugi-engine/0.1.0 linux-x86_64",
     });
@@ -117,6 +124,8 @@ async fn lay(ports: &Ports) -> Release {
         added_at: now,
     };
     ports.blobs.put(&key, PACKAGE.to_vec()).await.unwrap();
+    let content = APPIMAGE.to_vec();
+    ports.blobs.put(&appimage, content).await.unwrap();
     put(ports, &project).await;
     put(ports, &bundle).await;
     put(ports, &job).await;
@@ -179,6 +188,7 @@ async fn publish(folder: &Path) {
     let content = ports.blobs.get(&made.blob, 1 << 20).await.unwrap().unwrap();
     fs::write(folder.join("till-1.0.1.intoto.json"), content).unwrap();
     fs::write(folder.join("till.tar.zst"), PACKAGE).unwrap();
+    fs::write(folder.join(APPIMAGE_NAME), APPIMAGE).unwrap();
 }
 
 /// Verifies with one argument or more in place of what is right.
@@ -204,6 +214,18 @@ fn published() -> tempfile::TempDir {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(publish(folder.path()));
     folder
+}
+
+#[test]
+fn a_package_for_a_platform_is_verified_like_every_other() {
+    let folder = published();
+    let done = verify(folder.path(), APPIMAGE_NAME, &["--json"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let object: Value = serde_json::from_str(&stdout(&done)).unwrap();
+    assert_eq!(object["target"], APPIMAGE_NAME);
+    fs::write(folder.path().join(APPIMAGE_NAME), b"another").unwrap();
+    let done = verify(folder.path(), APPIMAGE_NAME, &[]);
+    assert!(!done.status.success());
 }
 
 #[test]

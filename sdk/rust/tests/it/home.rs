@@ -280,6 +280,7 @@ impl Home {
             platform: "any".into(),
             arch: "any".into(),
             version: version.clone(),
+            build: 0,
             target: full.path.parse().unwrap(),
             digest: full.digest,
             length: full.length,

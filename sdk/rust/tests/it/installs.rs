@@ -254,6 +254,31 @@ fn a_revoked_version_goes_back_by_a_signed_grant_without_loading_anything() {
 }
 
 #[test]
+fn a_device_that_never_had_the_version_before_loads_its_full_package_to_go_back() {
+    let mut home = Home::start();
+    let before = built(V100, true);
+    home.release(&before, &[]);
+    home.release(&built(V110, true), &[]);
+    home.publish();
+    let dir = tempfile::tempdir().unwrap();
+    let settings = home.device(dir.path(), "d1");
+    run(&home, &settings).unwrap();
+    assert_eq!(running(dir.path()).as_deref(), Some("1.1.0"));
+    assert!(!dir.path().join("versions/1.0.0").exists());
+    home.document.revoked = vec![V110];
+    home.document.grants = vec![home.grant(&V110, &V100, home.targets_key)];
+    home.publish();
+    let summary = run(&home, &settings).unwrap();
+    let full_bytes = before.full.len() as u64;
+    assert!(
+        matches!(summary.outcome, Outcome::Installed { source: Source::Full, downloaded_bytes, .. }
+            if downloaded_bytes == full_bytes),
+        "{summary:?}"
+    );
+    assert_eq!(running(dir.path()).as_deref(), Some("1.0.0"));
+}
+
+#[test]
 fn the_control_arm_checks_what_it_has_and_reports_once() {
     let (mut home, _dir, settings) = installed();
     home.release(&built(V110, true), &[]);

@@ -3,6 +3,7 @@
 use super::projects;
 use super::{Answer, Call, Change, Decided, Decision, Refusal, RefusalKind, Stop, reason};
 use crate::records;
+use crate::schedule::next_build;
 use kintsugi_domain::audit::HOME;
 use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::envelope::{Message, Queue};
@@ -66,6 +67,7 @@ pub(super) async fn release(
         return Err(conflict("bundle.exists", why).into());
     }
     notes.clone_into(&mut bundle.notes);
+    bundle.build = next_build(store, id).await?;
     let why = format!("version {version} ordered from {from}, commit {commit}");
     bundle.story.tell(call.now, call.by(), "Collecting", &why);
     let message = Message::BuildBundle {

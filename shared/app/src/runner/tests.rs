@@ -64,6 +64,9 @@ fn world() -> World {
         version,
         at: Timestamp::UNIX_EPOCH,
         delta_bases: vec![(Version::new(1, 0, 0), BASE.to_owned())],
+        platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: String::new(),
     }));
     let at = Timestamp::UNIX_EPOCH;
@@ -109,6 +112,7 @@ fn built() -> Report {
         applied: vec![],
         set_aside: [].into(),
         gates: vec![],
+        changes: vec![],
         built: Ok(Built {
             commit: "d0d0".to_owned(),
             full: artifact("till-1.0.1.tar.zst", FULL),
@@ -122,6 +126,7 @@ fn built() -> Report {
                 artifact: artifact("till-1.0.0-1.0.1.delta", DELTA),
             }],
             zips: vec![],
+            platforms: vec![],
             inputs: vec![],
             builder: String::new(),
         }),

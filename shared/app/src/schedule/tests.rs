@@ -78,6 +78,7 @@ fn release(version: &str, commit: &str, at: Timestamp) -> Release {
         id: Release::id_of(ProjectId(1), &version),
         project: ProjectId(1),
         version,
+        build: 0,
         channel: "stable".to_owned(),
         state: ReleaseState::Published,
         train: Train::Major,
@@ -94,6 +95,7 @@ fn release(version: &str, commit: &str, at: Timestamp) -> Release {
             },
             deltas: vec![],
             zips: vec![],
+            platforms: vec![],
             inputs: vec![],
             builder: String::new(),
         },
@@ -101,6 +103,7 @@ fn release(version: &str, commit: &str, at: Timestamp) -> Release {
         statement: None,
         provenance: None,
         required_actions: vec![],
+        hotfix: None,
         built_at: at,
         story: Story::default(),
     }
@@ -318,4 +321,22 @@ fn a_freeze_never_stops_a_rollback() {
     let wake = Wake::Message(Arc::new(envelope));
     let done = block_on(Rollback::new(home.ports.clone()).run(wake)).unwrap();
     assert_eq!(done, Done::did("version 1.0.1 goes back to 1.0.0"));
+}
+
+#[test]
+fn builds_are_counted_up_whatever_their_versions() {
+    let home = home("");
+    let store = home.ports.store.as_ref();
+    let next = || block_on(next_build(store, ProjectId(1))).unwrap();
+    assert_eq!(next(), 1);
+    // 20 points for a crash and 50 for security: at once.
+    for name in ["a", "b"] {
+        home.approve(name, 51, 101);
+        assert!(matches!(home.tick(), Done::Did(_)));
+        let mut bundle = block_on(open_bundle(store, ProjectId(1))).unwrap().unwrap();
+        assert_eq!(bundle.value.build, next() - 1);
+        bundle.value.state = kintsugi_domain::bundle::BundleState::Failed;
+        block_on(store.commit(Commit::new().update(&bundle))).unwrap();
+    }
+    assert_eq!(next(), 3, "a build that failed has its number for itself");
 }

@@ -179,6 +179,7 @@ impl Sign {
             platform: document::ANY.to_owned(),
             arch: document::ANY.to_owned(),
             version: release.version.clone(),
+            build: release.build,
             target,
             digest: release.built.full.digest,
             length: release.built.full.length,

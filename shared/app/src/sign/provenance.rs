@@ -86,6 +86,7 @@ async fn statement(
     let parameters = Parameters {
         product: project.config.product.name.clone(),
         version: release.version.to_string(),
+        build: release.build,
         channel: release.channel.clone(),
         train: name_of(&release.train),
         predicate: bundle.predicate.as_ref().map(name_of),

@@ -22,6 +22,7 @@ use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::score;
 use kintsugi_domain::trace::in_trace;
+use kintsugi_domain::train::{self, Train};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most records that a commit writes for an issue beside its events: the issue, and where it came back, its fix and an alert.
@@ -202,6 +203,7 @@ impl<'a> Filing<'a> {
             issue.start_clocks(&self.project.config.sla, at);
             // The next search starts from what the fix did not cover.
             issue.sample = event.id.clone();
+            issue.critical_since = None;
             self.refute(issue, &why).await?;
             self.diagnose.insert(issue.id.clone(), report.message);
             let text = format!("“{}” is back: {why}", issue.title);
@@ -254,6 +256,10 @@ impl<'a> Filing<'a> {
         }
         for (mut issue, event) in self.touched.into_values() {
             issue.value.score = score::priority(&issue.value, event, rules, rules.fleet);
+            let departs = train::score(&issue.value, &self.project.config.trains).train;
+            if issue.value.critical_since.is_none() && departs == Train::Hotfix {
+                issue.value.critical_since = Some(event.received_at);
+            }
             commit = commit.update(&issue);
         }
         if self.project.repository.is_some() {

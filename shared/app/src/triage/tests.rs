@@ -293,3 +293,30 @@ fn an_event_record_names_the_batch_that_came_with_the_message() {
     assert!(filed.iter().all(|it| it.value.batch == blob));
     assert_eq!(world.home.blobs.keys(), [blob]);
 }
+
+#[test]
+fn an_issue_is_critical_from_the_report_on_that_makes_its_fix_depart_at_once() {
+    let world = world(0);
+    let at = |minute: i64| {
+        let start: jiff::Timestamp = "2026-01-05T08:00:00Z".parse().unwrap();
+        start + jiff::SignedDuration::from_mins(minute)
+    };
+    // 50 points for security; 25 for the fifty-first user are enough.
+    let seen = |user: u64, minute: i64| {
+        let mut event = event(user, "a security hole");
+        event.user = Some(format!("user {user}"));
+        event.received_at = at(minute);
+        event
+    };
+    let first: Vec<Event> = (0..50).map(|user| seen(user, 0)).collect();
+    world.run(&[reported(first)]);
+    assert_eq!(world.issues()[0].critical_since, None);
+    world.run(&[reported(vec![seen(50, 7)])]);
+    assert_eq!(world.issues()[0].critical_since, Some(at(7)));
+    world.run(&[reported(vec![seen(51, 9)])]);
+    assert_eq!(
+        world.issues()[0].critical_since,
+        Some(at(7)),
+        "the first such report"
+    );
+}

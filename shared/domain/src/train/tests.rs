@@ -28,6 +28,7 @@ fn issue() -> Issue {
         events: 1,
         first_seen: Timestamp::UNIX_EPOCH,
         last_seen: Timestamp::UNIX_EPOCH,
+        critical_since: None,
         users: std::iter::once("user".to_owned()).collect(),
         releases: std::collections::BTreeSet::new(),
         handled: true,

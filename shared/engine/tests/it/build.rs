@@ -30,6 +30,9 @@ fn order(commit: &str, version: &str, fixes: &[(&str, &str)]) -> BuildOrder {
         version: version.parse().unwrap(),
         at: at(),
         delta_bases: vec![],
+        platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: NOTES.to_owned(),
     }
 }
@@ -443,4 +446,46 @@ class Release(unittest.TestCase):
     assert!(report.built.is_ok(), "{report:?}");
     let report = build(&product, &order(&product.head(), "1.0.2", &[])).await;
     assert_eq!(report.built.unwrap_err().code, "TEST_FAILURE");
+}
+
+#[tokio::test]
+async fn commits_since_the_release_before_are_grouped_in_changelog_and_notes() {
+    let product = Product::sample();
+    let since = product.head();
+    let fix = product.on_branch("right", &since, |product| {
+        product.replace("till/totals.py", DEFECT, RIGHT);
+    });
+    for (name, message) in [
+        ("a", "feat(cli): taxes"),
+        ("b", "docs: a word"),
+        (
+            "c",
+            "perf!: faster\n\nBody: x\n\nRequires: migration add the table takings",
+        ),
+        ("d", "fix: a typo"),
+    ] {
+        product.write(name, name);
+        product.commit(message);
+    }
+    let mut order = order(&product.head(), "1.1.0", &[("right", &fix)]);
+    order.since = Some(since.clone());
+    order.build = 7;
+    let report = build(&product, &order).await;
+    let built = report.built.clone().unwrap();
+    let expected = format!(
+        "{NOTES}\n\n### Added\n\n- cli: taxes\n\n### Changed\n\n- **Breaking:** faster\n\n\
+         ### Fixed\n\n- fix: right\n- a typo\n\n### Required actions\n\n- Migration: add the table takings"
+    );
+    assert_eq!(order.notes_with(&report.applied, &report.changes), expected);
+    let changelog = product.git(&["show", &format!("{}:CHANGELOG.md", built.commit)]);
+    let section = format!("## [1.1.0] - 2026-11-21\n\n{expected}\n\n## [1.0.0]");
+    assert!(changelog.contains(&section), "{changelog}");
+
+    order.since = Some("1".repeat(40));
+    let report = build(&product, &order).await;
+    assert!(
+        report.changes.is_empty(),
+        "a commit that is not there says nothing"
+    );
+    assert!(report.built.is_ok());
 }

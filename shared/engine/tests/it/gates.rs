@@ -3,7 +3,8 @@
 
 use crate::product::{Product, at};
 use kintsugi_domain::digest::Digest;
-use kintsugi_domain::job::{BuildOrder, BuildReport, Order, Report};
+use kintsugi_domain::id::FixId;
+use kintsugi_domain::job::{BuildOrder, BuildReport, Order, PatchToApply, Report};
 use kintsugi_domain::ports::Blobs as _;
 use std::fs;
 
@@ -15,6 +16,9 @@ fn order(product: &Product, version: &str) -> BuildOrder {
         version: version.parse().unwrap(),
         at: at(),
         delta_bases: vec![],
+        platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: String::new(),
     }
 }
@@ -168,4 +172,75 @@ async fn a_patch_of_an_extension_may_not_ask_for_more_and_a_minor_version_may() 
     let report = build(&product, after(&product, "1.1.0")).await;
     assert_eq!(results(&report, &["permissions"]), [("permissions", true)]);
     assert!(report.built.is_ok(), "{report:?}");
+}
+
+/// A fix that adds one file to the package.
+fn adding(product: &Product, name: &str) -> PatchToApply {
+    let commit = product.on_branch(name, &product.head(), |product| {
+        product.write(&format!("till/{name}.txt"), "x\n");
+    });
+    PatchToApply {
+        fix: name.parse().unwrap(),
+        commit,
+        title: format!("Add {name}"),
+    }
+}
+
+fn ids(names: &[&str]) -> Vec<FixId> {
+    names.iter().map(|name| name.parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_gate_that_fails_sets_the_guilty_fixes_aside_and_the_rest_goes_on() {
+    let mut product = Product::sample();
+    let names = ["a", "b", "c", "d", "e"];
+    let mut order = order(&product, "1.0.1");
+    order.fixes = names.map(|name| adding(&product, name)).to_vec();
+    // “d” is bad by itself, “e” only where “b” is.
+    let script = "test ! -e till/d.txt || { echo d is here; exit 5; }; test ! -e till/b.txt -o ! -e till/e.txt";
+    product.config.gates.unit = shell(script);
+    let report = build(&product, order.clone()).await;
+    assert!(report.built.is_ok(), "{report:?}");
+    assert_eq!(report.applied, ids(&["a", "b", "c"]));
+    let aside: Vec<_> = report.set_aside.clone().into_iter().collect();
+    let [(d, why_d), (e, why_e)] = aside.as_slice() else {
+        panic!("{aside:?}");
+    };
+    assert_eq!([d.clone(), e.clone()].to_vec(), ids(&["d", "e"]));
+    assert_eq!(
+        why_d,
+        "TEST_FAILURE: gate unit ended with code 5\nd is here"
+    );
+    assert_eq!(why_e, "TEST_FAILURE: gate unit ended with code 1");
+    // What is told is what the version passed.
+    let gates = results(&report, &["suite", "unit"]);
+    assert_eq!(gates, [("suite", true), ("unit", true)]);
+}
+
+#[tokio::test]
+async fn a_build_command_that_fails_by_a_fix_blames_it_and_without_any_fix_none() {
+    let mut product = Product::sample();
+    let mut order = order(&product, "1.0.1");
+    order.fixes = ["a", "b"].map(|name| adding(&product, name)).to_vec();
+    product.config.build = Some(kintsugi_domain::config::Command {
+        command: shell("test ! -e till/a.txt"),
+        timeout_seconds: 10,
+    });
+    let report = build(&product, order.clone()).await;
+    assert!(report.built.is_ok(), "{report:?}");
+    assert_eq!(report.applied, ids(&["b"]));
+    let why = &report.set_aside[&"a".parse().unwrap()];
+    assert_eq!(why, "BUILD_FAILURE: ended with code 1");
+
+    product.config.gates.e2e = shell("echo never; exit 1");
+    let report = build(&product, order).await;
+    let failure = report.built.unwrap_err();
+    assert_eq!(failure.code, "TEST_FAILURE");
+    assert!(
+        failure
+            .why
+            .starts_with("without any fix the product fails: gate e2e ended"),
+        "{failure:?}"
+    );
+    assert!(report.set_aside.is_empty(), "{:?}", report.set_aside);
 }

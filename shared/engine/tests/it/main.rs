@@ -2,5 +2,6 @@
 
 mod build;
 mod gates;
+mod platforms;
 mod product;
 mod search;

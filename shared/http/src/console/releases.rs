@@ -4,7 +4,9 @@ use super::frame::{Asked, address, bytes, name, story, table, time};
 use super::pages::{Listed, Single};
 use super::session::Visitor;
 use kintsugi_app::admin::{Page, Part, ProjectViews, RolloutView};
+use kintsugi_domain::hotfix::HotfixPath;
 use kintsugi_domain::id::{ProjectId, ReleaseId};
+use kintsugi_domain::job::Artifact;
 use kintsugi_domain::limits::PAGE_RECORDS_MAX;
 use kintsugi_domain::ports::PortError;
 use kintsugi_domain::release::Release;
@@ -75,6 +77,7 @@ impl Single for ReleaseView {
                 dt { "State" } dd { (name(release.state)) }
                 dt { "Channel" } dd { (release.channel) }
                 dt { "Train" } dd { (name(release.train)) }
+                @if release.build > 0 { dt { "Build" } dd { (release.build) } }
                 dt { "Commit" } dd { code { (release.built.commit) } }
                 @if let Some(previous) = &release.previous { dt { "Goes back to" } dd { (previous) } }
                 dt { "Built" } dd { (time(release.built_at)) }
@@ -100,8 +103,24 @@ impl Single for ReleaseView {
                     li { "Issue " a href=(address(project, "issues", issue)) { (issue) } }
                 }
             }
+            @if let Some(path) = &release.hotfix { (hotfix(path)) }
             (story(&release.story))
         }
+    }
+}
+
+/// The way of a hotfix from the report to the first offer.
+fn hotfix(path: &HotfixPath) -> Markup {
+    let minutes = path.seconds / 60;
+    let columns = ["What", "When"];
+    html! {
+        h2 { "From the report to the first offer" }
+        p { (minutes) " minutes" @if path.late { ", longer than a hotfix may take" } }
+        (table("The way of this hotfix", &columns, &html! {
+            @for point in &path.points {
+                tr { th scope="row" { (point.what) } td { (time(point.at)) } }
+            }
+        }))
     }
 }
 
@@ -126,8 +145,22 @@ fn packages(release: &Release) -> Markup {
                     td { code { (delta.artifact.digest) } }
                 }
             }
+            @for package in &release.built.platforms {
+                tr {
+                    th scope="row" { (file_name(&package.artifact)) }
+                    td { (bytes(package.artifact.length)) }
+                    td { "" }
+                    td { code { (package.artifact.digest) } }
+                }
+            }
         },
     )
+}
+
+/// The name that an artifact is downloaded by.
+fn file_name(artifact: &Artifact) -> &str {
+    let name = artifact.blob.rsplit('/').next().unwrap_or_default();
+    name.split_once('.').map_or(name, |(_, name)| name)
 }
 
 /// A part of a whole, in per mille shown as percent: exact enough for people, without floats.

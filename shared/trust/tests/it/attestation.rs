@@ -43,6 +43,7 @@ fn statement() -> Statement {
                 external_parameters: Parameters {
                     product: "till".to_owned(),
                     version: "1.0.1".to_owned(),
+                    build: 7,
                     channel: "stable".to_owned(),
                     train: "patch".to_owned(),
                     predicate: Some("enough_fixes".to_owned()),

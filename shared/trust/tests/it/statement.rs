@@ -23,6 +23,7 @@ fn statement() -> ReleaseStatement {
         platform: "linux".into(),
         arch: "x86_64".into(),
         version: Version::new(1, 0, 1),
+        build: 7,
         target: "packages/till-1.0.1.tar.zst".parse().unwrap(),
         digest: Digest::of(b"package"),
         length: 7,

@@ -30,6 +30,9 @@ async fn order(home: &Home) -> Job {
         version: Version::new(1, 0, 1),
         at: Timestamp::UNIX_EPOCH,
         delta_bases: vec![(Version::new(1, 0, 0), BASE.to_owned())],
+        platform_bases: vec![],
+        since: None,
+        build: 0,
         notes: String::new(),
     }));
     let config = product::config("");
