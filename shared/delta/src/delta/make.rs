@@ -162,7 +162,7 @@ impl<'a> Maker<'a> {
     fn draft(&self, plan: Plan) -> Result<Draft, DeltaError> {
         let plan_bytes = plan.write(self.old_length, self.new_length)?;
         let map = plan.map(self.old_length, self.new_length);
-        let ground = Ground::new(self.old, &plan, &self.old_scan, map);
+        let ground = Ground::new(self.old, &plan, &self.old_scan, &map);
         let mut encoder = Encoder::new();
         let mut models = Models::new(self.old.len());
         let mut fresh = Vec::new();

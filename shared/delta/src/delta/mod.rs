@@ -25,6 +25,7 @@
 
 mod a64;
 mod apply;
+mod beside;
 mod choice;
 mod coder;
 mod copies;

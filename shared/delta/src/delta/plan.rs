@@ -89,11 +89,11 @@ pub(super) struct Ground<'a> {
     old: &'a [u8],
     plan: &'a Plan,
     scan: &'a Scan,
-    map: Map,
+    map: &'a Map,
 }
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan, map: Map) -> Self {
+    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan, map: &'a Map) -> Self {
         Self {
             old,
             plan,
@@ -116,7 +116,7 @@ impl<'a> Ground<'a> {
             old_layout: &self.plan.old_layout,
             new_layout: &self.plan.new_layout,
             scan: self.scan,
-            map: &self.map,
+            map: self.map,
         };
         let mut buffer = Vec::new();
         let mut done = 0;

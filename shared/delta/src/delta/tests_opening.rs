@@ -165,9 +165,10 @@ fn no_more_is_written_than_declared_although_members_grow_when_packed() {
     // Deflated, one byte takes three.
     let opening_of = |members| opening(&old, members, 0);
     let grows = opening_of(vec![member(0, 0, 1, Some(9)); 4]);
+    // What does not fit is not even begun.
     assert_eq!(
         outcome(&old, &grows, [base, 4], b"four", 4),
-        (too_much.clone(), 3)
+        (too_much.clone(), 0)
     );
     let (result, written) = outcome(&old, &grows, [base, 4], b"four", 12);
     assert_eq!((result, written), (Err(DeltaError::WrongResult), 12));
