@@ -4,7 +4,7 @@ use super::beside::{self, Chunks};
 use super::coder::{Coder as _, Decoder};
 use super::copies::Models;
 use super::header::{self, Header, Streams};
-use super::moves::Map;
+use super::layout::Near;
 use super::opening::Recipe;
 use super::plan::{self, Ground, Plan};
 use super::rebuild::Rebuild;
@@ -109,11 +109,11 @@ fn apply_with(
         let (found, ground) = beside::both(
             early,
             || Digest::of(old),
-            || early.then(|| Ready::new(old, &header, &streams)),
+            || early.then(|| Ready::new(old, &header, &streams, threads)),
         );
         let found = found.unwrap_or_else(|| Digest::of(old));
         check_base(old, found, &header)?;
-        let ready = ground.unwrap_or_else(|| Ready::new(old, &header, &streams))?;
+        let ready = ground.unwrap_or_else(|| Ready::new(old, &header, &streams, threads))?;
         let produce = |chunks: &mut Chunks<'_>| ready.run(fresh?, streams.corrections, chunks);
         beside::produced(threads, produce, &mut |bytes| sink.give(bytes))
     })?;
@@ -200,11 +200,15 @@ struct Ready<'a> {
     recipe: Option<Recipe>,
     plan: Plan,
     scan: Scan,
-    map: Map,
 }
 
 impl<'a> Ready<'a> {
-    fn new(old: &'a [u8], header: &Header, streams: &Streams<'_>) -> Result<Self, DeltaError> {
+    fn new(
+        old: &'a [u8],
+        header: &Header,
+        streams: &Streams<'_>,
+        threads: bool,
+    ) -> Result<Self, DeltaError> {
         let [old_length, new_length] = header.lengths()?;
         let plan = read_plan(header, streams)?;
         let (mut base, mut recipe) = (Cow::Borrowed(old), None);
@@ -214,13 +218,19 @@ impl<'a> Ready<'a> {
             recipe = Some(opened.1);
         }
         // The lengths are compared with the contents, and the plan's copies lie below them.
+        let (map, mut scan) = beside::both(
+            threads,
+            || plan.map(old_length, new_length),
+            || plan::scan(&base, &plan, threads),
+        );
+        let map = map.unwrap_or_else(|| plan.map(old_length, new_length));
+        scan.resolve(&map, threads);
         Ok(Self {
-            scan: plan::scan(&base, &plan),
-            map: plan.map(old_length, new_length),
             base,
             new_length,
             recipe,
             plan,
+            scan,
         })
     }
 
@@ -234,17 +244,25 @@ impl<'a> Ready<'a> {
             rebuild: self.recipe.as_ref().map(Rebuild::new),
             chunks,
         };
-        let ground = Ground::new(&self.base, &self.plan, &self.scan, &self.map);
+        let ground = Ground::new(&self.base, &self.plan, &self.scan);
         let mut decoder = Decoder::new(corrections);
+        let mut near = Near::new(&self.plan.new_layout);
         let mut models = Models::new(self.base.len());
         let mut buffer = vec![0; CHUNK];
         let mut end = 0;
-        for copy in &self.plan.copies {
+        for (at, copy) in self.plan.copies.iter().enumerate() {
+            if at % plan::NEAR == 0 {
+                let rest = self.plan.copies.get(at..).unwrap_or_default();
+                ground.fetch(rest.get(..plan::NEAR).unwrap_or(rest));
+            }
             output.copy(&mut fresh, (copy.new - end) as usize, &mut buffer)?;
             end = copy.new_end();
-            ground.code(&mut models, &mut decoder, copy, None, |piece| {
-                output.give(piece)
-            })?;
+            ground.code(
+                (&mut models, &mut decoder, &mut near),
+                copy,
+                None,
+                |piece| output.give(piece),
+            )?;
         }
         output.copy(&mut fresh, (self.new_length - end) as usize, &mut buffer)?;
         let more = fresh.read(&mut [0]).map_err(unreadable)?;
