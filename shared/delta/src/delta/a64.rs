@@ -3,7 +3,7 @@
 //! All instructions have 32 bits. An address that is far away takes two of them: `adrp` names its page,
 //! and a later `add`, load or store with the same register adds the low twelve bits.
 
-use super::layout::{Layout, Region};
+use super::layout::{Layout, Near, Region};
 use super::refs::{Form, Reference};
 
 /// Instructions after an `adrp` among which the one that completes it is looked for.
@@ -135,15 +135,10 @@ pub(super) fn scan(code: &[u8], region: &Region, layout: &Layout, found: &mut Ve
         .chunks_exact(4)
         .filter_map(|bytes| bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)))
         .collect();
+    let mut near = Near::new(layout);
     let mut push = |at: u32, address: u64, field: Field| {
-        if let Some((_, target)) = layout.find(region.image, address) {
-            found.push(Reference {
-                at,
-                target,
-                base: 0,
-                form: Form::Arm(field),
-                to_end: 0,
-            });
+        if let Some((_, target)) = near.find(region.image, address) {
+            found.push(Reference::new(at, target, Form::Arm(field)));
         }
     };
     let mut low_taken = vec![false; words.len()];

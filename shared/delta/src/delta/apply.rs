@@ -1,38 +1,51 @@
 //! Applying a delta.
 
+use super::beside::{self, Chunks};
 use super::coder::{Coder as _, Decoder};
 use super::copies::Models;
 use super::header::{self, Header, Streams};
+use super::layout::Near;
+use super::opening::Recipe;
 use super::plan::{self, Ground, Plan};
 use super::rebuild::Rebuild;
+use super::refs::Scan;
 use super::{CUT_OFF, DeltaError, Expected, corrupt, opening, pack};
 use kintsugi_domain::digest::Digest;
 use sha2::{Digest as _, Sha256};
+use std::borrow::Cow;
 use std::io::{Read, Write};
 
 /// New bytes that are handed on at once.
 const CHUNK: usize = 1 << 16;
 
-/// Applies a delta. Refuses the wrong base before any work, holds at most `expected.length` bytes and
-/// what [`apply_to`] holds, and answers only with content of the expected digest.
+/// Applies a delta. Refuses the wrong base before anything is written, holds at most `expected.length` bytes
+/// and what [`apply_to`] holds, and answers only with content of the expected digest.
 pub fn apply(old: &[u8], delta: &[u8], expected: &Expected) -> Result<Vec<u8>, DeltaError> {
     let too_large = DeltaError::TooLarge {
         bytes: expected.length,
     };
-    // The checks come first, so that a wrong delta costs no memory.
-    check(old, delta, expected)?;
     let mut new = Vec::new();
     let length = usize::try_from(expected.length).map_err(|_| too_large.clone())?;
-    new.try_reserve_exact(length).map_err(|_| too_large)?;
-    apply_checked(old, delta, expected, &mut new)?;
+    apply_with(old, delta, expected, &mut |part| {
+        // It is taken only once the base is known to be the right one.
+        if new.is_empty() {
+            new.try_reserve_exact(length)
+                .map_err(|_| too_large.clone())?;
+        }
+        new.extend_from_slice(part);
+        Ok(())
+    })?;
     Ok(new)
 }
 
 /// Applies a delta and writes the result as it comes, never more than `expected.length` bytes. **What was
 /// written counts only if this succeeds:** the digest is known at the end.
 ///
+/// Digests, unpacking and writing run beside the decoder, on up to three threads that end before this does;
+/// `out` is written to on the thread of the caller.
+///
 /// Beside the base and the delta it holds, in the worst case, eight bytes for each byte of the base and
-/// 68 MiB; executables take about one byte for each byte of the base. Of an archive that is diffed by member,
+/// 72 MiB; executables take about one byte for each byte of the base. Of an archive that is diffed by member,
 /// what is unpacked of the base is held, at most 256 MiB, and counts as the base.
 pub fn apply_to(
     old: &[u8],
@@ -40,13 +53,15 @@ pub fn apply_to(
     expected: &Expected,
     out: &mut dyn Write,
 ) -> Result<(), DeltaError> {
-    check(old, delta, expected)?;
-    apply_checked(old, delta, expected, out)
+    apply_with(old, delta, expected, &mut |part| {
+        out.write_all(part).map_err(|error| DeltaError::NotWritten {
+            why: error.to_string(),
+        })
+    })
 }
 
-/// Whether this is the delta that the metadata names, and the base is there.
-fn check(old: &[u8], delta: &[u8], expected: &Expected) -> Result<(), DeltaError> {
-    let (header, _) = header::read(delta)?;
+/// Whether this is the delta that the metadata names.
+fn check(header: &Header, expected: &Expected) -> Result<(), DeltaError> {
     for (what, agrees) in [
         ("base", header.base == expected.base),
         ("result", header.result == expected.digest),
@@ -56,9 +71,13 @@ fn check(old: &[u8], delta: &[u8], expected: &Expected) -> Result<(), DeltaError
             return Err(DeltaError::WrongDelta { what });
         }
     }
-    let found = Digest::of(old);
-    if found != expected.base {
-        let needed = expected.base;
+    Ok(())
+}
+
+/// Whether the base is there.
+fn check_base(old: &[u8], found: Digest, header: &Header) -> Result<(), DeltaError> {
+    let needed = header.base;
+    if found != needed {
         return Err(DeltaError::WrongBase { needed, found });
     }
     if old.len() as u64 != u64::from(header.base_length) {
@@ -67,32 +86,38 @@ fn check(old: &[u8], delta: &[u8], expected: &Expected) -> Result<(), DeltaError
     Ok(())
 }
 
-fn apply_checked(
+fn apply_with(
     old: &[u8],
     delta: &[u8],
     expected: &Expected,
-    out: &mut dyn Write,
+    out: &mut Out<'_>,
 ) -> Result<(), DeltaError> {
     let (header, streams) = header::read(delta)?;
-    let lengths = header.lengths()?;
-    let plan = read_plan(&header, &streams)?;
-    let opened;
-    let (mut base, mut recipe) = (old, None);
-    if header.opened.is_some() {
-        opened = opening::open(old, streams.opening, lengths)?;
-        base = &opened.0.bytes;
-        recipe = Some(&opened.1);
-    }
-    let mut output = Output {
-        rebuild: recipe.map(Rebuild::new),
-        sink: Sink {
-            out,
-            digest: Sha256::new(),
-            left: expected.length,
-        },
+    check(&header, expected)?;
+    let threads = beside::is_worth(header.length.max(old.len() as u64));
+    let mut sink = Sink {
+        out,
+        digest: Sha256::new(),
+        left: expected.length,
     };
-    run(base, lengths, &header, &streams, &plan, &mut output)?;
-    let found: [u8; 32] = output.finish()?.into();
+    std::thread::scope(|scope| {
+        let fresh = beside::ahead(threads, scope, || {
+            pack::unpack(header.packing, streams.fresh)
+        });
+        // An archive is not opened before it is known to be the right one.
+        let early = threads && header.opened.is_none();
+        let (found, ground) = beside::both(
+            early,
+            || Digest::of(old),
+            || early.then(|| Ready::new(old, &header, &streams, threads)),
+        );
+        let found = found.unwrap_or_else(|| Digest::of(old));
+        check_base(old, found, &header)?;
+        let ready = ground.unwrap_or_else(|| Ready::new(old, &header, &streams, threads))?;
+        let produce = |chunks: &mut Chunks<'_>| ready.run(fresh?, streams.corrections, chunks);
+        beside::produced(threads, produce, &mut |bytes| sink.give(bytes))
+    })?;
+    let found: [u8; 32] = sink.digest.finalize().into();
     if found == *expected.digest.as_bytes() {
         Ok(())
     } else {
@@ -106,54 +131,57 @@ pub(super) fn read_plan(header: &Header, streams: &Streams<'_>) -> Result<Plan, 
     Plan::read(streams.plan, old, new)
 }
 
-/// Where the result goes.
-struct Sink<'a> {
-    out: &'a mut dyn Write,
+/// Where the result goes in the end.
+type Out<'o> = dyn FnMut(&[u8]) -> Result<(), DeltaError> + 'o;
+
+/// Where the result goes: counted, then into its digest and out.
+struct Sink<'a, 'o> {
+    out: &'a mut Out<'o>,
     digest: Sha256,
     /// Bytes that may still come.
     left: u64,
 }
 
-impl Sink<'_> {
+impl Sink<'_, '_> {
     fn give(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
         let left = self.left.checked_sub(bytes.len() as u64);
         self.left = left.ok_or_else(|| corrupt("it writes more than the declared length"))?;
         self.digest.update(bytes);
-        self.out
-            .write_all(bytes)
-            .map_err(|error| DeltaError::NotWritten {
-                why: error.to_string(),
-            })
+        (self.out)(bytes)
     }
 }
 
 /// Takes the result, or the opened form of it.
-struct Output<'a> {
+struct Output<'a, 'c, 'h> {
     rebuild: Option<Rebuild<'a>>,
-    sink: Sink<'a>,
+    chunks: &'c mut Chunks<'h>,
 }
 
-impl Output<'_> {
+impl Output<'_, '_, '_> {
     fn give(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
         match &mut self.rebuild {
-            Some(rebuild) => rebuild.take(bytes, &mut |bytes| self.sink.give(bytes)),
-            None => self.sink.give(bytes),
+            Some(rebuild) => rebuild.take(bytes, &mut |bytes| self.chunks.give(bytes)),
+            None => self.chunks.give(bytes),
         }
     }
 
-    /// The digest of all that was written.
-    fn finish(mut self) -> Result<impl Into<[u8; 32]>, DeltaError> {
-        if let Some(rebuild) = self.rebuild {
-            rebuild.finish(&mut |bytes| self.sink.give(bytes))?;
+    fn finish(self) -> Result<(), DeltaError> {
+        match self.rebuild {
+            Some(rebuild) => rebuild.finish(&mut |bytes| self.chunks.give(bytes)),
+            None => Ok(()),
         }
-        Ok(self.sink.digest.finalize())
     }
 
-    /// Hands on exactly `count` bytes of a stream.
-    fn copy(&mut self, stream: &mut dyn Read, mut count: usize) -> Result<(), DeltaError> {
-        let mut buffer = vec![0; count.min(CHUNK)];
+    /// Hands on exactly `count` bytes of a stream, through `buffer`.
+    fn copy(
+        &mut self,
+        stream: &mut dyn Read,
+        mut count: usize,
+        buffer: &mut [u8],
+    ) -> Result<(), DeltaError> {
         while count > 0 {
-            let part = buffer.get_mut(..count.min(CHUNK)).unwrap_or_default();
+            let most = count.min(buffer.len());
+            let part = buffer.get_mut(..most).unwrap_or_default();
             let read = stream.read(part).map_err(unreadable)?;
             if read == 0 {
                 return Err(CUT_OFF);
@@ -165,38 +193,87 @@ impl Output<'_> {
     }
 }
 
-fn run(
-    old: &[u8],
-    [old_length, new_length]: [u32; 2],
-    header: &Header,
-    streams: &Streams<'_>,
-    plan: &Plan,
-    output: &mut Output<'_>,
-) -> Result<(), DeltaError> {
-    let scan = plan::scan(old, plan);
-    // The lengths were compared with the contents, and the plan's copies lie below them.
-    let map = plan.map(old_length, new_length);
-    let ground = Ground::new(old, plan, &scan, map);
-    let mut fresh = pack::unpack(header.packing, streams.fresh)?;
-    let mut decoder = Decoder::new(streams.corrections);
-    let mut models = Models::new(old.len());
-    let mut end = 0;
-    for copy in &plan.copies {
-        output.copy(&mut fresh, (copy.new - end) as usize)?;
-        end = copy.new_end();
-        ground.code(&mut models, &mut decoder, copy, None, |piece| {
-            output.give(piece)
-        })?;
+/// Everything that is known before the first byte of the result.
+struct Ready<'a> {
+    base: Cow<'a, [u8]>,
+    new_length: u32,
+    recipe: Option<Recipe>,
+    plan: Plan,
+    scan: Scan,
+}
+
+impl<'a> Ready<'a> {
+    fn new(
+        old: &'a [u8],
+        header: &Header,
+        streams: &Streams<'_>,
+        threads: bool,
+    ) -> Result<Self, DeltaError> {
+        let [old_length, new_length] = header.lengths()?;
+        let plan = read_plan(header, streams)?;
+        let (mut base, mut recipe) = (Cow::Borrowed(old), None);
+        if header.opened.is_some() {
+            let opened = opening::open(old, streams.opening, [old_length, new_length])?;
+            base = Cow::Owned(opened.0.bytes);
+            recipe = Some(opened.1);
+        }
+        // The lengths are compared with the contents, and the plan's copies lie below them.
+        let (map, mut scan) = beside::both(
+            threads,
+            || plan.map(old_length, new_length),
+            || plan::scan(&base, &plan, threads),
+        );
+        let map = map.unwrap_or_else(|| plan.map(old_length, new_length));
+        scan.resolve(&map, threads);
+        Ok(Self {
+            base,
+            new_length,
+            recipe,
+            plan,
+            scan,
+        })
     }
-    output.copy(&mut fresh, (new_length - end) as usize)?;
-    let more = fresh.read(&mut [0]).map_err(unreadable)?;
-    if more > 0 || !decoder.is_finished() {
-        return Err(corrupt("it holds more than it uses"));
+
+    fn run(
+        &self,
+        mut fresh: Box<dyn Read + Send + '_>,
+        corrections: &[u8],
+        chunks: &mut Chunks<'_>,
+    ) -> Result<(), DeltaError> {
+        let mut output = Output {
+            rebuild: self.recipe.as_ref().map(Rebuild::new),
+            chunks,
+        };
+        let ground = Ground::new(&self.base, &self.plan, &self.scan);
+        let mut decoder = Decoder::new(corrections);
+        let mut near = Near::new(&self.plan.new_layout);
+        let mut models = Models::new(self.base.len());
+        let mut buffer = vec![0; CHUNK];
+        let mut end = 0;
+        for (at, copy) in self.plan.copies.iter().enumerate() {
+            if at % plan::NEAR == 0 {
+                let rest = self.plan.copies.get(at..).unwrap_or_default();
+                ground.fetch(rest.get(..plan::NEAR).unwrap_or(rest));
+            }
+            output.copy(&mut fresh, (copy.new - end) as usize, &mut buffer)?;
+            end = copy.new_end();
+            ground.code(
+                (&mut models, &mut decoder, &mut near),
+                copy,
+                None,
+                |piece| output.give(piece),
+            )?;
+        }
+        output.copy(&mut fresh, (self.new_length - end) as usize, &mut buffer)?;
+        let more = fresh.read(&mut [0]).map_err(unreadable)?;
+        if more > 0 || !decoder.is_finished() {
+            return Err(corrupt("it holds more than it uses"));
+        }
+        if decoder.is_exhausted() {
+            return Err(CUT_OFF);
+        }
+        output.finish()
     }
-    if decoder.is_exhausted() {
-        return Err(CUT_OFF);
-    }
-    Ok(())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

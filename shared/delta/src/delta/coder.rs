@@ -1,4 +1,8 @@
-//! Adaptive binary range coding, after the range coder of LZMA (7-Zip, G. N. N. Martin 1979).
+//! Adaptive range coding (G. N. N. Martin, 1979): single decisions, symbols of half a byte, and bits as they are.
+//!
+//! A device decodes this on the way to every byte, so what is no yes-or-no question is not asked bit by bit: half a
+//! byte takes one division and a few operations on all sixteen shares at once, random bits one division for sixteen
+//! of them, and the range has 64 bits, so that four bytes are read at once and seldom.
 //!
 //! Everything but new bytes goes through it. A model is written once and works in both directions:
 //! [`Coder::code`] takes the value that an encoder has and returns the value that a decoder gets, and an
@@ -7,18 +11,25 @@
 //! **Invariant: a decoder reads zeros past its input and says so in [`Coder::is_exhausted`]; it never
 //! fails in the middle of a symbol, so callers bound their loops themselves and ask once per step.**
 
-/// Probabilities are in units of 2^-16.
+/// Probabilities of decisions are in units of 2^-16.
 const SCALE: u32 = 16;
-/// The range is kept above this.
-const TOP: u32 = 1 << 24;
+/// The range is kept at or above this.
+const TOP: u64 = 1 << 32;
+/// Most bits that are coded at once as they are.
+const PLAIN: u32 = 16;
+/// Most zeros that an encoder leaves away at its end, bytes.
+const TRIMMED_MAX: usize = 8;
 
-/// Most zeros that an encoder leaves away at its end.
-const TRIMMED_MAX: usize = 5;
-
-/// Codes single binary decisions.
+/// Codes decisions, each with what is known of it.
 pub(super) trait Coder {
     /// Codes one decision; `one` is the probability of `true`, in units of 2^-16, 1 to 65535.
     fn code(&mut self, bit: bool, one: u32) -> bool;
+
+    /// Codes one of sixteen symbols.
+    fn symbol(&mut self, symbol: usize, shares: &Shares) -> usize;
+
+    /// Codes up to [`PLAIN`] bits that are as good as random.
+    fn plain(&mut self, value: u32, bits: u32) -> u32;
 
     /// Whether more was read than was ever written.
     fn is_exhausted(&self) -> bool {
@@ -47,6 +58,7 @@ impl Bit {
         seen: 0,
     };
 
+    /// Stays between 1 and 65535, since what is learnt is rounded down.
     #[inline]
     fn one(self) -> u32 {
         u32::midpoint(u32::from(self.fast), u32::from(self.slow))
@@ -72,7 +84,7 @@ impl Bit {
     /// Codes a decision and learns from it.
     #[inline]
     pub(super) fn code(&mut self, coder: &mut impl Coder, bit: bool) -> bool {
-        let bit = coder.code(bit, self.one().clamp(32, 65_504));
+        let bit = coder.code(bit, self.one());
         self.learn(bit);
         bit
     }
@@ -87,33 +99,129 @@ impl Default for Bit {
 /// Codes a decision that two contexts know something about.
 #[inline]
 pub(super) fn code_pair(coder: &mut impl Coder, bit: bool, a: &mut Bit, b: &mut Bit) -> bool {
-    let one = u32::midpoint(a.one(), b.one()).clamp(32, 65_504);
-    let bit = coder.code(bit, one);
+    let bit = coder.code(bit, u32::midpoint(a.one(), b.one()));
     a.learn(bit);
     b.learn(bit);
     bit
 }
 
-/// Codes the `bits` low bits of a value that is as good as random.
-pub(super) fn code_plain(coder: &mut impl Coder, value: u32, bits: u32) -> u32 {
-    let mut got = 0;
-    for at in (0..bits).rev() {
-        let bit = coder.code(value >> at & 1 != 0, 1 << (SCALE - 1));
-        got = got << 1 | u32::from(bit);
-    }
-    got
+/// How many symbols there are: half a byte.
+const SYMBOLS: usize = 16;
+/// Shares of symbols are in units of 2^-15, so that their sums fit 16 bits with a sign.
+const SHARE_SCALE: u32 = 15;
+
+/// For each symbol the sum of the shares of those before it. **Invariant: the first is zero, each is larger
+/// than the one before, the last is below 2^15**, so each symbol has a share.
+pub(super) type Shares = [i16; SYMBOLS];
+
+/// The shares of sixteen symbols, learnt; faster from the first ones.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Symbols {
+    shares: Shares,
+    /// How many were seen, up to [`SYMBOLS_WARM`].
+    seen: u16,
 }
 
-/// The bits of a byte, each in the context of those before it. Takes memory on first use.
+/// After so many symbols a model learns at its own speed.
+const SYMBOLS_WARM: u16 = 126;
+/// How much is learnt of a symbol at most, as a power of two.
+const SYMBOLS_SPEED: u32 = 6;
+
+/// What shares move towards after each symbol.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "computed when this is compiled, which fails beside the table"
+)]
+const TOWARDS: [Shares; SYMBOLS] = {
+    let mut all = [[0; SYMBOLS]; SYMBOLS];
+    let mut symbol = 0;
+    while symbol < SYMBOLS {
+        let (mut at, mut least) = (0, 0_i16);
+        while at < SYMBOLS {
+            // Each symbol keeps one unit; this one gets the rest.
+            all[symbol][at] = if at > symbol {
+                i16::MAX - 15 + least
+            } else {
+                least
+            };
+            (at, least) = (at + 1, least + 1);
+        }
+        symbol += 1;
+    }
+    all
+};
+
+impl Symbols {
+    pub(super) const NEW: Self = Self {
+        shares: {
+            const UNIT: i16 = 1 << (SHARE_SCALE - 4);
+            let mut shares = [0; SYMBOLS];
+            let mut rest: &mut [i16] = &mut shares;
+            let mut sum = 0_i16;
+            while let [first, after @ ..] = rest {
+                *first = sum;
+                sum = sum.wrapping_add(UNIT);
+                rest = after;
+            }
+            shares
+        },
+        seen: 0,
+    };
+
+    #[inline]
+    fn learn(&mut self, symbol: usize) {
+        let mut speed = SYMBOLS_SPEED;
+        if self.seen < SYMBOLS_WARM {
+            self.seen += 1;
+            speed = (self.seen + 1).ilog2().min(speed);
+        }
+        if let Some(towards) = TOWARDS.get(symbol & 15) {
+            // Each share that is larger than it should be keeps at least one unit, since all are rounded down alike.
+            for (share, to) in self.shares.iter_mut().zip(towards) {
+                *share += (to - *share) >> speed;
+            }
+        }
+    }
+
+    /// Codes a symbol and learns from it.
+    #[inline]
+    fn code(&mut self, coder: &mut impl Coder, symbol: usize) -> usize {
+        let symbol = coder.symbol(symbol, &self.shares);
+        self.learn(symbol);
+        symbol
+    }
+
+    /// Codes a symbol that two contexts know something about.
+    #[inline]
+    fn code_pair(coder: &mut impl Coder, symbol: usize, a: &mut Self, b: &mut Self) -> usize {
+        let mut shares = a.shares;
+        for (share, other) in shares.iter_mut().zip(&b.shares) {
+            // The mean, in sixteen bits.
+            *share = (*share & other) + ((*share ^ other) >> 1);
+        }
+        let symbol = coder.symbol(symbol, &shares);
+        a.learn(symbol);
+        b.learn(symbol);
+        symbol
+    }
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        Self::NEW
+    }
+}
+
+/// The two halves of a byte, the second in the context of the first. Takes memory on first use.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ByteModel(Vec<Bit>);
+pub(super) struct ByteModel(Vec<Symbols>);
 
 impl ByteModel {
-    fn at(&mut self, node: usize) -> Option<&mut Bit> {
+    fn at(&mut self, node: usize) -> Option<&mut Symbols> {
         if self.0.is_empty() {
-            self.0.resize(256, Bit::NEW);
+            self.0.resize(1 + SYMBOLS, Symbols::NEW);
         }
-        self.0.get_mut(node & 0xff)
+        self.0.get_mut(node)
     }
 }
 
@@ -124,37 +232,31 @@ pub(super) fn code_byte_pair(
     a: &mut ByteModel,
     b: &mut ByteModel,
 ) -> u8 {
-    let mut node = 1_usize;
-    for at in (0..8).rev() {
-        let bit = value >> at & 1 != 0;
-        let bit = match (a.at(node), b.at(node)) {
-            (Some(a), Some(b)) => code_pair(coder, bit, a, b),
-            _ => bit,
-        };
-        node = node << 1 | usize::from(bit);
-    }
-    low_byte(node)
+    let mut half = |node: usize, value: u8| match (a.at(node), b.at(node)) {
+        (Some(a), Some(b)) => Symbols::code_pair(coder, usize::from(value), a, b),
+        _ => 0,
+    };
+    let high = half(0, value >> 4);
+    let low = half(1 + high, value & 15);
+    u8::try_from(high << 4 | low).unwrap_or_default()
 }
 
-fn low_byte(node: usize) -> u8 {
-    u8::try_from(node & 0xff).unwrap_or_default()
-}
-
-/// Highest bits of a number, below its leading one, that are learnt; the rest are coded plainly.
-const LEARNT: u32 = 4;
-
-/// Numbers of 32 bits: the length in bits, then the bits below the leading one.
+/// Numbers of 32 bits. Two symbols have the length in bits and the bits below the leading one; the rest is coded
+/// plainly.
 #[derive(Debug, Clone)]
 pub(super) struct Number {
-    length: Box<[Bit; 64]>,
-    high: Box<[[Bit; 1 << LEARNT]; 33]>,
+    lengths: Symbols,
+    leads: Box<[Symbols; SYMBOLS]>,
 }
+
+/// Lengths from this on share their first symbol.
+const LONG: u32 = 30;
 
 impl Default for Number {
     fn default() -> Self {
         Self {
-            length: Box::new([Bit::NEW; 64]),
-            high: Box::new([[Bit::NEW; 1 << LEARNT]; 33]),
+            lengths: Symbols::NEW,
+            leads: Box::new([Symbols::NEW; SYMBOLS]),
         }
     }
 }
@@ -162,36 +264,39 @@ impl Default for Number {
 impl Number {
     pub(super) fn code(&mut self, coder: &mut impl Coder, value: u32) -> u32 {
         let length = 32 - value.leading_zeros();
-        let mut node = 1_usize;
-        for at in (0..6).rev() {
-            let bit = length >> at & 1 != 0;
-            let bit = match self.length.get_mut(node & 63) {
-                Some(model) => model.code(coder, bit),
-                None => bit,
-            };
-            node = node << 1 | usize::from(bit);
-        }
+        let first = self.lengths.code(coder, (length.min(LONG) >> 1) as usize);
+        let Some(leads) = self.leads.get_mut(first) else {
+            return 0;
+        };
+        let short = u32::try_from(first << 1).unwrap_or_default();
+        // Of the long ones the second symbol has two bits of length, of the others one.
+        let learnt = if short == LONG { 2 } else { 3 };
+        let below = length.saturating_sub(1);
+        let lead = if below > learnt {
+            value >> (below - learnt)
+        } else {
+            value << (learnt - below)
+        } & mask(learnt);
+        let second = (length.saturating_sub(short) << learnt | lead) as usize;
+        let second = leads.code(coder, second & (SYMBOLS - 1));
+        let second = u32::try_from(second).unwrap_or_default();
         // A damaged stream may name a length above 32.
-        let length = u32::try_from(node & 63).unwrap_or_default().min(32);
+        let length = (short + (second >> learnt)).min(32);
         if length < 2 {
             return length;
         }
         let below = length - 1;
-        let learnt = below.min(LEARNT);
-        let mut got = 1_u32;
-        for at in 0..learnt {
-            let bit = value >> (below - 1 - at) & 1 != 0;
-            let models = self.high.get_mut(length as usize);
-            let slot = got as usize & ((1 << LEARNT) - 1);
-            let bit = match models.and_then(|models| models.get_mut(slot)) {
-                Some(model) => model.code(coder, bit),
-                None => bit,
-            };
-            got = got << 1 | u32::from(bit);
+        let top = 1 << learnt | second & mask(learnt);
+        if below <= learnt {
+            return top >> (learnt - below);
         }
         let rest = below - learnt;
-        let plain = code_plain(coder, value & mask(rest), rest);
-        got.checked_shl(rest).unwrap_or_default() | plain
+        let low = rest.min(PLAIN);
+        let mut got = top;
+        if rest > low {
+            got = got << (rest - low) | coder.plain(value >> low & mask(rest - low), rest - low);
+        }
+        got << low | coder.plain(value & mask(low), low)
     }
 
     /// Codes a number with a sign.
@@ -210,9 +315,7 @@ fn mask(bits: u32) -> u32 {
 #[derive(Debug)]
 pub(super) struct Encoder {
     low: u64,
-    range: u32,
-    cache: u8,
-    pending: u64,
+    range: u64,
     bytes: Vec<u8>,
 }
 
@@ -220,33 +323,50 @@ impl Encoder {
     pub(super) fn new() -> Self {
         Self {
             low: 0,
-            range: u32::MAX,
-            cache: 0,
-            pending: 1,
+            range: u64::MAX,
             bytes: Vec::new(),
         }
     }
 
-    fn shift(&mut self) {
-        if self.low < 0xff00_0000 || self.low > 0xffff_ffff {
-            let carry = u8::from(self.low > 0xffff_ffff);
-            let mut byte = self.cache;
-            while self.pending > 0 {
-                self.bytes.push(byte.wrapping_add(carry));
-                byte = 0xff;
-                self.pending -= 1;
-            }
-            self.cache = u8::try_from(self.low >> 24 & 0xff).unwrap_or_default();
+    /// Narrows the range to `range` from `start` on.
+    #[inline]
+    fn narrow(&mut self, start: u64, range: u64) {
+        self.add(start);
+        self.range = range;
+        if self.range < TOP {
+            self.bytes
+                .extend((self.low >> 32).to_be_bytes().get(4..).unwrap_or_default());
+            self.low <<= 32;
+            self.range <<= 32;
         }
-        self.pending += 1;
-        self.low = (self.low & 0x00ff_ffff) << 8;
+    }
+
+    /// Moves the start of the range, and carries into what was written.
+    #[inline]
+    fn add(&mut self, start: u64) {
+        let (low, carry) = self.low.overflowing_add(start);
+        self.low = low;
+        if carry {
+            for byte in self.bytes.iter_mut().rev() {
+                *byte = byte.wrapping_add(1);
+                if *byte != 0 {
+                    break;
+                }
+            }
+        }
     }
 
     /// The bytes, without zeros at the end: a decoder reads them by itself.
     pub(super) fn finish(mut self) -> Vec<u8> {
-        for _ in 0..5 {
-            self.shift();
-        }
+        // Of all numbers in the range, one that ends in as many zeros as there can be.
+        let zeros = (0..64).rev().find(|zeros| {
+            let unit = (1_u64 << zeros) - 1;
+            let up = (self.low & unit).wrapping_neg() & unit;
+            up < self.range
+        });
+        let unit = (1_u64 << zeros.unwrap_or_default()) - 1;
+        self.add((self.low & unit).wrapping_neg() & unit);
+        self.bytes.extend(self.low.to_be_bytes());
         for _ in 0..TRIMMED_MAX {
             if self.bytes.last() == Some(&0) {
                 self.bytes.pop();
@@ -259,19 +379,37 @@ impl Encoder {
 impl Coder for Encoder {
     #[inline]
     fn code(&mut self, bit: bool, one: u32) -> bool {
-        let bound = (self.range >> SCALE) * one;
+        let bound = (self.range >> SCALE) * u64::from(one);
         if bit {
-            self.range = bound;
+            self.narrow(0, bound);
         } else {
-            self.low += u64::from(bound);
-            self.range -= bound;
-        }
-        while self.range < TOP {
-            self.range <<= 8;
-            self.shift();
+            self.narrow(bound, self.range - bound);
         }
         bit
     }
+
+    fn symbol(&mut self, symbol: usize, shares: &Shares) -> usize {
+        let unit = self.range >> SHARE_SCALE;
+        let (start, end) = span(symbol, shares, unit, self.range);
+        self.narrow(start, end - start);
+        symbol
+    }
+
+    fn plain(&mut self, value: u32, bits: u32) -> u32 {
+        let unit = self.range >> bits;
+        self.narrow(unit * u64::from(value), unit);
+        value
+    }
+}
+
+/// Where the share of a symbol begins and ends in a range; what rounding leaves is the last one's.
+#[inline]
+fn span(symbol: usize, shares: &Shares, unit: u64, range: u64) -> (u64, u64) {
+    let at = |symbol: usize| {
+        let share = shares.get(symbol).copied();
+        share.map_or(range, |share| unit * u64::from(share.cast_unsigned()))
+    };
+    (at(symbol), at(symbol + 1))
 }
 
 /// Reads.
@@ -279,29 +417,41 @@ impl Coder for Encoder {
 pub(super) struct Decoder<'a> {
     bytes: &'a [u8],
     at: usize,
-    range: u32,
-    code: u32,
+    range: u64,
+    code: u64,
 }
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         let mut decoder = Self {
             bytes,
-            at: 1, // the first byte of an encoder is always zero
-            range: u32::MAX,
+            at: 0,
+            range: u64::MAX,
             code: 0,
         };
-        for _ in 0..4 {
-            decoder.code = decoder.code << 8 | decoder.next();
-        }
+        decoder.code = decoder.next() << 32;
+        decoder.code |= decoder.next();
         decoder
     }
 
     #[inline]
-    fn next(&mut self) -> u32 {
-        let byte = self.bytes.get(self.at).copied().unwrap_or_default();
-        self.at += 1;
-        u32::from(byte)
+    fn next(&mut self) -> u64 {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        self.at += 4;
+        match rest.first_chunk() {
+            Some(chunk) => u64::from(u32::from_be_bytes(*chunk)),
+            None => (0..4).fold(0, |code, at| {
+                code << 8 | u64::from(rest.get(at).copied().unwrap_or_default())
+            }),
+        }
+    }
+
+    #[inline]
+    fn refill(&mut self) {
+        if self.range < TOP {
+            self.range <<= 32;
+            self.code = self.code << 32 | self.next();
+        }
     }
 
     /// Whether all of the input was used.
@@ -313,7 +463,7 @@ impl<'a> Decoder<'a> {
 impl Coder for Decoder<'_> {
     #[inline]
     fn code(&mut self, _: bool, one: u32) -> bool {
-        let bound = (self.range >> SCALE) * one;
+        let bound = (self.range >> SCALE) * u64::from(one);
         let bit = self.code < bound;
         if bit {
             self.range = bound;
@@ -321,11 +471,33 @@ impl Coder for Decoder<'_> {
             self.code -= bound;
             self.range -= bound;
         }
-        while self.range < TOP {
-            self.range <<= 8;
-            self.code = self.code << 8 | self.next();
-        }
+        self.refill();
         bit
+    }
+
+    #[inline]
+    fn symbol(&mut self, _: usize, shares: &Shares) -> usize {
+        let unit = self.range >> SHARE_SCALE;
+        let share = (self.code / unit).min((1 << SHARE_SCALE) - 1);
+        let share = i16::try_from(share).unwrap_or(i16::MAX);
+        let below: i16 = shares.iter().map(|start| i16::from(*start <= share)).sum();
+        // The first one starts at zero.
+        let symbol = usize::try_from(below - 1).unwrap_or_default();
+        let (start, end) = span(symbol, shares, unit, self.range);
+        self.code -= start;
+        self.range = end - start;
+        self.refill();
+        symbol
+    }
+
+    #[inline]
+    fn plain(&mut self, _: u32, bits: u32) -> u32 {
+        let unit = self.range >> bits;
+        let value = (self.code / unit).min(u64::from(mask(bits)));
+        self.code -= unit * value;
+        self.range = unit;
+        self.refill();
+        u32::try_from(value).unwrap_or_default()
     }
 
     fn is_exhausted(&self) -> bool {

@@ -7,8 +7,7 @@
 //! for those that do which bytes and how, in the context of what the byte is for.
 
 use super::coder::{Bit, Coder, Number, code_pair};
-use super::layout::{Kind, Layout, Region};
-use super::moves::Map;
+use super::layout::{Kind, Layout, Near, Region};
 use super::refs::{Form, Reference, Scan};
 use super::roles::{self, RoleModel};
 use super::words::{self, Words};
@@ -23,39 +22,54 @@ pub(super) struct Known<'a> {
     pub(super) old_layout: &'a Layout,
     pub(super) new_layout: &'a Layout,
     pub(super) scan: &'a Scan,
-    pub(super) map: &'a Map,
 }
 
 /// The last corrections of targets. A table of fixed size: the newer of two that claim a slot has it.
 struct Memory {
-    slots: Vec<Option<(u32, i32)>>,
+    /// Keys, of which the empty slot has none, and corrections.
+    slots: Vec<(u32, i32)>,
+    /// Which slots hold something: small enough to stay near, and most do not.
+    taken: Vec<u64>,
     bits: u32,
 }
+
+/// The key of an empty slot. No target has it: positions stay below 2^32.
+const NONE: u32 = u32::MAX;
 
 impl Memory {
     /// Takes the length of the base, which decides how many targets there may be.
     fn new(length: usize) -> Self {
         let bits = length.max(1).ilog2().saturating_sub(6).clamp(4, 17);
         Self {
-            slots: vec![None; 1 << bits],
+            slots: vec![(NONE, 0); 1 << bits],
+            taken: vec![0; (1 << bits) / 64 + 1],
             bits,
         }
     }
 
+    #[inline]
     fn slot(&self, key: u32) -> usize {
         (key.wrapping_mul(0x9e37_79b1) >> (32 - self.bits)) as usize
     }
 
+    #[inline]
     fn get(&self, key: u32) -> Option<i32> {
-        let held = self.slots.get(self.slot(key)).copied().flatten();
-        held.filter(|(owner, _)| *owner == key)
-            .map(|(_, change)| change)
+        let slot = self.slot(key);
+        if self.taken.get(slot >> 6)? >> (slot & 63) & 1 == 0 {
+            return None;
+        }
+        let (owner, change) = self.slots.get(slot).copied()?;
+        (owner == key && key != NONE).then_some(change)
     }
 
+    #[inline]
     fn insert(&mut self, key: u32, change: i32) {
         let slot = self.slot(key);
+        if let Some(taken) = self.taken.get_mut(slot >> 6) {
+            *taken |= 1 << (slot & 63);
+        }
         if let Some(slot) = self.slots.get_mut(slot) {
-            *slot = Some((key, change));
+            *slot = (key, change);
         }
     }
 }
@@ -116,13 +130,14 @@ impl Models {
         &mut self,
         coder: &mut impl Coder,
         known: &Known<'_>,
+        near: &mut Near<'_>,
         (old, new): (u32, u32),
         buffer: &mut [u8],
         truth: Option<&[u8]>,
     ) {
         self.known.clear();
         self.known.resize(buffer.len(), false);
-        self.references(coder, known, (old, new), buffer, truth);
+        self.references(coder, known, near, (old, new), buffer, truth);
         let is_clean = truth.is_some_and(|truth| *truth == *buffer);
         let model = self.clean.get_mut(usize::from(self.was_clean));
         self.was_clean = model.is_some_and(|model| model.code(coder, is_clean));
@@ -135,12 +150,12 @@ impl Models {
         &mut self,
         coder: &mut impl Coder,
         known: &Known<'_>,
+        near: &mut Near<'_>,
         (old, new): (u32, u32),
         buffer: &mut [u8],
         truth: Option<&[u8]>,
     ) {
         let mut region: Option<&Region> = None;
-        let mut target_region: Option<&Region> = None;
         let from = known.scan.after(old);
         for one in known.scan.references.get(from..).unwrap_or_default() {
             let start = (one.at - old) as usize;
@@ -149,18 +164,13 @@ impl Models {
                 break;
             };
             let place = new + (one.at - old);
-            let (target, is_sure) = known.map.get(one.target);
             region = region_of(known.new_layout, region, place);
-            target_region = region_of(known.new_layout, target_region, target);
-            let (Some(own), Some(to)) = (region, target_region) else {
+            let (Some(own), Some(to)) = (region, near.region_at(one.went)) else {
                 continue;
             };
             let base = if one.form == Form::Offset {
-                let (base, _) = known.map.get(one.base);
-                known
-                    .new_layout
-                    .region_at(base)
-                    .map(|it| it.address_of(base))
+                let base = near.region_at(one.base);
+                base.map(|it| it.address_of(one.base))
             } else {
                 Some(0)
             };
@@ -168,13 +178,13 @@ impl Models {
                 continue;
             };
             let predicted = one.form.value(
-                to.address_of(target),
+                to.address_of(one.went),
                 own.address_of(place),
                 base,
                 one.to_end,
             );
             let truth = truth.and_then(|truth| truth.get(start..end));
-            if self.reference(coder, one, is_sure, predicted, field, truth) {
+            if self.reference(coder, one, predicted, field, truth) {
                 for known in self.known.get_mut(start..end).unwrap_or_default() {
                     *known = true;
                 }
@@ -187,7 +197,6 @@ impl Models {
         &mut self,
         coder: &mut impl Coder,
         one: &Reference,
-        is_sure: bool,
         predicted: i64,
         field: &mut [u8],
         truth: Option<&[u8]>,
@@ -211,7 +220,7 @@ impl Models {
         });
         let scale = one.form.scale();
         let right = change.is_some_and(|(change, _)| change << scale == i64::from(believed));
-        let slot = (state * 2 + usize::from(is_sure)) * 4 + class.history;
+        let slot = (state * 2 + usize::from(one.is_sure)) * 4 + class.history;
         let Some(model) = class.right.get_mut(slot) else {
             return false;
         };
@@ -220,9 +229,6 @@ impl Models {
         if right {
             one.form
                 .write(field, predicted.wrapping_add(i64::from(believed) >> scale));
-            if let Some(key) = key.filter(|_| state == 0) {
-                self.memory.insert(key, 0);
-            }
             return !matches!(one.form, Form::Arm(_));
         }
         let small = change.and_then(|(change, _)| i32::try_from(change << scale).ok());

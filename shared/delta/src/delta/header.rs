@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | `KTSG` |
-//! | 1 | the format, 3 |
+//! | 1 | the format, 4 |
 //! | 32 | SHA-256 of the base |
 //! | 32 | SHA-256 of the result |
 //! | 1 | how the new bytes are packed: 0 not, 1 LZMA, 2 Zstandard; 16 more if archives are opened |
@@ -29,7 +29,7 @@ use kintsugi_domain::digest::Digest;
 const OPENED: u8 = 0x10;
 const MAGIC: &[u8; 4] = b"KTSG";
 /// The format that is written and read. Formats 1 and 2 had a longer header and read as format 68.
-pub(super) const FORMAT: u8 = 3;
+pub(super) const FORMAT: u8 = 4;
 
 /// What stands before the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -93,6 +93,8 @@ pub(super) struct Layout {
     regions: Vec<Region>,
     /// Indexes of `regions`, sorted by image and address.
     by_address: Vec<(u32, u64, usize)>,
+    /// The lowest address of all images, and the first one past all: most numbers lie beside them.
+    bounds: (u64, u64),
 }
 
 impl Layout {
@@ -119,9 +121,17 @@ impl Layout {
             .map(|(at, region)| (region.image, region.address, at))
             .collect();
         by_address.sort_unstable();
+        let starts = regions.iter().map(|region| region.address);
+        let ends = regions.iter();
+        let ends = ends.map(|region| region.address.saturating_add(u64::from(region.length)));
+        let bounds = (
+            starts.min().unwrap_or_default(),
+            ends.max().unwrap_or_default(),
+        );
         Ok(Self {
             regions,
             by_address,
+            bounds,
         })
     }
 
@@ -141,6 +151,9 @@ impl Layout {
 
     /// The region and the position of an address of an image.
     pub(super) fn find(&self, image: u32, address: u64) -> Option<(&Region, u32)> {
+        if address < self.bounds.0 || address >= self.bounds.1 {
+            return None;
+        }
         let after = self
             .by_address
             .partition_point(|(at, start, _)| (*at, *start) <= (image, address));
@@ -202,6 +215,53 @@ impl Layout {
             });
         }
         Self::new(regions)
+    }
+}
+
+/// Regions that were found lately: neighbours lie in the same region, mostly.
+#[derive(Debug)]
+pub(super) struct Near<'l> {
+    layout: &'l Layout,
+    slots: [Option<&'l Region>; NEAR],
+}
+
+const NEAR: usize = 64;
+/// Bytes that share a slot, as a power of two.
+const NEAR_LOG: u32 = 16;
+
+impl<'l> Near<'l> {
+    pub(super) fn new(layout: &'l Layout) -> Self {
+        let slots = [None; NEAR];
+        Self { layout, slots }
+    }
+
+    /// The same as [`Layout::region_at`].
+    #[inline]
+    pub(super) fn region_at(&mut self, position: u32) -> Option<&'l Region> {
+        let slot = self.slots.get_mut((position >> NEAR_LOG) as usize % NEAR)?;
+        let held = slot.filter(|region| position.wrapping_sub(region.start) < region.length);
+        if held.is_none() {
+            *slot = Some(self.layout.region_at(position)?);
+            return *slot;
+        }
+        held
+    }
+
+    /// The same as [`Layout::find`].
+    #[inline]
+    pub(super) fn find(&mut self, image: u32, address: u64) -> Option<(&'l Region, u32)> {
+        let at = usize::try_from(address >> NEAR_LOG & (NEAR as u64 - 1));
+        let slot = self.slots.get_mut(at.unwrap_or_default())?;
+        if let Some(region) = *slot
+            && region.image == image
+            && let Ok(offset) = u32::try_from(address.wrapping_sub(region.address))
+            && offset < region.length
+        {
+            return Some((region, region.start + offset));
+        }
+        let found = self.layout.find(image, address)?;
+        *slot = Some(found.0);
+        Some(found)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::coder::Encoder;
 use super::copies::Models;
 use super::header::{self, Header, Streams};
+use super::layout::Near;
 use super::pack::{self, Packing};
 use super::plan::{Ground, Plan};
 use super::refs::{self, Scan};
@@ -109,8 +110,8 @@ impl<'a> Maker<'a> {
         let (old_layout, new_layout) = image::layouts(old, new);
         let ((old, _), (new, _)) = (old, new);
         Self {
-            old_scan: refs::scan(old, &old_layout),
-            new_scan: refs::scan(new, &new_layout),
+            old_scan: refs::scan(old, &old_layout, false),
+            new_scan: refs::scan(new, &new_layout, false),
             layouts: Plan {
                 old_layout,
                 new_layout,
@@ -162,8 +163,11 @@ impl<'a> Maker<'a> {
     fn draft(&self, plan: Plan) -> Result<Draft, DeltaError> {
         let plan_bytes = plan.write(self.old_length, self.new_length)?;
         let map = plan.map(self.old_length, self.new_length);
-        let ground = Ground::new(self.old, &plan, &self.old_scan, map);
+        let mut scan = self.old_scan.clone();
+        scan.resolve(&map, false);
+        let ground = Ground::new(self.old, &plan, &scan);
         let mut encoder = Encoder::new();
+        let mut near = Near::new(&plan.new_layout);
         let mut models = Models::new(self.old.len());
         let mut fresh = Vec::new();
         let mut end = 0;
@@ -172,7 +176,12 @@ impl<'a> Maker<'a> {
             fresh.extend(gap.unwrap_or_default());
             end = copy.new_end() as usize;
             let new = Some(self.new);
-            ground.code(&mut models, &mut encoder, copy, new, |_| Ok(()))?;
+            ground.code(
+                (&mut models, &mut encoder, &mut near),
+                copy,
+                new,
+                |_| Ok(()),
+            )?;
         }
         fresh.extend(self.new.get(end..).unwrap_or_default());
         Ok(Draft {

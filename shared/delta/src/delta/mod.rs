@@ -25,6 +25,7 @@
 
 mod a64;
 mod apply;
+mod beside;
 mod choice;
 mod coder;
 mod copies;
@@ -50,6 +51,7 @@ mod tests_opening;
 mod view;
 mod words;
 mod x64;
+mod x64_walk;
 
 use kintsugi_domain::digest::Digest;
 

@@ -2,7 +2,7 @@
 
 use super::coder::{Coder, Decoder, Encoder};
 use super::copies::{Known, Models};
-use super::layout::Layout;
+use super::layout::{Layout, Near};
 use super::moves::{self, Copy, Map};
 use super::refs::{self, Scan};
 use super::{DeltaError, corrupt};
@@ -88,25 +88,44 @@ impl Plan {
 pub(super) struct Ground<'a> {
     old: &'a [u8],
     plan: &'a Plan,
+    /// With targets that are resolved.
     scan: &'a Scan,
-    map: Map,
 }
 
+/// Copies whose surroundings are brought near at once.
+pub(super) const NEAR: usize = 32;
+/// Bytes that memory brings at once.
+const LINE: usize = 64;
+/// Bytes of a copy that are brought near; the rest follows by itself.
+const AHEAD: usize = 256;
+
 impl<'a> Ground<'a> {
-    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan, map: Map) -> Self {
-        Self {
-            old,
-            plan,
-            scan,
-            map,
+    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan) -> Self {
+        Self { old, plan, scan }
+    }
+
+    /// Brings near what the next copies need, up to [`NEAR`] of them.
+    pub(super) fn fetch(&self, copies: &[Copy]) {
+        let mut firsts = [0; NEAR];
+        for (first, copy) in firsts.iter_mut().zip(copies) {
+            *first = self.scan.after(copy.old);
         }
+        let mut sum = 0;
+        for (first, copy) in firsts.iter().zip(copies) {
+            sum ^= self.scan.fetch(copy.old, *first);
+            let end = copy.old as usize + (copy.length as usize).min(AHEAD);
+            let part = self.old.get(copy.old as usize..end).unwrap_or_default();
+            for byte in part.iter().step_by(LINE) {
+                sum ^= u64::from(*byte);
+            }
+        }
+        std::hint::black_box(sum);
     }
 
     /// Turns a copied part into what it becomes, piece by piece, and hands on each piece.
     pub(super) fn code<C: Coder>(
         &self,
-        models: &mut Models,
-        coder: &mut C,
+        (models, coder, near): (&mut Models, &mut C, &mut Near<'_>),
         copy: &Copy,
         new: Option<&[u8]>,
         mut give: impl FnMut(&[u8]) -> Result<(), DeltaError>,
@@ -116,7 +135,6 @@ impl<'a> Ground<'a> {
             old_layout: &self.plan.old_layout,
             new_layout: &self.plan.new_layout,
             scan: self.scan,
-            map: &self.map,
         };
         let mut buffer = Vec::new();
         let mut done = 0;
@@ -127,7 +145,7 @@ impl<'a> Ground<'a> {
             buffer.clear();
             buffer.extend(before.ok_or_else(|| corrupt("it reads outside the base"))?);
             let truth = new.and_then(|new| new.get(to as usize..(to + length) as usize));
-            models.code(coder, &known, (from, to), &mut buffer, truth);
+            models.code(coder, &known, near, (from, to), &mut buffer, truth);
             if coder.is_exhausted() {
                 return Err(super::CUT_OFF);
             }
@@ -152,10 +170,10 @@ fn piece(scan: &Scan, old: u32, length: u32) -> u32 {
 }
 
 /// The references of the old content, if there are copies to follow them.
-pub(super) fn scan(old: &[u8], plan: &Plan) -> Scan {
+pub(super) fn scan(old: &[u8], plan: &Plan, threads: bool) -> Scan {
     if plan.copies.is_empty() {
         Scan::default()
     } else {
-        refs::scan(old, &plan.old_layout)
+        refs::scan(old, &plan.old_layout, threads)
     }
 }

@@ -3,8 +3,9 @@
 //! [`scan`] finds them in a content with its layout; nothing is sure about them, because data looks like
 //! code and numbers look like addresses. A wrong find costs a correction, never correctness.
 
-use super::layout::{Kind, Layout, Region};
-use super::{a64, x64};
+use super::layout::{Kind, Layout, Near, Region};
+use super::moves::Map;
+use super::{a64, beside, x64, x64_walk};
 
 /// How a reference is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,25 @@ pub(super) struct Reference {
     pub(super) form: Form,
     /// From the field to the end of the instruction.
     pub(super) to_end: u8,
+    /// Where the target went, once that is known ([`Scan::resolve`]); the base went along.
+    pub(super) went: u32,
+    /// Whether the target was copied, so that it is sure where it went.
+    pub(super) is_sure: bool,
+}
+
+impl Reference {
+    /// A reference of which is not known yet where its target went.
+    pub(super) fn new(at: u32, target: u32, form: Form) -> Self {
+        Self {
+            at,
+            target,
+            base: 0,
+            form,
+            to_end: 0,
+            went: 0,
+            is_sure: false,
+        }
+    }
 }
 
 impl Form {
@@ -155,34 +175,66 @@ impl Form {
 }
 
 /// What a scan finds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Scan {
     /// Sorted by place; they do not overlap.
     pub(super) references: Vec<Reference>,
     /// For each block of positions, the first reference at or after its start.
-    blocks: Vec<usize>,
+    blocks: Vec<u32>,
     /// One bit for each position: whether an instruction begins there.
     starts: Vec<u64>,
 }
 
-/// Positions per entry of the index of references, as a power of two.
-const BLOCK: u32 = 10;
+/// Positions per entry of the index of references, as a power of two: few references, so that finding one takes one
+/// look into memory that is far away.
+const BLOCK: u32 = 7;
 
 impl Scan {
     /// The references at and after a position.
     pub(super) fn after(&self, position: u32) -> usize {
         let block = (position >> BLOCK) as usize;
         let end = self.references.len();
-        let from = self.blocks.get(block).copied().unwrap_or(end);
-        let to = self.blocks.get(block + 1).copied().unwrap_or(end);
-        let within = self.references.get(from..to).unwrap_or_default();
-        from + within.partition_point(|one| one.at < position)
+        let at = |block: usize| self.blocks.get(block).map_or(end, |at| *at as usize);
+        let from = at(block);
+        let within = self.references.get(from..at(block + 1));
+        from + within
+            .unwrap_or_default()
+            .partition_point(|one| one.at < position)
+    }
+
+    /// Brings what is known of a part of the content near, before it is needed: copies are from all over the
+    /// content, and memory takes long to answer a first question but answers many at once.
+    pub(super) fn fetch(&self, position: u32, first: usize) -> u64 {
+        let one = self.references.get(first).map_or(0, |one| one.target);
+        let starts = self.starts.get((position >> 6) as usize);
+        u64::from(one) ^ starts.copied().unwrap_or_default()
+    }
+
+    /// Finds where all targets and bases went, on two threads if `threads` says so.
+    pub(super) fn resolve(&mut self, map: &Map, threads: bool) {
+        let resolve = |part: &mut [Reference]| {
+            let mut base = (0, map.get(0).0);
+            for one in part {
+                (one.went, one.is_sure) = map.get(one.target);
+                if one.form == Form::Offset {
+                    if one.base != base.0 {
+                        base = (one.base, map.get(one.base).0);
+                    }
+                    one.base = base.1;
+                }
+            }
+        };
+        let middle = self.references.len() / 2;
+        if let Some((first, second)) = self.references.split_at_mut_checked(middle) {
+            beside::both(threads, || resolve(second), || resolve(first));
+        }
     }
 
     /// Sorts the references and makes their index.
     fn finish(&mut self, length: usize) {
         // Regions come in runs that are sorted already, which a stable sort makes use of.
         self.references.sort_by_key(|one| one.at);
+        self.blocks.reserve_exact((length >> BLOCK) + 1);
         let mut next = 0;
         for block in 0..=length >> BLOCK {
             let start = block << BLOCK;
@@ -192,13 +244,7 @@ impl Scan {
                 }
                 next += 1;
             }
-            self.blocks.push(next);
-        }
-    }
-
-    fn mark(&mut self, position: u32) {
-        if let Some(word) = self.starts.get_mut((position >> 6) as usize) {
-            *word |= 1 << (position & 63);
+            self.blocks.push(u32::try_from(next).unwrap_or(u32::MAX));
         }
     }
 
@@ -220,28 +266,54 @@ impl Scan {
     }
 }
 
-/// Finds the references of a content.
-pub(super) fn scan(content: &[u8], layout: &Layout) -> Scan {
-    let mut scan = Scan {
-        references: Vec::new(),
-        blocks: Vec::new(),
-        starts: vec![0; content.len() / 64 + 1],
-    };
+/// Bytes of code that are walked by themselves, so that several threads can walk.
+const WALK: u32 = 1 << 16;
+
+/// Finds the references of a content, on two threads if `threads` says so.
+pub(super) fn scan(content: &[u8], layout: &Layout, threads: bool) -> Scan {
     let within = |region: &Region| {
         let bytes = content.get(region.start as usize..);
         let bytes = bytes.unwrap_or_default();
         bytes.get(..region.length as usize).unwrap_or(bytes)
     };
+    let regions = layout.regions().iter();
+    let x64 = regions.filter(|region| region.kind == Kind::X64);
+    let parts: Vec<(&Region, u32)> = x64
+        .flat_map(|region| {
+            let blocks = (0..region.length).step_by(WALK as usize);
+            blocks.map(move |offset| (region, offset))
+        })
+        .collect();
+    let walk = |parts: &[(&Region, u32)]| {
+        let (first, second) = parts.split_at(parts.len() / 2);
+        let mut lanes = [first, second].map(|parts| Lane::new(content, layout, parts));
+        let [one, other] = &mut lanes;
+        // Each step waits for the one before it: two at once take little longer than one.
+        while one.step() & other.step() {}
+        while one.step() || other.step() {}
+        lanes.map(|lane| lane.found)
+    };
+    let (first, second) = parts.split_at(parts.len() / 2);
+    let (theirs, ours) = beside::both(threads, || walk(second), || walk(first));
+    let found = ours.into_iter().chain(theirs.into_iter().flatten());
+    let found: Vec<Walked> = found.collect();
+    let count = found.iter().map(|part| part.references.len()).sum();
+    let mut scan = Scan {
+        references: Vec::with_capacity(count),
+        blocks: Vec::new(),
+        starts: vec![0; content.len() / 64 + 1],
+    };
+    for part in found {
+        for (at, bits) in part.starts {
+            if let Some(word) = scan.starts.get_mut(at as usize) {
+                *word |= bits;
+            }
+        }
+        scan.references.extend(part.references);
+    }
     for region in layout.regions() {
-        match region.kind {
-            Kind::X64 => scan_x64(within(region), region, layout, &mut scan),
-            Kind::A64 => a64::scan(within(region), region, layout, &mut scan.references),
-            Kind::Plain
-            | Kind::Words
-            | Kind::Tables
-            | Kind::Data
-            | Kind::Relative
-            | Kind::Based => {}
+        if region.kind == Kind::A64 {
+            a64::scan(within(region), region, layout, &mut scan.references);
         }
     }
     let labels = labels(&scan.references, layout);
@@ -261,47 +333,113 @@ pub(super) fn scan(content: &[u8], layout: &Layout) -> Scan {
     scan
 }
 
-fn scan_x64(code: &[u8], region: &Region, layout: &Layout, scan: &mut Scan) {
-    let mut rest = code;
-    let mut at = region.start;
-    while !rest.is_empty() {
-        scan.mark(at);
-        let found = x64::read(rest);
-        if let Some(reference) = x64_reference(rest, at, found, region, layout) {
-            scan.references.push(reference);
+/// What a walk over code finds.
+#[derive(Default)]
+struct Walked {
+    references: Vec<Reference>,
+    /// Where instructions begin: 64 positions each, and which of them.
+    starts: Vec<(u32, u64)>,
+}
+
+/// A walk over some parts of the code.
+struct Lane<'w> {
+    content: &'w [u8],
+    near: Near<'w>,
+    parts: std::slice::Iter<'w, (&'w Region, u32)>,
+    region: Option<&'w Region>,
+    /// What is left of the part, and its position.
+    code: &'w [u8],
+    at: u32,
+    /// Which 64 positions are worked on, and the starts in them.
+    word: u32,
+    bits: u64,
+    found: Walked,
+}
+
+impl<'w> Lane<'w> {
+    fn new(content: &'w [u8], layout: &'w Layout, parts: &'w [(&'w Region, u32)]) -> Self {
+        Self {
+            content,
+            near: Near::new(layout),
+            parts: parts.iter(),
+            region: None,
+            code: &[],
+            at: 0,
+            word: 0,
+            bits: 0,
+            found: Walked::default(),
         }
-        rest = rest.get(usize::from(found.length)..).unwrap_or_default();
-        at += u32::from(found.length);
+    }
+
+    /// Begins the next part, if there is one.
+    fn next(&mut self) -> bool {
+        if self.bits != 0 {
+            self.found.starts.push((self.word, self.bits));
+            self.bits = 0;
+        }
+        let Some((region, offset)) = self.parts.next() else {
+            return false;
+        };
+        self.region = Some(region);
+        self.at = region.start + offset;
+        self.word = self.at >> 6;
+        let end = self.at.saturating_add(WALK).min(region.end()) as usize;
+        let end = end.min(self.content.len());
+        let code = self.content.get(self.at as usize..end);
+        self.code = code.unwrap_or_default();
+        true
+    }
+
+    /// Takes one instruction; says whether there may be more.
+    #[inline]
+    fn step(&mut self) -> bool {
+        if self.code.is_empty() {
+            return self.next();
+        }
+        if self.at >> 6 != self.word {
+            self.found.starts.push((self.word, self.bits));
+            (self.word, self.bits) = (self.at >> 6, 0);
+        }
+        self.bits |= 1 << (self.at & 63);
+        let step = x64_walk::step(self.code);
+        if let Some(form) = form_of(step.target) {
+            self.reference(form, step);
+        }
+        self.code = self
+            .code
+            .get(usize::from(step.length)..)
+            .unwrap_or_default();
+        self.at += u32::from(step.length);
+        true
+    }
+
+    #[inline]
+    fn reference(&mut self, form: Form, step: x64_walk::Step) {
+        let field = self.code.get(usize::from(step.field)..);
+        let value = field.and_then(|field| form.read(field)).unwrap_or_default();
+        let Some(region) = self.region else { return };
+        let end = region.address_of(self.at + u32::from(step.length));
+        let address = end.wrapping_add_signed(value);
+        if let Some((_, target)) = self.near.find(region.image, address) {
+            self.found.references.push(Reference {
+                to_end: step.length.saturating_sub(step.field),
+                ..Reference::new(self.at + u32::from(step.field), target, form)
+            });
+        }
     }
 }
 
-fn x64_reference(
-    code: &[u8],
-    at: u32,
-    found: x64::Instruction,
-    region: &Region,
-    layout: &Layout,
-) -> Option<Reference> {
-    let (form, field) = match found.target {
+fn form_of(target: x64::Target) -> Option<Form> {
+    match target {
         // Jumps of 8 bits stay in their function and seldom change; following them was measured to cost
         // more than it saves.
-        x64::Target::None | x64::Target::Short => return None,
-        x64::Target::Call => (Form::Call, found.immediate),
-        x64::Target::Jump => (Form::Jump, found.immediate),
-        x64::Target::Branch => (Form::Branch, found.immediate),
-        x64::Target::Data => (Form::Data, found.displacement),
-        x64::Target::Lea => (Form::Lea, found.displacement),
-    };
-    let value = form.read(code.get(usize::from(field)..)?)?;
-    let end = region.address_of(at + u32::from(found.length));
-    let (_, target) = layout.find(region.image, end.wrapping_add_signed(value))?;
-    Some(Reference {
-        at: at + u32::from(field),
-        target,
-        base: 0,
-        form,
-        to_end: found.length - field,
-    })
+        x64::Target::None | x64::Target::Short => None,
+        x64::Target::Call => Some(Form::Call),
+        x64::Target::Jump => Some(Form::Jump),
+        x64::Target::Branch => Some(Form::Branch),
+        x64::Target::Data => Some(Form::Data),
+        x64::Target::Lea => Some(Form::Lea),
+    }
 }
 
 /// The positions of data that code takes the address of: where jump tables begin.
@@ -333,6 +471,7 @@ fn scan_data(
     let mut at = skew;
     let mut labels = labels.unwrap_or_default();
     let mut base = None;
+    let mut near = Near::new(layout);
     let has_words = region.kind != Kind::Tables;
     while let Some(rest) = bytes.get(at as usize..).filter(|rest| rest.len() >= 4) {
         let position = region.start + at;
@@ -345,20 +484,14 @@ fn scan_data(
         }
         let word = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
         let word = word.filter(|_| has_words && (at ^ skew).is_multiple_of(8));
-        if let Some((_, target)) = word.and_then(|word| layout.find(region.image, word)) {
-            references.push(Reference {
-                at: position,
-                target,
-                base: 0,
-                form: Form::Word,
-                to_end: 0,
-            });
+        if let Some((_, target)) = word.and_then(|word| near.find(region.image, word)) {
+            references.push(Reference::new(position, target, Form::Word));
             at += 8;
             continue;
         }
         if let Some(reference) = base
             .filter(|base| *base >= region.start)
-            .and_then(|base| table_entry(rest, position, base, region, layout))
+            .and_then(|base| table_entry(rest, position, base, region, &mut near))
         {
             references.push(reference);
         }
@@ -372,17 +505,14 @@ fn table_entry(
     at: u32,
     base: u32,
     region: &Region,
-    layout: &Layout,
+    near: &mut Near<'_>,
 ) -> Option<Reference> {
     let distance = Form::Offset.read(rest)?;
     let address = region.address_of(base).wrapping_add_signed(distance);
-    let (owner, target) = layout.find(region.image, address)?;
+    let (owner, target) = near.find(region.image, address)?;
     owner.kind.is_code().then_some(Reference {
-        at,
-        target,
         base,
-        form: Form::Offset,
-        to_end: 0,
+        ..Reference::new(at, target, Form::Offset)
     })
 }
 
@@ -390,6 +520,7 @@ fn scan_offsets(bytes: &[u8], region: &Region, layout: &Layout, references: &mut
     let base = layout.region_at(region.base);
     let base = base.map(|owner| owner.address_of(region.base));
     let mut at = region.start;
+    let mut near = Near::new(layout);
     for word in bytes.chunks_exact(4) {
         let (form, from) = if region.kind == Kind::Based {
             (Form::Offset, base)
@@ -399,14 +530,11 @@ fn scan_offsets(bytes: &[u8], region: &Region, layout: &Layout, references: &mut
         let value = form.read(word).filter(|value| *value != 0);
         let target = from
             .zip(value)
-            .and_then(|(from, value)| layout.find(region.image, from.wrapping_add_signed(value)));
+            .and_then(|(from, value)| near.find(region.image, from.wrapping_add_signed(value)));
         if let Some((_, target)) = target {
             references.push(Reference {
-                at,
-                target,
                 base: region.base,
-                form,
-                to_end: 0,
+                ..Reference::new(at, target, form)
             });
         }
         at += 4;

@@ -48,7 +48,7 @@ pub(super) enum Target {
 
 /// What follows an opcode.
 #[derive(Clone, Copy)]
-enum Tail {
+pub(super) enum Tail {
     /// Nothing.
     Bare,
     /// A `ModRM` byte.
@@ -76,7 +76,7 @@ enum Tail {
 }
 
 /// The tail of an opcode of the first map.
-fn tail(opcode: u8) -> Tail {
+pub(super) const fn tail(opcode: u8) -> Tail {
     match opcode {
         0x00..=0x3f => match opcode & 7 {
             0..=3 => Tail::M,
@@ -119,7 +119,7 @@ fn tail(opcode: u8) -> Tail {
 }
 
 /// The tail of an opcode of the second map (after `0f`).
-fn tail_0f(opcode: u8) -> Tail {
+pub(super) const fn tail_0f(opcode: u8) -> Tail {
     match opcode {
         0x05..=0x09
         | 0x0b
