@@ -111,11 +111,22 @@ fn functions_are_told_the_names_of_what_they_work_with() {
             .map(|(name, value)| (name.as_str(), text(value)))
             .collect();
         let expected = match &*stage {
-            "notify" => Some(("KINTSUGI_ALERT_TOPIC", "${AlertTopic}".to_owned())),
-            "sign" => Some(("KINTSUGI_RETENTION_DAYS", "${MetadataDays}".to_owned())),
-            _ => None,
+            "notify" => &[
+                ("KINTSUGI_ALERT_TOPIC", "${AlertTopic}"),
+                ("KINTSUGI_ALERT_MAIL_FROM", "${AlertMailFrom}"),
+                ("KINTSUGI_ALERT_MAIL_TO", "${AlertMailTo}"),
+                (
+                    "KINTSUGI_HOME_URL",
+                    "https://${HttpApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}",
+                ),
+            ][..],
+            "sign" => &[("KINTSUGI_RETENTION_DAYS", "${MetadataDays}")],
+            _ => &[],
         };
-        assert_eq!(own, BTreeMap::from_iter(expected), "{stage}");
+        let expected = expected
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        assert_eq!(own, expected.collect(), "{stage}");
     }
 }
 

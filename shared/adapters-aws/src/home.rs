@@ -2,6 +2,7 @@
 
 use crate::lazy::Lazy;
 use crate::{DynamoStore, KmsSigner, RandomIds, S3Blobs, SqsQueues, SystemClock, Table};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_smithy_http_client::{Builder, tls};
@@ -101,6 +102,8 @@ pub struct Clients {
     pub sqs: Lazy<aws_sdk_sqs::Client>,
     /// Alerts to people.
     pub sns: Lazy<aws_sdk_sns::Client>,
+    /// Mail to people.
+    pub ses: Lazy<aws_sdk_sesv2::Client>,
     /// Content.
     pub s3: Lazy<aws_sdk_s3::Client>,
     /// Signing keys.
@@ -141,6 +144,14 @@ impl Clients {
             sns: patient(&given, aws_sdk_sns::Client::new),
             kms: patient(&given, aws_sdk_kms::Client::new),
             secrets: patient(&given, aws_sdk_secretsmanager::Client::new),
+            // A mail cannot be taken back, and SES does not know a second request for the first: who asks again after an
+            // answer that did not come is the queue, once, and not the client, twice more each time.
+            ses: patient(&given, |config| {
+                let config = aws_sdk_sesv2::config::Builder::from(config);
+                aws_sdk_sesv2::Client::from_conf(
+                    config.retry_config(RetryConfig::disabled()).build(),
+                )
+            }),
             // Content may be long: for S3 there is no bound on a call, which ends when nothing moves any more. Another
             // endpoint than AWS's own is an emulator or a proxy, which has no name for each bucket.
             s3: Lazy::new(move || {

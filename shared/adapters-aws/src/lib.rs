@@ -1,4 +1,4 @@
-//! The ports over AWS: DynamoDB, SQS, S3, KMS and Secrets Manager. The home of those who outgrow one machine.
+//! The ports over AWS: DynamoDB, SQS, S3, KMS, Secrets Manager, SNS and SES. The home of those who outgrow one machine.
 //!
 //! One file per port, with the same names as in the local adapters: [`store`], [`queues`], [`blobs`], [`signer`], [`clock`],
 //! [`ids`]; [`home`] opens them together. [`secret`] reads what people have stored for the home. The table's layout is told in [`store`].
@@ -7,7 +7,9 @@
 //! zones. **Invariant: a failure of AWS is never told as success**; a call whose outcome is unknown says so by
 //! [`kintsugi_domain::ports::PortError::Unavailable`], and calling again is safe.
 //!
-//! Not here: the making of tables, queues and buckets (the template does that), the forge and the notifier, which do not
+//! [`notifier`] and [`mail`] tell people; whoever opens a home puts them before the webhooks.
+//!
+//! Not here: the making of tables, queues and buckets (the template does that), the forge and the webhooks, which do not
 //! depend on AWS and are given to [`Home`] by whoever opens it, and the build engine.
 
 pub mod blobs;
@@ -15,6 +17,7 @@ pub mod clock;
 pub mod home;
 pub mod ids;
 pub mod lazy;
+pub mod mail;
 pub mod notifier;
 pub mod queues;
 pub mod secret;
@@ -31,6 +34,7 @@ pub use clock::SystemClock;
 pub use home::{Access, Clients, Home, Outside, Settings};
 pub use ids::RandomIds;
 pub use lazy::Lazy;
+pub use mail::{Mail, MailNotifier};
 pub use notifier::TopicNotifier;
 pub use queues::SqsQueues;
 pub use secret::SecretText;

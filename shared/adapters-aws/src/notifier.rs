@@ -3,14 +3,14 @@
 //! The topic is the home's own and named by the template. **No project can name another**: what a project's configuration says is
 //! the products' people's, and a role that may publish anywhere would be theirs too.
 //!
-//! Not here: who is subscribed, and webhooks, which are handed to another notifier.
+//! Not here: who is subscribed, and mail and webhooks, which are handed to another notifier.
 
 use crate::failure::failed;
 use crate::lazy::Lazy;
 use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
-use kintsugi_domain::alert::{Alert, Urgency};
+use kintsugi_domain::alert::Alert;
 use kintsugi_domain::config::AlertChannel;
 use kintsugi_domain::ports::{Notifier, PortError};
 use serde_json::json;
@@ -68,7 +68,7 @@ impl TopicNotifier {
         let attributes = [
             ("id", alert.id.to_string()),
             ("code", alert.code.clone()),
-            ("urgency", urgency(alert.urgency).to_owned()),
+            ("urgency", alert.urgency.name().to_owned()),
             ("project", alert.project.to_string()),
         ];
         for (key, value) in attributes {
@@ -85,14 +85,6 @@ impl TopicNotifier {
     }
 }
 
-fn urgency(urgency: Urgency) -> &'static str {
-    match urgency {
-        Urgency::Notice => "notice",
-        Urgency::Warning => "warning",
-        Urgency::Page => "page",
-    }
-}
-
 /// Text for people on one line: what strangers wrote can make no line of its own, and no control character reaches a terminal.
 fn one_line(text: &str) -> String {
     let blank = |c: char| if c.is_control() { ' ' } else { c };
@@ -103,7 +95,7 @@ fn one_line(text: &str) -> String {
 fn subject(alert: &Alert) -> String {
     let subject = format!(
         "Kintsugi {}: {}, project {}",
-        urgency(alert.urgency),
+        alert.urgency.name(),
         alert.code,
         alert.project
     );
@@ -117,7 +109,7 @@ fn message(alert: &Alert) -> Result<String, serde_json::Error> {
     let email = format!(
         "{text}\n\nproject {}, {}, {}\nraised at {}\nalert {}\n",
         alert.project,
-        urgency(alert.urgency),
+        alert.urgency.name(),
         alert.code,
         alert.at,
         alert.id
@@ -139,7 +131,9 @@ impl Notifier for TopicNotifier {
     async fn notify(&self, channel: &AlertChannel, alert: &Alert) -> Result<(), PortError> {
         match channel {
             AlertChannel::Topic => self.publish(channel, alert).await,
-            AlertChannel::Webhook { .. } => self.others.notify(channel, alert).await,
+            AlertChannel::Mail | AlertChannel::Webhook { .. } => {
+                self.others.notify(channel, alert).await
+            }
         }
     }
 }
@@ -148,6 +142,7 @@ impl Notifier for TopicNotifier {
 mod tests {
     use super::*;
     use kintsugi_domain::Timestamp;
+    use kintsugi_domain::alert::Urgency;
     use kintsugi_domain::id::ProjectId;
     use serde_json::Value;
 

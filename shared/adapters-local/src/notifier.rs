@@ -90,6 +90,9 @@ impl Notifier for WebhookNotifier {
             AlertChannel::Topic => {
                 return Err(PortError::broken(name, "only a home in AWS has a topic"));
             }
+            AlertChannel::Mail => {
+                return Err(PortError::broken(name, "only a home in AWS mails"));
+            }
         };
         let (agent, alert) = (self.agent.clone(), alert.clone());
         blocking("webhook", move || post(&agent, &name, &url, &alert)).await

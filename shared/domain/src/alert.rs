@@ -19,6 +19,45 @@ pub enum Urgency {
     Page,
 }
 
+impl Urgency {
+    /// As it is written in records and shown to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// What each code says, without a word about the case in hand: where what reports brought has no place. `docs/run.md` has the same
+/// list, with the urgencies.
+pub const MEANINGS: &[(&str, &str)] = &[
+    ("fix.review", "a proven fix waits for a person"),
+    (
+        "release.merge_by_hand",
+        "a version is published, but its branch could not be moved",
+    ),
+    ("request.waiting", "an order waits for a second person"),
+    (
+        "issue.needs_human",
+        "the home found no fix that it can prove",
+    ),
+    ("issue.regressed", "a fixed issue is back"),
+    ("fix.rejected", "a fix did not get through the build"),
+    ("bundle.failed", "a version could not be built"),
+    ("rollout.halted", "a rollout was halted"),
+    (
+        "rollout.rolled_back",
+        "a version is revoked, devices go back",
+    ),
+    (
+        "rollout.no_way_back",
+        "a version is revoked, and there is nothing to go back to",
+    ),
+    ("message.parked", "a message could not be handled"),
+];
+
 /// What people are told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
@@ -65,6 +104,14 @@ impl Alert {
     }
 }
 
+impl Alert {
+    /// What its code says; of a code that [`MEANINGS`] does not have, the code itself.
+    pub fn meaning(&self) -> &str {
+        let found = MEANINGS.iter().find(|(code, _)| *code == self.code);
+        found.map_or(&self.code, |(_, meaning)| meaning)
+    }
+}
+
 impl Record for Alert {
     const KIND: Kind = Kind::Alert;
 
@@ -74,5 +121,23 @@ impl Record for Alert {
 
     fn key(&self) -> String {
         self.id.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_lists_what_every_code_says() {
+        let guide = include_str!("../../../docs/run.md");
+        for (code, meaning) in MEANINGS {
+            let row = |urgency: Urgency| format!("| `{code}` | {} | {meaning} |", urgency.name());
+            let urgencies = [Urgency::Notice, Urgency::Warning, Urgency::Page];
+            assert!(
+                urgencies.into_iter().any(|it| guide.contains(&row(it))),
+                "{code}"
+            );
+        }
     }
 }

@@ -10,6 +10,9 @@
 //! | `KINTSUGI_KEY_PREFIX` | what keys and secrets are named after |
 //! | `KINTSUGI_RETENTION_DAYS` | for how many days signed metadata is locked in the bucket; may be missing |
 //! | `KINTSUGI_ALERT_TOPIC` | the SNS topic for alerts, an ARN; may be missing |
+//! | `KINTSUGI_ALERT_MAIL_FROM` | who mails alerts, an address of an identity that SES has verified; may be missing |
+//! | `KINTSUGI_ALERT_MAIL_TO` | whom, addresses with a comma between; must be there when the sender is |
+//! | `KINTSUGI_HOME_URL` | the home's address, for links in mails; may be missing |
 //!
 //! Region and keys come from AWS's own variables, which Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
 //! `AWS_SESSION_TOKEN`; `AWS_ENDPOINT_URL` names an emulator. No profiles and no files: a cold start reads none.
@@ -86,7 +89,8 @@ async fn open_one(settings: &Settings) -> Result<Ports, OpenError> {
     }
     let names = names(settings)?;
     let clients = aws::Clients::with_access(access(settings)?);
-    let home = aws::Home::with(&clients, &names, outside(&clients, &names, topic(settings)))?;
+    let outside = outside(&clients, &names, topic(settings), mail(settings)?);
+    let home = aws::Home::with(&clients, &names, outside)?;
     Ok(home.ports())
 }
 
@@ -145,8 +149,33 @@ fn topic(settings: &Settings) -> Option<String> {
     topic.filter(|it| !it.is_empty()).map(str::to_owned)
 }
 
-/// What AWS does not give: the same as at home, but for where the credentials lie, and that a home in AWS has a topic.
-fn outside(clients: &aws::Clients, names: &aws::Settings, topic: Option<String>) -> aws::Outside {
+/// Who mails alerts to whom; only the function that tells people is told.
+fn mail(settings: &Settings) -> Result<Option<aws::Mail>, SettingError> {
+    let given = |name| settings.optional(name).filter(|it| !it.is_empty());
+    let Some(from) = given("KINTSUGI_ALERT_MAIL_FROM") else {
+        return Ok(None);
+    };
+    let meaning = "1 to 10 addresses with a comma between";
+    let name = "KINTSUGI_ALERT_MAIL_TO";
+    let to = settings.text(name, meaning)?;
+    let to: Vec<String> = to.split(',').map(|it| it.trim().to_owned()).collect();
+    if to.len() > aws::mail::RECIPIENTS_MAX || to.iter().any(|it| !it.contains('@')) {
+        return Err(SettingError::Unreadable { name, meaning });
+    }
+    Ok(Some(aws::Mail {
+        from: from.to_owned(),
+        to,
+        home: given("KINTSUGI_HOME_URL").map(|it| it.trim_end_matches('/').to_owned()),
+    }))
+}
+
+/// What AWS does not give: the same as at home, but for where the credentials lie, and that a home in AWS has a topic and mails.
+fn outside(
+    clients: &aws::Clients,
+    names: &aws::Settings,
+    topic: Option<String>,
+    mail: Option<aws::Mail>,
+) -> aws::Outside {
     let name = format!("kintsugi/{}/forge", names.key_prefix);
     let clock = Arc::new(aws::SystemClock);
     let secret = aws::SecretText::new(clients.secrets.clone(), &name, clock);
@@ -155,7 +184,11 @@ fn outside(clients: &aws::Clients, names: &aws::Settings, topic: Option<String>)
         notifier: Arc::new(aws::TopicNotifier::new(
             clients.sns.clone(),
             topic,
-            Arc::new(local::WebhookNotifier::new()),
+            Arc::new(aws::MailNotifier::new(
+                clients.ses.clone(),
+                mail,
+                Arc::new(local::WebhookNotifier::new()),
+            )),
         )),
         web: Arc::new(local::WebDocuments::new(Arc::new(aws::SystemClock))),
     }
@@ -249,6 +282,29 @@ mod tests {
         let access = access(&settings(&AWS)).unwrap();
         assert!(!format!("{access:?}").contains("sample"));
         assert_eq!(access.session, None);
+    }
+
+    #[test]
+    fn who_mails_says_to_whom_and_who_does_not_is_told_nothing() {
+        let told = |pairs: &[(&str, &str)]| mail(&settings(pairs));
+        let from = ("KINTSUGI_ALERT_MAIL_FROM", "kintsugi@example.org");
+        let to = |to| ("KINTSUGI_ALERT_MAIL_TO", to);
+        assert_eq!(told(&[]).unwrap(), None);
+        // As the template says it of a home that mails nobody.
+        let empty = [("KINTSUGI_ALERT_MAIL_FROM", ""), to("")];
+        assert_eq!(told(&empty).unwrap(), None);
+        let home = ("KINTSUGI_HOME_URL", "https://home.example.org/");
+        let found = told(&[from, to("ops@example.org, dev@example.org"), home]);
+        let found = found.unwrap().unwrap();
+        assert_eq!(found.from, "kintsugi@example.org");
+        assert_eq!(found.to, ["ops@example.org", "dev@example.org"]);
+        assert_eq!(found.home.unwrap(), "https://home.example.org");
+        assert_eq!(told(&[from]).unwrap_err().code(), "setting.missing");
+        let many = ["ops@example.org"; 11].join(",");
+        for to_whom in [&*many, "ops", "ops@example.org,"] {
+            let error = told(&[from, to(to_whom)]).unwrap_err();
+            assert_eq!(error.code(), "setting.unreadable", "{to_whom}");
+        }
     }
 
     #[test]

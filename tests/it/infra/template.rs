@@ -89,6 +89,8 @@ impl Template {
         documents
             .filter_map(|policy| policy.pointer("/PolicyDocument/Statement")?.as_array())
             .flatten()
+            // One that a parameter turns off counts as one that is there.
+            .map(|statement| statement.pointer("/Fn::If/1").unwrap_or(statement))
             .filter(|statement| statement.get("Effect").is_some_and(|it| it == effect))
             .map(|statement| {
                 let part = |name| statement.get(name).unwrap_or(&Value::Null);

@@ -189,6 +189,7 @@ pub(super) const CALLS: &[(&str, &[&str])] = &[
     ("query", &["dynamodb:Query"]),
     ("receive_message", &["sqs:ReceiveMessage"]),
     ("schedule_key_deletion", &["kms:ScheduleKeyDeletion"]),
+    ("send_email", &["ses:SendEmail"]),
     ("send_message_batch", &["sqs:SendMessage"]),
     ("sign", &["kms:Sign"]),
     (
@@ -209,6 +210,10 @@ pub(super) const OF_SERVICES: &[&str] = &[
 
 /// What all KMS keys of the account and region match.
 pub(super) const ANY_KEY: &str = "arn:${AWS::Partition}:kms:${AWS::Region}:${AWS::AccountId}:key/*";
+
+/// The identity that mails come from.
+const MAIL_IDENTITY: &str =
+    "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/${AlertMailIdentity}";
 
 fn on(actions: &[&str], resource: &str) -> Vec<Grant> {
     let grant = |action: &&str| ((*action).to_owned(), resource.to_owned());
@@ -302,6 +307,7 @@ impl Uses {
         }
         if self.method("notifier.notify") {
             grants.extend(on(&["sns:Publish"], "${AlertTopic}"));
+            grants.extend(on(&["ses:SendEmail"], MAIL_IDENTITY));
         }
         grants.extend(self.secrets());
         grants.extend(self.signatures());

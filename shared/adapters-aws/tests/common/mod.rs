@@ -30,6 +30,8 @@ const MISSING: &str = "KINTSUGI_TEST_AWS must name the program `ministack` of a 
 /// One emulator. It ends with this value, or with the process that holds it, whatever ends that.
 pub(crate) struct Aws {
     pub(crate) clients: Clients,
+    /// Its address.
+    pub(crate) url: String,
     talk: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     child: Mutex<Child>,
     next: AtomicU32,
@@ -49,6 +51,18 @@ fn line(from: &mut BufReader<ChildStdout>) -> String {
     let mut line = String::new();
     from.read_line(&mut line).unwrap();
     line.trim().to_owned()
+}
+
+/// Clients of what answers at an address.
+pub(crate) async fn clients(url: &str) -> Clients {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .http_client(http)
+        .load();
+    Clients::new(&config.await)
 }
 
 impl Aws {
@@ -72,15 +86,10 @@ impl Aws {
         let talk = child.stdin.take().unwrap();
         let mut listen = BufReader::new(child.stdout.take().unwrap());
         let port: u16 = line(&mut listen).parse().expect(MISSING);
-        let http = aws_smithy_http_client::Builder::new().build_http();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .endpoint_url(format!("http://127.0.0.1:{port}"))
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .http_client(http)
-            .load();
+        let url = format!("http://127.0.0.1:{port}");
         Self {
-            clients: Clients::new(&config.await),
+            clients: clients(&url).await,
+            url,
             talk: Mutex::new((talk, listen)),
             child: Mutex::new(child),
             next: AtomicU32::new(0),

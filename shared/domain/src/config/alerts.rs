@@ -13,6 +13,8 @@ pub enum AlertChannel {
     },
     /// The home's own topic; only homes in AWS have one.
     Topic,
+    /// Mail to those whom the home mails to; only homes in AWS mail.
+    Mail,
 }
 
 impl AlertChannel {
@@ -27,6 +29,7 @@ impl AlertChannel {
                 format!("webhook {}", host.unwrap_or_default())
             }
             Self::Topic => "topic".to_owned(),
+            Self::Mail => "mail".to_owned(),
         }
     }
 }
