@@ -48,6 +48,7 @@ pub mod rollout;
 pub mod score;
 pub mod scrub_rules;
 pub mod series;
+pub mod signing;
 pub mod stacktrace;
 pub mod state;
 pub mod story;
