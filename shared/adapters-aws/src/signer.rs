@@ -70,9 +70,9 @@ fn is_symmetric(key_use: KeyUse) -> bool {
     match key_use {
         KeyUse::Tickets | KeyUse::Users | KeyUse::Leases | KeyUse::Batches(_) => true,
         KeyUse::Root(_)
-        | KeyUse::Targets
-        | KeyUse::Snapshot
-        | KeyUse::Timestamp
+        | KeyUse::Targets(_)
+        | KeyUse::Snapshot(_)
+        | KeyUse::Timestamp(_)
         | KeyUse::Tokens(_) => false,
     }
 }

@@ -75,7 +75,7 @@ async fn a_whole_home_hands_a_message_on() {
     assert_eq!(taken[0].envelope, message());
     let signature = ports
         .signer
-        .sign(&key(KeyUse::Targets), b"x")
+        .sign(&key(KeyUse::Targets(1)), b"x")
         .await
         .unwrap();
     ports
@@ -104,7 +104,7 @@ async fn services_that_cannot_be_reached_are_a_failure_that_may_pass() {
     let receipt = &taken[0].receipt;
     aws.stop();
     let (store, queues) = (&ports.store, &ports.queues);
-    let (targets, users) = (key(KeyUse::Targets), key(KeyUse::Users));
+    let (targets, users) = (key(KeyUse::Targets(1)), key(KeyUse::Users));
     let sent = [message()];
     // At once, because the clients wait and try again before they give up.
     let answers = tokio::join!(

@@ -55,7 +55,7 @@ async fn processes_that_race_to_make_a_key_end_with_one_and_the_losers_are_delet
 async fn homes_of_another_prefix_have_other_keys_and_secrets() {
     let aws = Aws::start().await;
     let (one, other) = (signer(&aws, "one"), signer(&aws, "other"));
-    let key = name(KeyUse::Targets);
+    let key = name(KeyUse::Targets(1));
     assert_ne!(
         one.public_key(&key).await.unwrap(),
         other.public_key(&key).await.unwrap()

@@ -26,11 +26,11 @@ async fn keys_and_secrets_are_the_same_after_closing_and_opening() {
     for passphrase in [None, Some("correct horse")] {
         let folder = tempfile::tempdir().unwrap();
         let keys = KeyFiles::open(folder.path(), passphrase).unwrap();
-        let pem = keys.public_key(&name(KeyUse::Targets)).await.unwrap();
+        let pem = keys.public_key(&name(KeyUse::Targets(1))).await.unwrap();
         let secret = keys.secret(&name(KeyUse::Tickets)).await.unwrap();
         drop(keys);
         let keys = KeyFiles::open(folder.path(), passphrase).unwrap();
-        assert_eq!(keys.public_key(&name(KeyUse::Targets)).await.unwrap(), pem);
+        assert_eq!(keys.public_key(&name(KeyUse::Targets(1))).await.unwrap(), pem);
         assert_eq!(keys.secret(&name(KeyUse::Tickets)).await.unwrap(), secret);
     }
 }
@@ -84,8 +84,8 @@ async fn files_are_readable_by_their_owner_only_and_show_no_secret() {
 async fn a_changed_or_swapped_key_file_is_refused_and_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let keys = KeyFiles::open(folder.path(), None).unwrap();
-    keys.public_key(&name(KeyUse::Targets)).await.unwrap();
-    keys.public_key(&name(KeyUse::Snapshot)).await.unwrap();
+    keys.public_key(&name(KeyUse::Targets(1))).await.unwrap();
+    keys.public_key(&name(KeyUse::Snapshot(1))).await.unwrap();
     let file = |stem: &str| folder.path().join("1").join(format!("{stem}.key"));
     let sealed = fs::read_to_string(file("targets")).unwrap();
     let swapped = fs::read_to_string(file("snapshot")).unwrap();
@@ -93,7 +93,7 @@ async fn a_changed_or_swapped_key_file_is_refused_and_never_replaced() {
     for hostile in [swapped.as_str(), flipped.as_str(), "", "{}"] {
         fs::write(file("targets"), hostile).unwrap();
         let keys = KeyFiles::open(folder.path(), None).unwrap();
-        let refusal = keys.sign(&name(KeyUse::Targets), b"x").await.unwrap_err();
+        let refusal = keys.sign(&name(KeyUse::Targets(1)), b"x").await.unwrap_err();
         assert!(refusal.to_string().contains("damaged"), "{refusal}");
         assert_eq!(fs::read_to_string(file("targets")).unwrap(), hostile);
     }

@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::id::{DeviceId, ProjectId, RolloutId};
 use crate::job::Content;
 use crate::record::{Kind, Record};
+use crate::signing::Signing;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -345,6 +346,9 @@ pub struct Head {
     pub expires: Timestamp,
     /// The channel documents served, by channel: blob key and serial.
     pub documents: BTreeMap<String, (String, u64)>,
+    /// The keys that sign it, and what was ordered of them.
+    #[serde(default)]
+    pub signing: Signing,
 }
 
 impl Record for Head {

@@ -51,6 +51,7 @@ pub mod rollout;
 pub mod score;
 pub mod scrub_rules;
 pub mod series;
+pub mod signing;
 pub mod sla;
 pub mod stacktrace;
 pub mod state;

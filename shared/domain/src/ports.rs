@@ -416,12 +416,12 @@ pub trait Signer: Send + Sync {
 pub enum KeyUse {
     /// TUF root, one of several; offline in production.
     Root(u8),
-    /// TUF targets and release statements.
-    Targets,
-    /// TUF snapshot.
-    Snapshot,
-    /// TUF timestamp.
-    Timestamp,
+    /// TUF targets and release statements: the generation, from 1.
+    Targets(u32),
+    /// TUF snapshot: the generation, from 1.
+    Snapshot(u32),
+    /// TUF timestamp: the generation, from 1.
+    Timestamp(u32),
     /// Tickets that tie outcomes to offers (symmetric).
     Tickets,
     /// Salt for user ids (symmetric).
@@ -446,18 +446,21 @@ pub struct KeyName {
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let project = self.project;
-        match self.key_use {
-            KeyUse::Root(number) => write!(f, "{project}/root-{number}"),
-            KeyUse::Targets => write!(f, "{project}/targets"),
-            KeyUse::Snapshot => write!(f, "{project}/snapshot"),
-            KeyUse::Timestamp => write!(f, "{project}/timestamp"),
-            KeyUse::Tickets => write!(f, "{project}/tickets"),
-            KeyUse::Users => write!(f, "{project}/users"),
-            // The first has no number in its name: homes that never changed their key have it so.
-            KeyUse::Tokens(1) => write!(f, "{project}/tokens"),
-            KeyUse::Tokens(generation) => write!(f, "{project}/tokens-{generation}"),
-            KeyUse::Leases => write!(f, "{project}/leases"),
-            KeyUse::Batches(generation) => write!(f, "{project}/batches-{generation}"),
+        let (name, generation) = match self.key_use {
+            KeyUse::Root(number) => return write!(f, "{project}/root-{number}"),
+            KeyUse::Batches(generation) => return write!(f, "{project}/batches-{generation}"),
+            KeyUse::Targets(generation) => ("targets", generation),
+            KeyUse::Snapshot(generation) => ("snapshot", generation),
+            KeyUse::Timestamp(generation) => ("timestamp", generation),
+            KeyUse::Tokens(generation) => ("tokens", generation),
+            KeyUse::Tickets => ("tickets", 1),
+            KeyUse::Users => ("users", 1),
+            KeyUse::Leases => ("leases", 1),
+        };
+        // The first has no number in its name: homes that never changed their key have it so.
+        match generation {
+            1 => write!(f, "{project}/{name}"),
+            generation => write!(f, "{project}/{name}-{generation}"),
         }
     }
 }

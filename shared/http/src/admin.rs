@@ -98,6 +98,7 @@ pub(crate) fn routes(ports: &Ports) -> Router {
             "/batch-keys/{generation}/retire",
             post(changes::retire_batch_key),
         )
+        .nest("/signing", signing())
         .route("/needs", get(reads::needs))
         .route("/trains", get(reads::trains))
         .route("/issues", get(reads::issues))
@@ -152,6 +153,15 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .layer(middleware::map_response(private))
         .with_state(Admin::new(ports.clone()));
     staged(routes, "admin", &ports.ids)
+}
+
+/// How a project's repository is signed.
+fn signing() -> Router<Admin> {
+    Router::new()
+        .route("/", get(reads::signing))
+        .route("/rotate", post(changes::rotate_signing_key))
+        .route("/root", post(changes::bring_root))
+        .route("/skip", post(changes::skip_versions))
 }
 
 /// Answers are for who asked, now: nothing between keeps them.

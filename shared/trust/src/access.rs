@@ -10,6 +10,7 @@
 
 use crate::token::Role;
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::address;
 use kintsugi_domain::audit::HOME;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::record::{Kind, Record};
@@ -124,7 +125,7 @@ pub struct Issuer {
 impl Issuer {
     /// What is wrong with it, if anything. Keys come over TLS, or from this machine for tests.
     pub fn check(&self) -> Result<(), String> {
-        let https = |url: &str| url.starts_with("https://") || is_loopback(url);
+        let https = |url: &str| address::check(url).is_ok();
         let clean = |text: &str| !text.chars().any(|c| c.is_control() || c.is_whitespace());
         let fits = |text: &str, most| !text.is_empty() && text.len() <= most && clean(text);
         if !fits(&self.url, 300) || !https(&self.url) {
@@ -150,22 +151,6 @@ impl Issuer {
         }
         Ok(())
     }
-}
-
-/// Whether an address is of this machine, whose plain HTTP nobody else hears.
-fn is_loopback(url: &str) -> bool {
-    let host = url.strip_prefix("http://").map(|rest| {
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        rest.get(..end).unwrap_or_default()
-    });
-    host.is_some_and(|host| {
-        let is_port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if is_port(port) => name,
-            Some(_) | None => host,
-        };
-        matches!(name, "127.0.0.1" | "localhost" | "[::1]")
-    })
 }
 
 fn groups() -> String {

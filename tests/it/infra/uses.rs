@@ -220,12 +220,12 @@ fn on(actions: &[&str], resource: &str) -> Vec<Grant> {
     actions.iter().map(grant).collect()
 }
 
-/// What stands in the name of a key for its use: `root-*`, because roots have numbers, and `tokens*`, because keys of
-/// tokens have one from the second on.
+/// What stands in the name of a key for its use: `root-*`, because roots have numbers, and `tokens*`, because keys that can
+/// be replaced have one from the second on.
 fn use_in_name(key: &str) -> String {
     match key.to_lowercase().as_str() {
         "root" => "root-*".to_owned(),
-        "tokens" => "tokens*".to_owned(),
+        name @ ("tokens" | "targets" | "snapshot" | "timestamp") => format!("{name}*"),
         name => name.to_owned(),
     }
 }

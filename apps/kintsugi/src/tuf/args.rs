@@ -1,8 +1,10 @@
 //! The arguments of `kintsugi tuf`.
 
+use crate::login::HomeArgs;
 use clap::{ArgGroup, Args, Subcommand};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{KeyName, KeyUse};
+use kintsugi_domain::signing::OnlineRole;
 use kintsugi_trust::key::KeyId;
 use std::path::PathBuf;
 
@@ -40,6 +42,62 @@ pub(crate) enum Tuf {
         #[arg(long, value_name = "FILE")]
         after: Option<PathBuf>,
     },
+    /// Say how a home signs: numbers, keys, when the root ends, and what waits for whom.
+    Status {
+        #[command(flatten)]
+        place: HomePlace,
+    },
+    /// Have a home begin a new key. Where it signs its roots itself it is in force at once, else see wanted and bring.
+    Order {
+        /// Whose key: targets, snapshot or timestamp.
+        role: OnlineRole,
+        #[command(flatten)]
+        place: HomePlace,
+        /// Why, for the audit log.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Write the root that a home waits for, signed by nobody yet, and the one before it.
+    Wanted {
+        /// Where to write it. The one before is written beside it, as NUMBER.root.json.
+        out: PathBuf,
+        #[command(flatten)]
+        place: HomePlace,
+    },
+    /// Bring a home a root that enough keys have signed. It is checked here first, as devices check it.
+    Bring {
+        /// The root.
+        file: PathBuf,
+        #[command(flatten)]
+        place: HomePlace,
+        /// Why, for the audit log.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// After a restore: have a home sign everything anew under numbers above those that devices have seen.
+    Skip {
+        #[command(flatten)]
+        place: HomePlace,
+        /// The highest version of timestamp, snapshot or targets that was seen, as far as it is known.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        above: u64,
+        /// The highest version of the root that was seen, where it is above the restored one.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        root: u64,
+        /// Why, for the audit log.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Which repository of which home.
+#[derive(Debug, Args)]
+pub(crate) struct HomePlace {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// The project's number.
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub(crate) project: ProjectId,
 }
 
 #[derive(Debug, Args)]
@@ -149,13 +207,18 @@ pub(crate) struct Life {
 }
 
 fn key_use(text: &str) -> Result<KeyUse, String> {
-    let number = text.strip_prefix("root-").and_then(|it| it.parse().ok());
-    match (text, number) {
-        (_, Some(number)) => Ok(KeyUse::Root(number)),
-        ("targets", None) => Ok(KeyUse::Targets),
-        ("snapshot", None) => Ok(KeyUse::Snapshot),
-        ("timestamp", None) => Ok(KeyUse::Timestamp),
-        (_, None) => Err("expected root-0, root-1 …, targets, snapshot or timestamp".to_owned()),
+    let wrong = || "expected root-0, root-1 …, targets, snapshot or timestamp".to_owned();
+    // Keys that were replaced have their generation behind the name, from the second on.
+    let (name, number) = match text.split_once('-') {
+        Some((name, number)) => (name, Some(number.parse::<u32>().map_err(|_| wrong())?)),
+        None => (text, None),
+    };
+    match (name, number) {
+        ("root", Some(number)) => u8::try_from(number).map(KeyUse::Root).map_err(|_| wrong()),
+        ("targets", None | Some(2..)) => Ok(KeyUse::Targets(number.unwrap_or(1))),
+        ("snapshot", None | Some(2..)) => Ok(KeyUse::Snapshot(number.unwrap_or(1))),
+        ("timestamp", None | Some(2..)) => Ok(KeyUse::Timestamp(number.unwrap_or(1))),
+        (_, None | Some(_)) => Err(wrong()),
     }
 }
 

@@ -1,11 +1,12 @@
-//! `kintsugi tuf`: roots that go from hand to hand until enough keys have signed them.
+//! `kintsugi tuf`: roots that go from hand to hand until enough keys have signed them, and the orders that a home takes for them.
 //!
-//! Nothing here asks a home or a network. Private keys lie in folders sealed with a passphrase, as those of a
+//! Ceremonies ask no home and no network; only what [`home`] has does. Private keys lie in folders sealed with a passphrase, as those of a
 //! local home do, so the same command signs with a key from a drawer and with one of a home. **What is
 //! signed is read, understood and shown first; a key that the root does not name, nor the one before it, signs
-//! nothing.** Not here: bringing a signed root to a home (`docs/runbooks.md`).
+//! nothing.** `docs/runbooks.md` has the order of things.
 
 mod args;
+mod home;
 mod show;
 
 pub(crate) use args::Tuf;
@@ -46,6 +47,24 @@ pub(crate) fn run(asked: &Tuf, context: &Context, json: bool) -> Result<Exit, Er
             begin(out, before.next(end(life)?), Some(&before), json)
         }
         Tuf::Sign(asked) => add_signature(asked, context, json),
+        Tuf::Status { place } => home::status(place, context, json),
+        Tuf::Order {
+            role,
+            place,
+            reason,
+        } => home::order(*role, place, reason, context, json),
+        Tuf::Wanted { out, place } => home::wanted(out, place, context, json),
+        Tuf::Bring {
+            file,
+            place,
+            reason,
+        } => home::bring(file, place, reason, context, json),
+        Tuf::Skip {
+            place,
+            above,
+            root,
+            reason,
+        } => home::skip(place, (*above, *root), reason, context, json),
         Tuf::Show { file, after } => {
             let before = after.as_deref().map(trusted).transpose()?;
             let draft = draft(file, before.as_ref())?;

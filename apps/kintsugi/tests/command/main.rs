@@ -15,6 +15,7 @@ mod running;
 mod sample;
 mod scrub;
 mod sdks;
+mod signing;
 mod stats;
 mod support;
 mod trains;

@@ -206,7 +206,7 @@ fn by_timestamp_key(folder: &Path, name: &str, message: &[u8]) -> (KeyId, Vec<u8
     let keys = KeyFiles::open(&folder.join(name), Some(name)).unwrap();
     let key = KeyName {
         project: ProjectId(1),
-        key_use: KeyUse::Timestamp,
+        key_use: KeyUse::Timestamp(1),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let pem = runtime.block_on(keys.public_key(&key)).unwrap();

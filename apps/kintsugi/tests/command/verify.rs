@@ -19,6 +19,7 @@ use kintsugi_domain::ports::{Commit, Ports};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Record;
 use kintsugi_domain::release::Release;
+use kintsugi_domain::signing::OnlineRole;
 use kintsugi_domain::train::Predicate;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -143,7 +144,7 @@ async fn wake(ports: &Ports, message: Message) {
 }
 
 /// Signs and publishes a release, and writes what a mirror of its repository would hold.
-async fn publish(folder: &Path) {
+async fn publish(folder: &Path, rotates: bool) {
     let ports = Home::open(&folder.join("home"), None)
         .await
         .unwrap()
@@ -158,6 +159,9 @@ async fn publish(folder: &Path) {
     .await;
     let channel = "stable".to_owned();
     wake(&ports, Message::Publish { channel }).await;
+    if rotates {
+        rotate_targets(&ports).await;
+    }
     let store = ports.store.as_ref();
     let release = records::need::<Release>(store, PROJECT, id.as_str())
         .await
@@ -170,11 +174,11 @@ async fn publish(folder: &Path) {
     let mirror = folder.join("mirror");
     fs::create_dir(&mirror).unwrap();
     fs::write(mirror.join("timestamp.json"), &head.timestamp_body).unwrap();
-    let files = [
-        format!("{}.root.json", head.root),
+    let mut files = vec![
         format!("{}.snapshot.json", head.snapshot),
         format!("{}.targets.json", head.targets),
     ];
+    files.extend((1..=head.root).map(|version| format!("{version}.root.json")));
     for name in files {
         let key = format!("tuf/1/metadata/{name}");
         let content = ports.blobs.get(&key, 1 << 20).await.unwrap().unwrap();
@@ -189,6 +193,17 @@ async fn publish(folder: &Path) {
     fs::write(folder.join("till-1.0.1.intoto.json"), content).unwrap();
     fs::write(folder.join("till.tar.zst"), PACKAGE).unwrap();
     fs::write(folder.join(APPIMAGE_NAME), APPIMAGE).unwrap();
+}
+
+/// The key of targets is replaced, as an admin orders it.
+async fn rotate_targets(ports: &Ports) {
+    let store = ports.store.as_ref();
+    let mut head = records::need::<Head>(store, PROJECT, "head").await.unwrap();
+    head.value.signing.rotate(OnlineRole::Targets).unwrap();
+    let commit = Commit::new().update(&head);
+    store.commit(commit).await.unwrap();
+    let channel = "stable".to_owned();
+    wake(ports, Message::Publish { channel }).await;
 }
 
 /// Verifies with one argument or more in place of what is right.
@@ -210,9 +225,13 @@ fn verify(folder: &Path, artifact: &str, more: &[&str]) -> Output {
 }
 
 fn published() -> tempfile::TempDir {
+    published_with(false)
+}
+
+fn published_with(rotates: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(publish(folder.path()));
+    runtime.block_on(publish(folder.path(), rotates));
     folder
 }
 
@@ -226,6 +245,16 @@ fn a_package_for_a_platform_is_verified_like_every_other() {
     fs::write(folder.path().join(APPIMAGE_NAME), b"another").unwrap();
     let done = verify(folder.path(), APPIMAGE_NAME, &[]);
     assert!(!done.status.success());
+}
+
+#[test]
+fn an_older_release_verifies_under_the_key_that_replaced_the_one_it_was_signed_with() {
+    let folder = published_with(true);
+    let checked = verify(folder.path(), "till.tar.zst", &[]);
+    let said = stdout(&checked);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    assert!(said.contains("root        version 2"), "{said}");
+    assert!(said.contains("ok  signature"), "{said}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use kintsugi_domain::config::{Config, TwoPerson};
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::flag::Flag;
 use kintsugi_domain::id::{BundleId, DsnKey, FixId, IssueId, ProjectId, RequestId, RolloutId};
+use kintsugi_domain::signing::OnlineRole;
 use kintsugi_domain::state::IllegalTransition;
 use kintsugi_trust::access::{Issuer, TokenKey};
 use kintsugi_trust::token::Role;
@@ -58,6 +59,35 @@ pub enum Action {
         /// The generation.
         generation: u32,
         /// Why; may be empty.
+        reason: String,
+    },
+    /// Begin a new key of an online role of the signed repository. The root that names it makes the former one worthless.
+    RotateSigningKey {
+        /// The project.
+        project: ProjectId,
+        /// The role.
+        role: OnlineRole,
+        /// Why.
+        reason: String,
+    },
+    /// Bring a root that those who hold the root keys signed.
+    BringRoot {
+        /// The project.
+        project: ProjectId,
+        /// The root, as its file has it.
+        root: String,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// After a restore: sign everything anew under numbers above those that clients have seen.
+    SkipVersions {
+        /// The project.
+        project: ProjectId,
+        /// The highest version of timestamp, snapshot or targets that may have been seen, as far as it is known.
+        above: u64,
+        /// The highest version of the root that may have been seen; 0 where the restored one is the newest.
+        root: u64,
+        /// Why.
         reason: String,
     },
     /// Approve or refuse a proven fix.
@@ -214,6 +244,9 @@ impl Action {
             | Self::RemoveKey { .. }
             | Self::RotateBatchKey { .. }
             | Self::RetireBatchKey { .. }
+            | Self::RotateSigningKey { .. }
+            | Self::BringRoot { .. }
+            | Self::SkipVersions { .. }
             | Self::Redrive { .. }
             | Self::IssueToken { .. }
             | Self::RevokeToken { .. }
@@ -252,6 +285,9 @@ impl Action {
             }
             Self::AddKey { .. } => Some(TwoPerson::KeyAdd),
             Self::RemoveKey { .. } => Some(TwoPerson::KeyRemove),
+            Self::RotateSigningKey { .. } => Some(TwoPerson::SigningKeyRotate),
+            Self::BringRoot { .. } => Some(TwoPerson::RootBring),
+            Self::SkipVersions { .. } => Some(TwoPerson::VersionsSkip),
             Self::ReviewFix {
                 approved: false, ..
             }
@@ -283,6 +319,9 @@ impl Action {
             Self::RemoveKey { .. } => "key.remove",
             Self::RotateBatchKey { .. } => "batch_key.rotate",
             Self::RetireBatchKey { .. } => "batch_key.retire",
+            Self::RotateSigningKey { .. } => "signing_key.rotate",
+            Self::BringRoot { .. } => "root.bring",
+            Self::SkipVersions { .. } => "versions.skip",
             Self::ReviewFix { approved: true, .. } => "fix.approve",
             Self::ReviewFix {
                 approved: false, ..

@@ -20,6 +20,7 @@ mod projects;
 mod requests;
 mod reviews;
 mod shown;
+mod signing;
 mod views;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
     RequestView, RolloutView, TallyView, Tried,
 };
+pub use signing::{KeyState, SigningView};
 pub use views::{ProjectViews, Views};
 
 use crate::stage::Stage;
@@ -162,6 +164,22 @@ impl Call<'_> {
                 generation,
                 reason,
             } => projects::retire_batch_key(self, *project, *generation, reason).await,
+            Action::RotateSigningKey {
+                project,
+                role,
+                reason,
+            } => signing::rotate(self, *project, *role, reason).await,
+            Action::BringRoot {
+                project,
+                root,
+                reason,
+            } => signing::bring(self, *project, root, reason).await,
+            Action::SkipVersions {
+                project,
+                above,
+                root,
+                reason,
+            } => signing::skip(self, *project, (*above, *root), reason).await,
             Action::ReviewFix {
                 project,
                 fix,

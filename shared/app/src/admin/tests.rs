@@ -26,6 +26,7 @@ mod batch_keys;
 mod identity;
 mod ordering;
 mod requests;
+mod signing;
 
 struct Home {
     admin: Admin,

@@ -6,6 +6,7 @@ use super::shown::{
     FixLine, IssueLine, IssueView, JobView, Needs, Page, ParkedView, Part, ProjectView,
     RequestView, RolloutView, TallyView,
 };
+use super::signing::SigningView;
 use super::{auth, requests};
 use crate::events::filed;
 use crate::ingest::COUNTER;
@@ -15,6 +16,7 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::Alert;
 use kintsugi_domain::audit::{Audit, HOME};
 use kintsugi_domain::bundle::Bundle;
+use kintsugi_domain::channel::Head;
 use kintsugi_domain::envelope::{Message, Queue};
 use kintsugi_domain::fix::Fix;
 use kintsugi_domain::flag::Flag;
@@ -206,6 +208,12 @@ impl ProjectViews<'_> {
     pub async fn trains(&self, at: Option<Timestamp>) -> Result<Plan, PortError> {
         let at = at.unwrap_or_else(|| self.ports.now());
         crate::schedule::plan(self.ports, &self.project, at).await
+    }
+
+    /// How the repository is signed: keys, numbers, what waits for whom; nothing before the first publication.
+    pub async fn signing(&self) -> Result<Option<SigningView>, PortError> {
+        let head = self.get::<Head>("head").await?;
+        Ok(head.map(|head| SigningView::of(&head)))
     }
 
     /// What became of reports, by reason.

@@ -12,6 +12,10 @@
 //! three keys of which two must sign are made all the same, so that they can be taken away: `kintsugi tuf` makes
 //! a root with keys that are offline, and from then on the home signs no root any more.
 //!
+//! **A new key takes two publications**: one that the key in force and the new one both sign, then the root that names the new one, so
+//! that what is served holds for devices with either root at every instant. What people ordered of keys and numbers stands in the
+//! head ([`kintsugi_domain::signing`]).
+//!
 //! **What is signed is what is stored**: before a release is signed, its files are read and compared with what the build reported.
 //!
 //! Beside each release lies its signed provenance (ledger F6).
@@ -22,7 +26,9 @@ mod document;
 mod metadata;
 mod provenance;
 mod publish;
+mod root;
 mod rotated;
+mod skip;
 
 use crate::news;
 use crate::records;
@@ -60,6 +66,17 @@ pub(crate) async fn grant(
     project: &Project,
     rollout: &Rollout,
 ) -> Result<Option<Statement>, PortError> {
+    let generation = metadata::signing(ports, project.id).await?.targets.in_force;
+    grant_by(ports, project, rollout, generation).await
+}
+
+/// The same, by the targets key of a generation.
+async fn grant_by(
+    ports: &Ports,
+    project: &Project,
+    rollout: &Rollout,
+    generation: u32,
+) -> Result<Option<Statement>, PortError> {
     let Some(to) = &rollout.rolled_back_to else {
         return Ok(None);
     };
@@ -76,7 +93,8 @@ pub(crate) async fn grant(
         expires: at + STATEMENT_LIFE,
     };
     let what = format!("grant from {} to {to}", rollout.version);
-    let jws = jws(ports, project.id, &what, |kid| grant.signing_input(kid)).await?;
+    let by = (project.id, generation);
+    let jws = jws(ports, by, &what, |kid| grant.signing_input(kid)).await?;
     Ok(Some(Statement {
         jws,
         expires: grant.expires,
@@ -111,9 +129,16 @@ impl Sign {
         let mut bundle: Stored<Bundle> =
             records::need(store, cause.project, release.value.bundle.as_str()).await?;
         self.verify(&release.value).await?;
-        release.value.statement = Some(self.statement(&project.value, &release.value).await?);
-        let made =
-            provenance::provenance(&self.ports, &project.value, &release.value, &bundle.value);
+        let by = metadata::signing(&self.ports, cause.project).await?;
+        let statement = self.statement(&project.value, &release.value, by.targets.in_force);
+        release.value.statement = Some(statement.await?);
+        let made = provenance::provenance(
+            &self.ports,
+            &project.value,
+            &release.value,
+            &bundle.value,
+            by.targets.in_force,
+        );
         release.value.provenance = Some(made.await?);
         let why = "statement signed";
         step!(release.value, ReleaseMove::Publish, at, Self::NAME, why);
@@ -158,11 +183,12 @@ impl Sign {
         Ok(())
     }
 
-    /// The statement of a release, signed with the targets key.
+    /// The statement of a release, signed with the targets key of a generation.
     async fn statement(
         &self,
         project: &Project,
         release: &Release,
+        generation: u32,
     ) -> Result<Statement, PortError> {
         let at = self.ports.now();
         let expires = at + STATEMENT_LIFE;
@@ -189,7 +215,7 @@ impl Sign {
             issued_at: at,
             expires,
         };
-        let jws = jws(&self.ports, project.id, &what, |kid| {
+        let jws = jws(&self.ports, (project.id, generation), &what, |kid| {
             statement.signing_input(kid)
         })
         .await?;

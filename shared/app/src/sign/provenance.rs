@@ -4,7 +4,7 @@
 //! know: no folder of a machine, no event, no output of a test.** Not here: its form and its verification (`kintsugi_trust::attestation`).
 
 use super::document::target_path;
-use super::metadata::envelope;
+use super::metadata::{envelope, targets_keys};
 use crate::records;
 use kintsugi_domain::bundle::Bundle;
 use kintsugi_domain::digest::Digest;
@@ -15,8 +15,8 @@ use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::Release;
 use kintsugi_trust::attestation::{
-    BUILD_TYPE, BuildDefinition, Builder, FixMade, Parameters, Provenance, Resource, RunDetails,
-    RunMetadata, Statement, Subject, TestRun, sha256,
+    self, BUILD_TYPE, BuildDefinition, Builder, ENVELOPE_BYTES_MAX, FixMade, Parameters,
+    Provenance, Resource, RunDetails, RunMetadata, Statement, Subject, TestRun, sha256,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -36,13 +36,25 @@ pub(super) async fn provenance(
     project: &Project,
     release: &Release,
     bundle: &Bundle,
+    generation: u32,
 ) -> Result<Artifact, PortError> {
     let statement = statement(ports, project, release, bundle).await?;
+    store(ports, project, release, &statement, generation).await
+}
+
+async fn store(
+    ports: &Ports,
+    project: &Project,
+    release: &Release,
+    statement: &Statement,
+    generation: u32,
+) -> Result<Artifact, PortError> {
     let what = format!("provenance of release {}", release.version);
     let payload = statement
         .payload()
         .map_err(|error| PortError::broken(&what, error))?;
-    let content = envelope(ports, project.id, &payload).await?.into_bytes();
+    let content = envelope(ports, (project.id, generation), &payload).await?;
+    let content = content.into_bytes();
     let digest = Digest::of(&content);
     let name = file_name(&project.config.product.name, &release.version);
     let artifact = Artifact {
@@ -52,6 +64,32 @@ pub(super) async fn provenance(
     };
     ports.blobs.put(&artifact.blob, content).await?;
     Ok(artifact)
+}
+
+/// The provenance of a release as a former key of the home signed it, signed by the one in force: whoever verifies an old
+/// release with the newest root finds its key there. **What it says stays**; nothing where it is not there or not the home's.
+pub(super) async fn signed_anew(
+    ports: &Ports,
+    project: &Project,
+    release: &Release,
+    generation: u32,
+) -> Result<Option<Artifact>, PortError> {
+    let Some(former) = &release.provenance else {
+        return Ok(None);
+    };
+    let Some(content) = ports.blobs.get(&former.blob, ENVELOPE_BYTES_MAX).await? else {
+        return Ok(None);
+    };
+    let keys = targets_keys(ports, project.id, generation).await?;
+    let own = |id: &str| keys.iter().find(|it| it.key_id().as_str() == id).cloned();
+    let Ok(statement) = attestation::verify(&content, own) else {
+        return Ok(None);
+    };
+    if Digest::of(&content) != former.digest {
+        return Ok(None);
+    }
+    let stored = store(ports, project, release, &statement, generation).await?;
+    Ok(Some(stored))
 }
 
 async fn statement(

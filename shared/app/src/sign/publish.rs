@@ -1,9 +1,11 @@
 //! One publication of a project's repository.
 
 use super::document::{document, listed, target_path};
-use super::metadata::{online_key, roles, signed};
+use super::metadata::{online_key, signed};
+use super::provenance::signed_anew;
+use super::root::NextRoot;
 use super::rotated::is_by_another;
-use super::{STATEMENT_LIFE, Sign, grant, is_due};
+use super::{STATEMENT_LIFE, Sign, grant_by, is_due};
 use crate::records;
 use crate::stage::Done;
 use jiff::SignedDuration;
@@ -17,17 +19,20 @@ use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
 use kintsugi_domain::release::{Release, Statement};
 use kintsugi_domain::rollout::Rollout;
+use kintsugi_domain::signing::Signing;
 use kintsugi_trust::tuf::{
-    MetaFile, Metadata, ROOT_BYTES_MAX, Role, Root, Snapshot, TargetInfo, TargetPath, Targets,
-    Timestamp as TufTimestamp, file_name,
+    MetaFile, Metadata, Role, Snapshot, TargetInfo, TargetPath, Targets, Timestamp as TufTimestamp,
+    file_name,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 const TIMESTAMP_LIFE: SignedDuration = SignedDuration::from_hours(24);
 const SNAPSHOT_LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
 const TARGETS_LIFE: SignedDuration = SignedDuration::from_hours(90 * 24);
-const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+pub(super) const ROOT_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 
+/// Most publications in one go: a new key takes two, a root that was brought as many.
+const ROUNDS_MAX: usize = 4;
 /// Statements, and grants, signed anew in one publication; the rest wait for the next.
 const RENEWALS_MAX: usize = 40;
 
@@ -39,38 +44,70 @@ struct Page {
 }
 
 impl Sign {
-    /// Publishes what the records say now, if that differs from what is served or something served
-    /// expires soon. The head is read first: what changes while this runs has its own message, and of
-    /// two publications at once the later one to commit looks again.
+    /// Publishes what the records say now, and goes on as long as something that was ordered takes another publication. Each of
+    /// them ends with a complete repository.
     pub(super) async fn publish(&self, id: ProjectId) -> Result<Done, PortError> {
+        let (mut done, mut more) = self.publish_once(id).await?;
+        for _ in 1..ROUNDS_MAX {
+            if !more {
+                break;
+            }
+            let (next, again) = self.publish_once(id).await?;
+            more = again;
+            match next {
+                Done::Did(_) => done = next,
+                Done::Nothing(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// One publication of what the records say now, if that differs from what is served, something served
+    /// expires soon, or keys changed; and whether another one has to follow. The head is read first: what changes while this
+    /// runs has its own message, and of two publications at once the later one to commit looks again.
+    pub(super) async fn publish_once(&self, id: ProjectId) -> Result<(Done, bool), PortError> {
         let (store, at) = (self.ports.store.as_ref(), self.ports.now());
         let Some(project) = records::project(store, id).await? else {
-            return Ok(Done::nothing("the project does not exist"));
+            return Ok((Done::nothing("the project does not exist"), false));
         };
         let project = project.value;
         let mut head = self.head(id).await?;
-        let mut releases = records::all::<Release>(store, id, None).await?;
-        let mut rollouts = records::all::<Rollout>(store, id, None).await?;
-        let renewed = self.renew(&project, &mut releases, &mut rollouts).await?;
-        let releases: Vec<Release> = releases.into_iter().map(|it| it.value).collect();
-        let rollouts: Vec<Rollout> = rollouts.into_iter().map(|it| it.value).collect();
-        let pages = self
-            .pages(&project, &head.value, &releases, &rollouts)
-            .await?;
-        let changed = pages.values().any(|page| page.is_new);
+        let skips = self.skip(&mut head.value).await?;
         let mut due = due(&head.value, at);
         let is_old = due.contains(&Role::Root);
         due.retain(|role| *role != Role::Root);
-        if self.wants_root(&head.value, id, is_old).await? {
-            due.push(Role::Root);
+        let plan = self.plan_root(&mut head.value, id, is_old).await?;
+        let takes_root = !matches!(plan.next, NextRoot::Stays);
+        // The number first, so that files of a publication that is cut off are never taken for another's.
+        if takes_root {
+            self.claim(&mut head).await?;
+            self.take_root(&mut head.value, plan.next).await?;
         }
-        due.extend(self.signed_by_others(&head.value, id).await?);
-        if !changed && due.is_empty() {
-            return Ok(Done::nothing("what is served is what the records say"));
+        let mut releases = records::all::<Release>(store, id, None).await?;
+        let mut rollouts = records::all::<Rollout>(store, id, None).await?;
+        let by = (head.value.signing.targets.in_force, skips);
+        let renewed = self
+            .renew(&project, by, &mut releases, &mut rollouts)
+            .await?;
+        let releases: Vec<Release> = releases.into_iter().map(|it| it.value).collect();
+        let rollouts: Vec<Rollout> = rollouts.into_iter().map(|it| it.value).collect();
+        let records = (releases.as_slice(), rollouts.as_slice());
+        let pages = self.pages(&project, &head.value, records, skips).await?;
+        let changed = pages.values().any(|page| page.is_new);
+        due.extend(self.signed_by_all(&head.value, id).await?);
+        if !changed && !takes_root && due.is_empty() {
+            let mut commit = self.tell(Commit::new(), plan.alerts).await?;
+            if plan.changed {
+                commit = commit.update(&head);
+            }
+            if !commit.writes.is_empty() {
+                store.commit(commit).await?;
+            }
+            let done = Done::nothing("what is served is what the records say");
+            return Ok((done, false));
         }
-        self.claim(&mut head).await?;
-        if due.contains(&Role::Root) {
-            self.write_root(&mut head.value, id).await?;
+        if !takes_root {
+            self.claim(&mut head).await?;
         }
         let targets = changed || due.contains(&Role::Targets);
         if targets {
@@ -81,12 +118,17 @@ impl Sign {
             self.write_snapshot(&mut head.value).await?;
         }
         self.write_timestamp(&mut head.value).await?;
-        store.commit(renewed.update(&head)).await?;
+        if skips {
+            head.value.signing.skip = None;
+        }
+        let commit = self.tell(renewed.update(&head), plan.alerts).await?;
+        store.commit(commit).await?;
         let serials: Vec<String> = pages
             .iter()
             .map(|(channel, page)| format!("{channel} {}", page.document.serial))
             .collect();
-        Ok(Done::did(format!("published {}", serials.join(", "))))
+        let done = Done::did(format!("published {}", serials.join(", ")));
+        Ok((done, plan.more))
     }
 
     /// The head of the repository; on first use the repository is founded.
@@ -109,8 +151,9 @@ impl Sign {
             snapshot_expires: past,
             expires: past,
             documents: BTreeMap::new(),
+            signing: Signing::default(),
         };
-        self.write_root(&mut head, id).await?;
+        self.write_root(&mut head, false).await?;
         store.commit(Commit::new().create(&head)).await?;
         Ok(Stored {
             value: head,
@@ -126,62 +169,78 @@ impl Sign {
         Ok(())
     }
 
-    /// Signs statements and grants anew that expire soon or that a former key signed; the commit stores them.
+    /// Signs statements and grants anew that expire soon or that another key signed, or all of them; the commit stores them.
     async fn renew(
         &self,
         project: &Project,
+        (generation, all): (u32, bool),
         releases: &mut [Stored<Release>],
         rollouts: &mut [Stored<Rollout>],
     ) -> Result<Commit, PortError> {
         let mut commit = Commit::new();
-        let own = online_key(&self.ports, project.id, KeyUse::Targets).await?;
+        let own = online_key(&self.ports, project.id, KeyUse::Targets(generation)).await?;
         let is_due = |statement: &Option<Statement>| {
             statement.as_ref().is_some_and(|it| {
-                is_due(it.expires, STATEMENT_LIFE, self.ports.now()) || is_by_another(it, &own)
+                let is_old = is_due(it.expires, STATEMENT_LIFE, self.ports.now());
+                all || is_old || is_by_another(it, &own)
             })
         };
         let old = releases.iter_mut().filter(|it| is_due(&it.value.statement));
         for release in old.take(RENEWALS_MAX) {
-            release.value.statement = Some(self.statement(project, &release.value).await?);
+            let statement = release.value.statement.as_ref();
+            if statement.is_some_and(|it| is_by_another(it, &own)) {
+                let anew = signed_anew(&self.ports, project, &release.value, generation);
+                release.value.provenance = anew.await?.or(release.value.provenance.take());
+            }
+            let statement = self.statement(project, &release.value, generation);
+            release.value.statement = Some(statement.await?);
             commit = commit.update(release);
         }
         let old = rollouts.iter_mut().filter(|it| is_due(&it.value.grant));
         for rollout in old.take(RENEWALS_MAX) {
-            rollout.value.grant = grant(&self.ports, project, &rollout.value).await?;
+            let grant = grant_by(&self.ports, project, &rollout.value, generation);
+            rollout.value.grant = grant.await?;
             commit = commit.update(rollout);
         }
         Ok(commit)
     }
 
-    /// The documents of all channels: the stored one where it still says what the records say.
+    /// The documents of all channels: the stored one where it still says what the records say. After a restore their numbers go
+    /// above every one that was given out, which the number of the publication is.
     async fn pages(
         &self,
         project: &Project,
         head: &Head,
-        releases: &[Release],
-        rollouts: &[Rollout],
+        (releases, rollouts): (&[Release], &[Rollout]),
+        skips: bool,
     ) -> Result<BTreeMap<String, Page>, PortError> {
         let mut channels: BTreeSet<&str> = releases.iter().map(|it| it.channel.as_str()).collect();
         channels.insert(&project.config.trains.channel);
         let mut pages = BTreeMap::new();
+        let floor = if skips { head.claimed } else { 0 };
         for channel in channels {
             let records = (releases, rollouts);
             let stored = self.stored_page(head, channel).await?;
             let page = match stored {
                 Some((served, text)) => {
                     let same = (served.serial, served.issued_at);
-                    if document(project, channel, records, same)? == served {
+                    if !skips && document(project, channel, records, same)? == served {
                         Page {
                             document: served,
                             text,
                             is_new: false,
                         }
                     } else {
-                        let next = (served.serial + 1, self.ports.now());
+                        let next = (served.serial.max(floor) + 1, self.ports.now());
                         Page::new(document(project, channel, records, next)?)
                     }
                 }
-                None => Page::new(document(project, channel, records, (1, self.ports.now()))?),
+                None => Page::new(document(
+                    project,
+                    channel,
+                    records,
+                    (floor + 1, self.ports.now()),
+                )?),
             };
             pages.insert(channel.to_owned(), page);
         }
@@ -204,27 +263,6 @@ impl Sign {
         let text = String::from_utf8(content).map_err(|error| broken(&error))?;
         let document = serde_json::from_str(&text).map_err(|error| broken(&error))?;
         Ok(Some((document, text)))
-    }
-
-    /// Roots are numbered without gaps, so a root that a publication wrote before it was cut off is
-    /// taken as it is: what was stored under a name never changes.
-    async fn write_root(&self, head: &mut Head, id: ProjectId) -> Result<(), PortError> {
-        head.root += 1;
-        let key = metadata_key(id, Role::Root, head.root);
-        if let Some(text) = self.ports.blobs.get(&key, ROOT_BYTES_MAX).await? {
-            let file: serde_json::Value = serde_json::from_slice(&text)
-                .map_err(|error| PortError::broken(format!("metadata {key}"), error))?;
-            let expires = file.pointer("/signed/expires").and_then(|it| it.as_str());
-            // One that cannot be read is due at once, and a new root follows.
-            head.root_expires = expires
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(Timestamp::UNIX_EPOCH);
-            return Ok(());
-        }
-        head.root_expires = self.ports.now() + ROOT_LIFE;
-        let roles = roles(&self.ports, id).await?;
-        let root = Root::new(head.root, head.root_expires, roles);
-        self.write(id, head.root, &root).await
     }
 
     async fn write_targets(
@@ -269,7 +307,7 @@ impl Sign {
             targets,
             delegations: None,
         };
-        self.write(id, head.targets, &metadata).await?;
+        self.write(head, head.targets, &metadata).await?;
         Ok(())
     }
 
@@ -278,7 +316,7 @@ impl Sign {
         head.snapshot = head.claimed;
         head.snapshot_expires = self.ports.now() + SNAPSHOT_LIFE;
         let metadata = Snapshot::new(head.snapshot, head.snapshot_expires, targets);
-        self.write(head.project, head.snapshot, &metadata).await?;
+        self.write(head, head.snapshot, &metadata).await?;
         Ok(())
     }
 
@@ -290,7 +328,7 @@ impl Sign {
         head.timestamp = head.claimed;
         head.expires = self.ports.now() + TIMESTAMP_LIFE;
         let metadata = TufTimestamp::new(head.timestamp, head.expires, snapshot);
-        head.timestamp_body = signed(&self.ports, head.project, &metadata).await?;
+        head.timestamp_body = signed(&self.ports, head.project, &metadata, &head.signing).await?;
         Ok(())
     }
 
@@ -305,14 +343,14 @@ impl Sign {
         }
     }
 
-    async fn write<T: Metadata + Sync>(
+    pub(super) async fn write<T: Metadata + Sync>(
         &self,
-        id: ProjectId,
+        head: &Head,
         version: u64,
         metadata: &T,
     ) -> Result<(), PortError> {
-        let text = signed(&self.ports, id, metadata).await?;
-        let key = metadata_key(id, T::ROLE, version);
+        let text = signed(&self.ports, head.project, metadata, &head.signing).await?;
+        let key = metadata_key(head.project, T::ROLE, version);
         self.ports.blobs.put(&key, text.into_bytes()).await
     }
 }

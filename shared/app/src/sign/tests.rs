@@ -115,6 +115,8 @@ impl World {
     }
 }
 
+mod rotation;
+
 #[test]
 fn a_home_renews_its_root_as_long_as_its_own_keys_are_named() {
     let world = world();

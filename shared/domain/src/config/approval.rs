@@ -35,6 +35,15 @@ pub enum TwoPerson {
     /// Take a reporting key away.
     #[serde(rename = "key.remove")]
     KeyRemove,
+    /// Begin a new key of the signed repository.
+    #[serde(rename = "signing_key.rotate")]
+    SigningKeyRotate,
+    /// Bring a root that was signed elsewhere.
+    #[serde(rename = "root.bring")]
+    RootBring,
+    /// Go on under higher version numbers, after a restore.
+    #[serde(rename = "versions.skip")]
+    VersionsSkip,
 }
 
 impl TwoPerson {
@@ -48,6 +57,9 @@ impl TwoPerson {
             Self::ProjectConfigure => "project.configure",
             Self::KeyAdd => "key.add",
             Self::KeyRemove => "key.remove",
+            Self::SigningKeyRotate => "signing_key.rotate",
+            Self::RootBring => "root.bring",
+            Self::VersionsSkip => "versions.skip",
         }
     }
 }

@@ -8,6 +8,7 @@ use kintsugi_domain::config::Config;
 use kintsugi_domain::envelope::Queue;
 use kintsugi_domain::flag::Flag;
 use kintsugi_domain::id::{DsnKey, FixId, IssueId, ProjectId, RequestId, RolloutId};
+use kintsugi_domain::signing::OnlineRole;
 use semver::Version;
 use serde::Deserialize;
 
@@ -38,6 +39,33 @@ pub(super) struct Review {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reason {
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSigningKey {
+    role: OnlineRole,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRoot {
+    root: String,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Seen {
+    #[serde(default)]
+    above: u64,
+    #[serde(default)]
+    root: u64,
     #[serde(default)]
     reason: String,
 }
@@ -116,6 +144,53 @@ pub(super) async fn retire_batch_key(
         project,
         generation,
         reason: body.reason,
+    };
+    take(admin, actor, action).await
+}
+
+pub(super) async fn rotate_signing_key(
+    admin: State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+    Body(NewSigningKey { role, reason }): Body<NewSigningKey>,
+) -> Answered {
+    let action = Action::RotateSigningKey {
+        project,
+        role,
+        reason,
+    };
+    take(admin, actor, action).await
+}
+
+pub(super) async fn bring_root(
+    admin: State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+    Body(NewRoot { root, reason }): Body<NewRoot>,
+) -> Answered {
+    let action = Action::BringRoot {
+        project,
+        root,
+        reason,
+    };
+    take(admin, actor, action).await
+}
+
+pub(super) async fn skip_versions(
+    admin: State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+    Body(Seen {
+        above,
+        root,
+        reason,
+    }): Body<Seen>,
+) -> Answered {
+    let action = Action::SkipVersions {
+        project,
+        above,
+        root,
+        reason,
     };
     take(admin, actor, action).await
 }

@@ -99,6 +99,17 @@ macro_rules! whole {
 
 whole!(needs, parked, counters, stats);
 
+pub(super) async fn signing(
+    State(admin): State<Admin>,
+    Actor(actor): Actor,
+    At(project): At<ProjectId>,
+) -> Answered {
+    let found = of(&admin, &actor, project).await?.signing().await?;
+    found
+        .map(shown)
+        .ok_or_else(|| missing("repository.none", "repository: nothing was published yet"))
+}
+
 /// Lists of a project that are shown page by page.
 macro_rules! paged {
     ($($name:ident),*) => {$(

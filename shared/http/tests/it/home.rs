@@ -188,6 +188,7 @@ impl Home {
             root_expires: Timestamp::MAX,
             targets_expires: Timestamp::MAX,
             snapshot_expires: Timestamp::MAX,
+            signing: kintsugi_domain::signing::Signing::default(),
         };
         let before = records::get::<Head>(store, PROJECT, "head").await.unwrap();
         let commit = match before {

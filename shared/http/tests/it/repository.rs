@@ -53,11 +53,11 @@ async fn publish(home: &Home, document: &ChannelDocument) -> String {
         targets: [(TARGET.parse().unwrap(), info)].into(),
         delegations: None,
     };
-    let targets = sign(home, &targets, KeyUse::Targets).await;
+    let targets = sign(home, &targets, KeyUse::Targets(1)).await;
     let snapshot = Snapshot::new(1, expires, MetaFile::of(1, targets.as_bytes()));
-    let snapshot = sign(home, &snapshot, KeyUse::Snapshot).await;
+    let snapshot = sign(home, &snapshot, KeyUse::Snapshot(1)).await;
     let timestamp = Timestamp::new(1, expires, MetaFile::of(1, snapshot.as_bytes()));
-    let timestamp = sign(home, &timestamp, KeyUse::Timestamp).await;
+    let timestamp = sign(home, &timestamp, KeyUse::Timestamp(1)).await;
     let root = sign(home, &root(home, expires).await, KeyUse::Root(1)).await;
     put(home, "metadata/1.targets.json", &targets).await;
     put(home, "metadata/1.snapshot.json", &snapshot).await;
@@ -71,9 +71,9 @@ async fn root(home: &Home, expires: Time) -> Root {
         async |role, key_use| RoleKeys::new(role, &[public(home, key_use).await], 1).unwrap();
     let roles = Roles {
         root: keys(Role::Root, KeyUse::Root(1)).await,
-        targets: keys(Role::Targets, KeyUse::Targets).await,
-        snapshot: keys(Role::Snapshot, KeyUse::Snapshot).await,
-        timestamp: keys(Role::Timestamp, KeyUse::Timestamp).await,
+        targets: keys(Role::Targets, KeyUse::Targets(1)).await,
+        snapshot: keys(Role::Snapshot, KeyUse::Snapshot(1)).await,
+        timestamp: keys(Role::Timestamp, KeyUse::Timestamp(1)).await,
     };
     Root::new(1, expires, roles)
 }

@@ -34,19 +34,19 @@ fn verifies(pem: &str, message: &[u8], signature: &[u8]) -> bool {
 
 /// A signature is DER, verifies with the PEM key, and only for its message and key.
 pub async fn signatures_verify_with_the_public_key(signer: &dyn Signer) {
-    let key = name(1, KeyUse::Targets);
+    let key = name(1, KeyUse::Targets(1));
     let pem = signer.public_key(&key).await.unwrap();
     assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----"), "{pem}");
     let signature = signer.sign(&key, b"message").await.unwrap();
     assert!(verifies(&pem, b"message", &signature));
     assert!(!verifies(&pem, b"another message", &signature));
-    let other = signer.public_key(&name(1, KeyUse::Snapshot)).await.unwrap();
+    let other = signer.public_key(&name(1, KeyUse::Snapshot(1))).await.unwrap();
     assert!(!verifies(&other, b"message", &signature));
 }
 
 /// A key that was never asked for signs, and its public key fits that signature.
 pub async fn signing_first_makes_the_key(signer: &dyn Signer) {
-    let key = name(1, KeyUse::Timestamp);
+    let key = name(1, KeyUse::Timestamp(1));
     let signature = signer.sign(&key, b"early").await.unwrap();
     let pem = signer.public_key(&key).await.unwrap();
     assert!(verifies(&pem, b"early", &signature));
@@ -68,9 +68,13 @@ pub async fn different_names_have_different_keys_and_secrets(signer: &dyn Signer
     let uses = [
         KeyUse::Root(0),
         KeyUse::Root(1),
-        KeyUse::Targets,
-        KeyUse::Snapshot,
-        KeyUse::Timestamp,
+        KeyUse::Targets(1),
+        KeyUse::Snapshot(1),
+        KeyUse::Timestamp(1),
+        KeyUse::Targets(2),
+        KeyUse::Snapshot(2),
+        KeyUse::Timestamp(2),
+        KeyUse::Timestamp(3),
         KeyUse::Tokens(1),
         KeyUse::Tokens(2),
     ];
@@ -100,7 +104,7 @@ pub async fn first_uses_at_once_agree_on_one_key(signer: Arc<dyn Signer>) {
     for _ in 0..8 {
         let signer = Arc::clone(&signer);
         tasks.spawn(async move {
-            let pem = signer.public_key(&name(3, KeyUse::Targets)).await.unwrap();
+            let pem = signer.public_key(&name(3, KeyUse::Targets(1))).await.unwrap();
             (pem, signer.secret(&name(3, KeyUse::Tickets)).await.unwrap())
         });
     }
