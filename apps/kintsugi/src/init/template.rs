@@ -12,6 +12,7 @@ use kintsugi_domain::config::{
 };
 use kintsugi_domain::quota::QuotaRules;
 use kintsugi_domain::scrub_rules::ScrubRules;
+use kintsugi_domain::sla::SlaRules;
 use std::fmt::Write as _;
 use toml::{Table, Value};
 
@@ -127,6 +128,16 @@ const SECTIONS: &[Section] = &[
                 "fleet",
                 "Devices or users of the product, for shares; 0 when unknown.",
             ),
+        ],
+    },
+    Section {
+        name: "sla",
+        about: "How soon people are owed a response to an issue, and a version without it. 0: nothing is promised.",
+        keys: &[
+            ("critical", "Of critical issues, hours."),
+            ("high", "Of high ones."),
+            ("medium", "Of medium ones."),
+            ("low", "Of low ones."),
         ],
     },
     Section {
@@ -398,6 +409,7 @@ fn example(guess: &Guess) -> Config {
         },
         health: command(&guess.health),
         triage: TriageRules::default(),
+        sla: SlaRules::default(),
         fix: FixRules {
             tests_folder: guess.tests_folder.clone(),
             ..FixRules::default()

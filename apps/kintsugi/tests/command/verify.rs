@@ -58,6 +58,31 @@ fn record<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
+/// Where the package lies.
+fn package_key() -> String {
+    artifact_key(PROJECT, &Digest::of(PACKAGE), "till-1.0.1.tar.zst")
+}
+
+/// Where the package for a platform lies.
+fn appimage_key() -> String {
+    artifact_key(PROJECT, &Digest::of(APPIMAGE), APPIMAGE_NAME)
+}
+
+/// What the engine built.
+fn built() -> Value {
+    json!({
+        "commit": "2".repeat(40), "deltas": [],
+        "full": {"blob": package_key(), "digest": Digest::of(PACKAGE), "length": PACKAGE.len()},
+        "content": {"digest": Digest::of(b"content"), "length": 7},
+        "platforms": [{
+            "kind": {"kind": "app_image", "arch": "x86_64"}, "deltas": [],
+            "artifact": {"blob": appimage_key(), "digest": Digest::of(APPIMAGE), "length": APPIMAGE.len()},
+        }],
+        "inputs": [{"path": "uv.lock", "digest": Digest::of(b"locked")}],
+        "builder": "kintsugi-engine/0.1.0 linux-x86_64",
+    })
+}
+
 /// A release that a train built from a fix, ready to be signed.
 async fn lay(ports: &Ports) -> Release {
     let now = ports.now();
@@ -75,19 +100,7 @@ async fn lay(ports: &Ports) -> Release {
     bundle.state = record(json!("packaged"));
     let gate =
         |name: &str| json!({"name": name, "passed": true, "detail": "passed, on /secret/folder"});
-    let key = artifact_key(PROJECT, &Digest::of(PACKAGE), "till-1.0.1.tar.zst");
-    let appimage = artifact_key(PROJECT, &Digest::of(APPIMAGE), APPIMAGE_NAME);
-    let built = json!({
-        "commit": "2".repeat(40), "deltas": [],
-        "full": {"blob": key, "digest": Digest::of(PACKAGE), "length": PACKAGE.len()},
-        "content": {"digest": Digest::of(b"content"), "length": 7},
-        "platforms": [{
-            "kind": {"kind": "app_image", "arch": "x86_64"}, "deltas": [],
-            "artifact": {"blob": appimage, "digest": Digest::of(APPIMAGE), "length": APPIMAGE.len()},
-        }],
-        "inputs": [{"path": "uv.lock", "digest": Digest::of(b"locked")}],
-        "builder": "kintsugi-engine/0.1.0 linux-x86_64",
-    });
+    let built = built();
     let job: Job = record(json!({
         "id": "job1", "project": 1, "repository": "/home/somebody/till", "state": "done", "config": config,
         "ordered_at": now,
@@ -124,9 +137,10 @@ async fn lay(ports: &Ports) -> Release {
         batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: now,
     };
-    ports.blobs.put(&key, PACKAGE.to_vec()).await.unwrap();
+    let package = PACKAGE.to_vec();
+    ports.blobs.put(&package_key(), package).await.unwrap();
     let content = APPIMAGE.to_vec();
-    ports.blobs.put(&appimage, content).await.unwrap();
+    ports.blobs.put(&appimage_key(), content).await.unwrap();
     put(ports, &project).await;
     put(ports, &bundle).await;
     put(ports, &job).await;

@@ -40,7 +40,10 @@ pub async fn signatures_verify_with_the_public_key(signer: &dyn Signer) {
     let signature = signer.sign(&key, b"message").await.unwrap();
     assert!(verifies(&pem, b"message", &signature));
     assert!(!verifies(&pem, b"another message", &signature));
-    let other = signer.public_key(&name(1, KeyUse::Snapshot(1))).await.unwrap();
+    let other = signer
+        .public_key(&name(1, KeyUse::Snapshot(1)))
+        .await
+        .unwrap();
     assert!(!verifies(&other, b"message", &signature));
 }
 
@@ -104,7 +107,10 @@ pub async fn first_uses_at_once_agree_on_one_key(signer: Arc<dyn Signer>) {
     for _ in 0..8 {
         let signer = Arc::clone(&signer);
         tasks.spawn(async move {
-            let pem = signer.public_key(&name(3, KeyUse::Targets(1))).await.unwrap();
+            let pem = signer
+                .public_key(&name(3, KeyUse::Targets(1)))
+                .await
+                .unwrap();
             (pem, signer.secret(&name(3, KeyUse::Tickets)).await.unwrap())
         });
     }
