@@ -53,12 +53,7 @@ fn make_file(old: &Path, new: &Path, out: &Path, json: bool) -> Result<Exit, Err
 
 fn apply_file(old: &Path, delta: &Path, out: &Path, json: bool) -> Result<Exit, Error> {
     let (old, delta) = (read(old)?, read(delta)?);
-    let info = Info::read(&delta).map_err(refused)?;
-    let expected = Expected {
-        base: info.base,
-        digest: info.digest,
-        length: info.length,
-    };
+    let expected = Expected::declared_by(&delta).map_err(refused)?;
     write(out, |file| {
         apply_to(&old, &delta, &expected, file).map_err(|error| match error {
             DeltaError::NotWritten { why } => Error::write(out, &why),
@@ -74,13 +69,13 @@ fn apply_file(old: &Path, delta: &Path, out: &Path, json: bool) -> Result<Exit, 
     })?;
     if json {
         let file = out.display().to_string();
-        print::object(&json!({"file": file, "bytes": info.length, "digest": info.digest}));
+        print::object(&json!({"file": file, "bytes": expected.length, "digest": expected.digest}));
     } else {
         print::out(&format_args!(
             "{}: {} bytes, sha256 {}",
             out.display(),
-            info.length,
-            info.digest
+            expected.length,
+            expected.digest
         ));
     }
     Ok(Exit::Done)

@@ -41,11 +41,11 @@ pub fn apply(old: &[u8], delta: &[u8], expected: &Expected) -> Result<Vec<u8>, D
 /// Applies a delta and writes the result as it comes, never more than `expected.length` bytes. **What was
 /// written counts only if this succeeds:** the digest is known at the end.
 ///
-/// Digests, unpacking and writing run beside the decoder, on up to three threads that end before this does;
+/// Digests, unpacking and writing run beside the decoder, on up to four threads that end before this does;
 /// `out` is written to on the thread of the caller.
 ///
-/// Beside the base and the delta it holds, in the worst case, eight bytes for each byte of the base and
-/// 72 MiB; executables take about one byte for each byte of the base. Of an archive that is diffed by member,
+/// Beside the base and the delta it holds, in the worst case, twelve bytes for each byte of the base and
+/// 72 MiB; executables take about one and a half for each byte of the base. Of an archive that is diffed by member,
 /// what is unpacked of the base is held, at most 256 MiB, and counts as the base.
 pub fn apply_to(
     old: &[u8],

@@ -1,6 +1,6 @@
 //! Work on threads of their own: digests, unpacking and writing run beside the decoder.
 //!
-//! **Invariants: threads change no result and no error; at most three run at once and all end before
+//! **Invariants: threads change no result and no error; at most four run beside the caller's and all end before
 //! the call does; what waits between them is bounded. Where a thread cannot be had, the work is done one
 //! step after the other.**
 
@@ -202,6 +202,90 @@ fn read_chunk(stream: &mut dyn Read, sender: &SyncSender<io::Result<Vec<u8>>>) -
             // Who does not want it has another error.
             let _ = sender.send(Err(error));
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes() -> Vec<u8> {
+        (0..2_000_000_u32).map(|at| at.to_le_bytes()[1]).collect()
+    }
+
+    /// What is taken of pieces of this length, and the outcome.
+    fn taken(
+        threads: bool,
+        piece: usize,
+        end: Result<(), DeltaError>,
+        most: usize,
+    ) -> (Vec<u8>, Result<(), DeltaError>) {
+        let mut got = Vec::new();
+        let produce = |chunks: &mut Chunks<'_>| {
+            for piece in bytes().chunks(piece) {
+                chunks.give(piece)?;
+            }
+            end
+        };
+        let outcome = produced(threads, produce, &mut |part| {
+            if got.len() + part.len() > most {
+                return Err(DeltaError::WrongResult);
+            }
+            got.extend_from_slice(part);
+            Ok(())
+        });
+        (got, outcome)
+    }
+
+    #[test]
+    fn what_is_produced_is_taken_in_order_with_threads_and_without() {
+        for threads in [true, false] {
+            for piece in [999, 700_000] {
+                let (got, outcome) = taken(threads, piece, Ok(()), usize::MAX);
+                assert!(got == bytes() && outcome == Ok(()), "{threads} {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_of_who_takes_ends_the_work_and_counts_first() {
+        for threads in [true, false] {
+            let (got, outcome) = taken(threads, 999, Err(CUT_OFF), 1_000_000);
+            assert_eq!(outcome, Err(DeltaError::WrongResult));
+            assert!(!got.is_empty() && bytes().starts_with(&got));
+            let (_, outcome) = taken(threads, 999, Err(CUT_OFF), usize::MAX);
+            assert_eq!(outcome, Err(CUT_OFF));
+        }
+    }
+
+    #[test]
+    fn both_are_done_with_threads_and_without() {
+        for threads in [true, false] {
+            assert_eq!(both(threads, || 2, || 1), (Some(2), 1));
+        }
+    }
+
+    #[test]
+    fn what_is_read_ahead_is_the_stream_with_its_error() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("no more"))
+            }
+        }
+        let bytes = bytes();
+        for threads in [true, false] {
+            scope(|scope| {
+                let open =
+                    || Ok::<Box<dyn Read + Send>, ()>(Box::new(bytes.as_slice().chain(Broken)));
+                let mut stream = ahead(threads, scope, open).unwrap();
+                let mut got = Vec::new();
+                let error = stream.read_to_end(&mut got).unwrap_err();
+                assert!(got == bytes && error.to_string() == "no more", "{threads}");
+                // Who stops reading does not wait for the rest.
+                drop(ahead(threads, scope, open).unwrap());
+            });
         }
     }
 }

@@ -551,6 +551,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_every_length_come_back() {
+        let values = (0..32_u32).flat_map(|bits| [1 << bits, (1 << bits) - 1, u32::MAX >> bits]);
+        let values: Vec<_> = values.map(|value| (value, i32::MIN, 0, true)).collect();
+        let mut encoder = Encoder::new();
+        code_all(&mut encoder, &values);
+        let bytes = encoder.finish();
+        let nothing = vec![(0, 0, 0, false); values.len()];
+        assert_eq!(code_all(&mut Decoder::new(&bytes), &nothing), values);
+    }
+
+    #[test]
+    fn every_symbol_keeps_a_share_whatever_was_learnt() {
+        for often in 0..SYMBOLS {
+            let mut symbols = Symbols::NEW;
+            for at in 0..1_000 {
+                symbols.learn(if at % 97 == 0 { at % 16 } else { often });
+            }
+            let shares = symbols.shares;
+            assert!(
+                shares[0] == 0 && shares.is_sorted_by(|one, next| one < next),
+                "{shares:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_always_comes_costs_next_to_nothing() {
         let mut encoder = Encoder::new();
         let mut bit = Bit::NEW;

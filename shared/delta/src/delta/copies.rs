@@ -102,6 +102,8 @@ pub(super) struct Models {
     was_clean: bool,
     /// Which bytes of the piece are known from their reference, or from their word.
     known: Vec<bool>,
+    /// Where the references of the piece are that are known, as start and end.
+    certain: Vec<(usize, usize)>,
     words: Words,
 }
 
@@ -120,6 +122,7 @@ impl Models {
             clean: [Bit::NEW; 2],
             was_clean: false,
             known: Vec::new(),
+            certain: Vec::new(),
             words: Words::default(),
         }
     }
@@ -135,13 +138,18 @@ impl Models {
         buffer: &mut [u8],
         truth: Option<&[u8]>,
     ) {
-        self.known.clear();
-        self.known.resize(buffer.len(), false);
+        self.certain.clear();
         self.references(coder, known, near, (old, new), buffer, truth);
         let is_clean = truth.is_some_and(|truth| *truth == *buffer);
         let model = self.clean.get_mut(usize::from(self.was_clean));
         self.was_clean = model.is_some_and(|model| model.code(coder, is_clean));
         if !self.was_clean {
+            self.known.clear();
+            self.known.resize(buffer.len(), false);
+            for (start, end) in &self.certain {
+                let known = self.known.get_mut(*start..*end);
+                known.unwrap_or_default().fill(true);
+            }
             self.units(coder, known, old, buffer, truth);
         }
     }
@@ -165,7 +173,7 @@ impl Models {
             };
             let place = new + (one.at - old);
             region = region_of(known.new_layout, region, place);
-            let (Some(own), Some(to)) = (region, near.region_at(one.went)) else {
+            let (Some(own), Some(to)) = (region, near.region_at(one.target)) else {
                 continue;
             };
             let base = if one.form == Form::Offset {
@@ -178,16 +186,14 @@ impl Models {
                 continue;
             };
             let predicted = one.form.value(
-                to.address_of(one.went),
+                to.address_of(one.target),
                 own.address_of(place),
                 base,
                 one.to_end,
             );
             let truth = truth.and_then(|truth| truth.get(start..end));
             if self.reference(coder, one, predicted, field, truth) {
-                for known in self.known.get_mut(start..end).unwrap_or_default() {
-                    *known = true;
-                }
+                self.certain.push((start, end));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! Only the maker of a delta reads headers. What does not parse is left out: its references are not
 //! predicted, and nothing else follows.
 
-use super::layout::{Kind, Layout, REGIONS_MAX, Region};
+use super::layout::{Kind, Layout, REGIONS_MAX, Region, UNLOADED};
 
 const TAR_BLOCK: usize = 512;
 
@@ -178,7 +178,11 @@ fn elf(bytes: &[u8]) -> Option<Vec<Part>> {
             offset: (kind != 8).then_some(offset),
             length,
             // What is not loaded has no address; it gets one that nothing names.
-            address: if is_loaded { address } else { offset | 7 << 60 },
+            address: if is_loaded {
+                address
+            } else {
+                offset | UNLOADED
+            },
         });
     }
     let is_go = parts.iter().any(|part| part.name == b".gopclntab");

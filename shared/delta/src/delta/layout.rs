@@ -13,6 +13,9 @@ use super::coder::{Coder, Number};
 /// Most regions of one layout.
 pub(super) const REGIONS_MAX: u32 = 4096;
 
+/// Where addresses of regions begin that are not loaded: such a region has an address that nothing names.
+pub(super) const UNLOADED: u64 = 7 << 60;
+
 /// What a region holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -93,7 +96,7 @@ pub(super) struct Layout {
     regions: Vec<Region>,
     /// Indexes of `regions`, sorted by image and address.
     by_address: Vec<(u32, u64, usize)>,
-    /// The lowest address of all images, and the first one past all: most numbers lie beside them.
+    /// The lowest address of what is loaded, and the first one past it: most numbers lie beside them.
     bounds: (u64, u64),
 }
 
@@ -121,9 +124,9 @@ impl Layout {
             .map(|(at, region)| (region.image, region.address, at))
             .collect();
         by_address.sort_unstable();
-        let starts = regions.iter().map(|region| region.address);
-        let ends = regions.iter();
-        let ends = ends.map(|region| region.address.saturating_add(u64::from(region.length)));
+        let loaded = regions.iter().filter(|region| region.address < UNLOADED);
+        let starts = loaded.clone().map(|region| region.address);
+        let ends = loaded.map(|region| region.address.saturating_add(u64::from(region.length)));
         let bounds = (
             starts.min().unwrap_or_default(),
             ends.max().unwrap_or_default(),
@@ -151,7 +154,8 @@ impl Layout {
 
     /// The region and the position of an address of an image.
     pub(super) fn find(&self, image: u32, address: u64) -> Option<(&Region, u32)> {
-        if address < self.bounds.0 || address >= self.bounds.1 {
+        let (start, end) = self.bounds;
+        if address < UNLOADED && (address < start || address >= end) {
             return None;
         }
         let after = self

@@ -70,6 +70,18 @@ pub struct Expected {
     pub length: u64,
 }
 
+impl Expected {
+    /// What a delta says of itself, for deltas that nothing else vouches for. Only the header is read.
+    pub fn declared_by(delta: &[u8]) -> Result<Self, DeltaError> {
+        let (header, _) = header::read(delta)?;
+        Ok(Self {
+            base: header.base,
+            digest: header.result,
+            length: header.length,
+        })
+    }
+}
+
 /// A delta that cannot be made or must not be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaError {

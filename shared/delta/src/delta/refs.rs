@@ -31,16 +31,14 @@ pub(super) enum Form {
 pub(super) struct Reference {
     /// The position of the field, or of the instruction on `AArch64`.
     pub(super) at: u32,
-    /// The position that it names.
+    /// The position that it names; once that is known ([`Scan::resolve`]), where it went.
     pub(super) target: u32,
-    /// What an [`Form::Offset`] counts from.
+    /// What an [`Form::Offset`] counts from; the same holds.
     pub(super) base: u32,
     /// How it is written.
     pub(super) form: Form,
     /// From the field to the end of the instruction.
     pub(super) to_end: u8,
-    /// Where the target went, once that is known ([`Scan::resolve`]); the base went along.
-    pub(super) went: u32,
     /// Whether the target was copied, so that it is sure where it went.
     pub(super) is_sure: bool,
 }
@@ -54,7 +52,6 @@ impl Reference {
             base: 0,
             form,
             to_end: 0,
-            went: 0,
             is_sure: false,
         }
     }
@@ -215,7 +212,7 @@ impl Scan {
         let resolve = |part: &mut [Reference]| {
             let mut base = (0, map.get(0).0);
             for one in part {
-                (one.went, one.is_sure) = map.get(one.target);
+                (one.target, one.is_sure) = map.get(one.target);
                 if one.form == Form::Offset {
                     if one.base != base.0 {
                         base = (one.base, map.get(one.base).0);
@@ -334,12 +331,14 @@ pub(super) fn scan(content: &[u8], layout: &Layout, threads: bool) -> Scan {
 }
 
 /// What a walk over code finds.
-#[derive(Default)]
 struct Walked {
     references: Vec<Reference>,
     /// Where instructions begin: 64 positions each, and which of them.
     starts: Vec<(u32, u64)>,
 }
+
+/// Bytes of code for each reference, about: memory is taken at once, at most that of the code.
+const REFERENCE_EACH: usize = 16;
 
 /// A walk over some parts of the code.
 struct Lane<'w> {
@@ -367,7 +366,10 @@ impl<'w> Lane<'w> {
             at: 0,
             word: 0,
             bits: 0,
-            found: Walked::default(),
+            found: Walked {
+                references: Vec::with_capacity(parts.len() * WALK as usize / REFERENCE_EACH),
+                starts: Vec::with_capacity(parts.len() * WALK as usize / 64),
+            },
         }
     }
 

@@ -112,8 +112,9 @@ fn streams_that_are_too_short_or_too_long_are_refused_with_the_reason() {
 fn a_plan_that_promises_more_copies_than_it_has_is_refused() {
     let copies: Vec<Copy> = (0..200).map(|at| copy(0, at, 1)).collect();
     let whole = plan(&copies);
-    // The last bytes only end the stream; what they hold is zero as well. No bytes are a plan of nothing.
-    for length in 1..whole.len() - 8 {
+    // The last bytes only end the stream; what they hold is zero as well. Zeros alone are a plan of nothing.
+    let first = whole.iter().position(|byte| *byte != 0).unwrap();
+    for length in first + 1..whole.len() - 8 {
         let plan = Plan::read(whole.get(..length).unwrap(), 10, 1 << 30);
         assert!(plan.is_err(), "{length}");
     }
@@ -270,4 +271,63 @@ proptest! {
         prop_assert!(apply_to(&old, &delta, &right, &mut written).is_err());
         prop_assert!(written.len() <= length as usize);
     }
+}
+
+/// A content that is long enough for threads, all new bytes: what it takes to apply a delta to it with these.
+fn long(fresh: &[u8], out: &mut dyn std::io::Write) -> Result<(), DeltaError> {
+    let new = vec![7; 3 << 20];
+    let header = Header {
+        base: Digest::of(OLD),
+        result: Digest::of(&new),
+        length: new.len() as u64,
+        base_length: 10,
+        packing: Packing::None,
+        opened: None,
+    };
+    let streams = Streams {
+        opening: b"",
+        plan: &plan(&[]),
+        corrections: b"",
+        fresh,
+    };
+    let delta = header::write(&header, &streams).unwrap();
+    apply_to(OLD, &delta, &expected(OLD, &new), out)
+}
+
+#[test]
+fn a_long_result_arrives_or_is_refused_for_the_same_reasons() {
+    let new = vec![7; 3 << 20];
+    let mut written = Vec::new();
+    long(&new, &mut written).unwrap();
+    assert!(written == new);
+    let mut sink = std::io::sink();
+    let cut = new.get(1..).unwrap();
+    assert_eq!(long(cut, &mut sink), Err(corrupt("it is cut off")));
+    let more = [new.as_slice(), b"7"].concat();
+    let too_much = Err(corrupt("it holds more than it uses"));
+    assert_eq!(long(&more, &mut sink), too_much);
+    let mut other = new;
+    *other.last_mut().unwrap() = 8;
+    assert_eq!(long(&other, &mut sink), Err(DeltaError::WrongResult));
+}
+
+#[test]
+fn nothing_is_written_for_a_long_base_that_is_the_wrong_one() {
+    let old = vec![1; 3 << 20];
+    let delta = make(&old, NEW).unwrap();
+    let mut wrong = old.clone();
+    *wrong.last_mut().unwrap() = 2;
+    let mut written = Vec::new();
+    let error = apply_to(&wrong, &delta, &expected(&old, NEW), &mut written).unwrap_err();
+    assert_eq!((error.code(), written.len()), ("delta_wrong_base", 0));
+}
+
+#[test]
+fn what_a_delta_declares_is_read_from_its_header_alone() {
+    let delta = make(OLD, NEW).unwrap();
+    assert_eq!(Expected::declared_by(&delta), Ok(expected(OLD, NEW)));
+    assert_eq!(
+        Expected::declared_by(b"KTSG"),
+        Err(corrupt("it is cut off"))
+    );
 }
