@@ -20,6 +20,7 @@ mod projects;
 mod requests;
 mod reviews;
 mod shown;
+mod trail;
 mod views;
 
 #[cfg(test)]
@@ -262,6 +263,7 @@ impl Admin {
             } => (change, what, Some(asked_by)),
             Decided::AsItWas(answer) => return Ok(answer),
         };
+        let store = self.ports.store.as_ref();
         let line = Audit {
             by: call.actor.sub.clone(),
             token: call.actor.jti.clone(),
@@ -269,10 +271,10 @@ impl Admin {
             on: change.on,
             why: change.why,
             asked_by,
-            ..Audit::new(change.project, call.now, &call.cause)
+            ..trail::next(store, change.project, call.now).await?
         };
-        let commit = change.commit.create(&line);
-        self.ports.store.commit(commit).await?;
+        store.commit(change.commit.create(&line)).await?;
+        trail::written(&line);
         Ok(change.answer)
     }
 
