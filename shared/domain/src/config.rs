@@ -1,9 +1,11 @@
 //! `kintsugi.toml`: what a product tells the pipeline about itself. Parsed and checked as a whole;
 //! errors name line, key and what was expected.
 
+mod alerts;
 mod approval;
 mod gates;
 
+pub use alerts::AlertChannel;
 pub use approval::{ApprovalRules, TwoPerson};
 pub use gates::{GateCommand, GateRules, SCAN_FAILURE, TEST_FAILURE};
 
@@ -219,38 +221,6 @@ pub struct RolloutRules {
     pub backstop_installs_min: u64,
     /// After everybody has it, a fix is effective when so long nothing came back, seconds.
     pub resolve_after_seconds: u64,
-}
-
-/// Where alerts go.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum AlertChannel {
-    /// A POST with the alert as JSON.
-    Webhook {
-        /// Where to.
-        url: String,
-    },
-    /// The home's own topic; only homes in AWS have one.
-    Topic,
-    /// Mail to those whom the home mails to; only homes in AWS mail.
-    Mail,
-}
-
-impl AlertChannel {
-    /// A name for logs and records, without secrets.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Webhook { url } => {
-                let host = url
-                    .split("//")
-                    .nth(1)
-                    .and_then(|rest| rest.split('/').next());
-                format!("webhook {}", host.unwrap_or_default())
-            }
-            Self::Topic => "topic".to_owned(),
-            Self::Mail => "mail".to_owned(),
-        }
-    }
 }
 
 fn main_branch() -> String {
