@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod builds;
+mod parameters;
 mod source;
 mod template;
 mod uses;

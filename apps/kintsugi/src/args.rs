@@ -1,6 +1,7 @@
 //! The arguments.
 
 use crate::access::Keys;
+use crate::audit::AuditLog;
 use crate::demo::Demo;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Keys(Keys),
     /// What a home knows of its projects.
     Project(Projects),
+    /// The audit log: whether it still is what was written.
+    Audit(AuditLog),
     /// List the messages that nobody could handle, and why.
     Parked(HomeArgs),
     /// Put the parked messages of a queue back, after their cause was mended.

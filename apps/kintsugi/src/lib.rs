@@ -12,6 +12,7 @@
 
 mod access;
 mod args;
+mod audit;
 mod batch_keys;
 mod check;
 mod client;
@@ -88,6 +89,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Console(arguments) => login::console(arguments, context, json),
         Command::Keys(arguments) => access::keys(arguments, context, json),
         Command::Project(arguments) => stats::run(arguments, context, json),
+        Command::Audit(arguments) => audit::run(arguments, context, json),
         Command::Parked(arguments) => parked::list(arguments, context, json),
         Command::Trains(arguments) => trains::run(arguments, context, json),
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),

@@ -7,6 +7,7 @@
 //! it has never heard of. Clock and notifier have no suite: nothing of what they promise can be seen through the port. The
 //! build engine has one adapter; its tests (`kintsugi-engine`) hold its promises.
 
+pub mod audit;
 pub mod blobs;
 pub mod forge;
 pub mod ids;

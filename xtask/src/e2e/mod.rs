@@ -30,6 +30,10 @@ pub(crate) const EMULATOR: &str = "shared/adapters-aws/tests/common/emulator.py"
 const STAND_IN: &str = include_str!("stand_in.py");
 /// What must be so at the end.
 const INVARIANTS: &str = include_str!("invariants.py");
+/// A client that reports without end.
+const REPORTS: &str = include_str!("reports.py");
+/// Whether requests meet the configuration that was deployed last.
+const LIVE: &str = include_str!("live.py");
 /// Messages that no function can handle.
 const POISON: &str = include_str!("poison.py");
 /// The share of requests to DynamoDB that are turned away while there are faults.
@@ -129,7 +133,8 @@ impl Site {
         let build = self.built()?;
         let script = self.root.join(EMULATOR);
         self.with_stack(&build, &[script], |emulator, endpoint| {
-            self.loop_through(emulator, endpoint)
+            self.loop_through(emulator, endpoint)?;
+            self.redeploy(&build, endpoint)
         })
     }
 
@@ -164,7 +169,7 @@ impl Site {
         let mut command = self.emulator(emulator);
         let emulator = Background::heard("emulator", &mut command, &self.folder)?;
         let endpoint = format!("http://127.0.0.1:{}", emulator.line()?);
-        step("sam deploy", || self.deploy(build, &endpoint))?;
+        step("sam deploy", || self.deploy(build, &endpoint, "info"))?;
         let done = work(&emulator, &endpoint);
         // Deleted whatever became of the work; its failure is told first.
         let deleted = step("sam delete", || self.delete(&endpoint));
@@ -187,25 +192,44 @@ impl Site {
             judge.arg(products.to_string());
             meanwhile(emulator, (&[NEXT_TRY], ORDERS_EVERY), || run(&mut judge))
         };
+        // The demo, and a client that reports all the while; it has ended when what clients saw is judged.
+        let reported = |repository: &str| {
+            let mut client = self.script("reports.py", REPORTS, endpoint, &home)?;
+            let client = Background::heard("reports", &mut client, &self.folder)?;
+            client.line()?;
+            demo(repository)
+        };
         let [peace, killed, broken, restarted] = REPOSITORIES;
         step("kintsugi demo", || demo(peace))?;
         step("kintsugi demo, while functions are killed", || {
-            with_faults(emulator, || demo(killed))?;
+            with_faults(emulator, || reported(killed))?;
             judge(2)
         })?;
         step("kintsugi demo, while functions break", || {
-            meanwhile(emulator, (&BREAK, BREAK_EVERY), || demo(broken))?;
+            meanwhile(emulator, (&BREAK, BREAK_EVERY), || reported(broken))?;
             emulator.tell("broken")?;
             judge(3)
         })?;
         step("kintsugi demo, while AWS restarts", || {
-            meanwhile(emulator, (&RESTART, RESTART_EVERY), || demo(restarted))?;
+            meanwhile(emulator, (&RESTART, RESTART_EVERY), || reported(restarted))?;
             judge(4)
         })?;
         step("poison", || {
             let mut poison = self.script("poison.py", POISON, endpoint, &home)?;
             run(poison.arg(&self.kintsugi))?;
             judge(4)
+        })
+    }
+
+    /// Deploys the same code with another parameter: the versions that requests go to must have it.
+    fn redeploy(&self, build: &Path, endpoint: &str) -> Result<(), String> {
+        let level = "warn";
+        step("sam deploy with another parameter", || {
+            self.deploy(build, endpoint, level)?;
+            let script = self.folder.join("live.py");
+            fs::write(&script, LIVE).map_err(|error| error.to_string())?;
+            let mut live = Command::new(&self.python);
+            run(live.arg(&script).args([STACK, endpoint, level]))
         })
     }
 
@@ -284,7 +308,7 @@ impl Site {
         command
     }
 
-    fn deploy(&self, build: &Path, endpoint: &str) -> Result<(), String> {
+    fn deploy(&self, build: &Path, endpoint: &str, log_level: &str) -> Result<(), String> {
         let mut sam = self.sam("deploy", Some(endpoint));
         sam.arg("--template-file")
             .arg(build.join("template.yaml"))
@@ -295,10 +319,8 @@ impl Site {
                 "--no-confirm-changeset",
             ])
             .args(["--no-progressbar", "--capabilities", "CAPABILITY_IAM"])
-            .args([
-                "--parameter-overrides",
-                "HomeName=e2e Edge=false LogLevel=info",
-            ]);
+            .arg("--parameter-overrides")
+            .arg(format!("HomeName=e2e Edge=false LogLevel={log_level}"));
         run(&mut sam)
     }
 

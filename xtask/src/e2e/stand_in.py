@@ -6,7 +6,8 @@ with its standard input.
 
 - Routes: the emulator drops the routes of SAM's HttpApi events; they are made from the processed template.
 - Object Lock: the emulator's CloudFormation does not turn it on for the bucket.
-- Address: an HTTP API has a host name of its own, which needs DNS; a proxy on 127.0.0.1 names that host.
+- Address: an HTTP API has a host name of its own, which needs DNS; a proxy on 127.0.0.1 names that host. It also writes down which events clients
+  sent and which they got 200 for, in `reports.jsonl` in the folder: what invariants.py compares with what was filed.
 - Clock: the emulator's scheduler does not fill in the id and the time of a tick; here the scheduled functions are invoked every
   second, as the local home does; not while there is a file `hold` in the folder.
 - Git: `git http-backend` over bare repositories, as a server has it.
@@ -14,6 +15,7 @@ with its standard input.
 Only 127.0.0.1 is listened on.
 """
 
+import gzip
 import http.client
 import json
 import os
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -116,10 +119,54 @@ class Quiet(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+def events_of(path, headers, body):
+    """The project and the ids of the events in a request, or nothing where it is no report."""
+    to = re.fullmatch(r"/api/(\d+)/(envelope|store)/", urlsplit(path).path)
+    if not to:
+        return None
+    match headers.get("content-encoding", "identity").lower():
+        case "gzip":
+            body = gzip.decompress(body)
+        case "deflate":
+            body = zlib.decompress(body)
+    head, _, rest = body.partition(b"\n")
+    events = {json.loads(head)["event_id"]} if to[2] == "envelope" and b'"event_id"' in head else set()
+    if to[2] == "store":
+        events = {json.loads(body)["event_id"]}
+    else:
+        kinds = set()
+        while rest.strip():
+            item, _, rest = rest.partition(b"\n")
+            item = json.loads(item)
+            kinds.add(item["type"])
+            if "length" in item:
+                rest = rest[item["length"] :].removeprefix(b"\n")
+            else:
+                rest = rest.partition(b"\n")[2]
+        if "event" not in kinds:
+            return None
+    return int(to[1]), sorted(it.replace("-", "").lower() for it in events)
+
+
+class Journal:
+    """What clients sent, and what they were told."""
+
+    def __init__(self, file):
+        self.file, self.lock = file.open("a"), threading.Lock()
+
+    def line(self, about, status):
+        if about:
+            project, events = about
+            with self.lock:
+                self.file.write(json.dumps({"project": project, "events": events, "status": status}) + "\n")
+                self.file.flush()
+
+
 def front(api):
     """The API's host name."""
     to = urlsplit(ENDPOINT)
     host = f"{api}.execute-api.localhost:{to.port}"
+    journal = Journal(Path(FOLDER) / "reports.jsonl")
 
     class Front(Quiet):
         def forward(self):
@@ -131,6 +178,9 @@ def front(api):
                 self.answer(503, [], b"")
 
         def hand_on(self, body):
+            about = events_of(self.path, self.headers, body) if self.command == "POST" else None
+            # Sent, whatever becomes of the answer.
+            journal.line(about, None)
             connection = http.client.HTTPConnection(to.hostname, to.port, timeout=120)
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             connection.putheader("host", host)
@@ -140,7 +190,9 @@ def front(api):
             connection.putheader("content-length", str(len(body)))
             connection.endheaders(body)
             answer = connection.getresponse()
-            self.answer(answer.status, answer.getheaders(), answer.read())
+            content = answer.read()
+            journal.line(about, answer.status)
+            self.answer(answer.status, answer.getheaders(), content)
             connection.close()
 
         do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = forward

@@ -2,6 +2,7 @@
 //! ports, full disks, missing tools, and signals at bad moments.
 
 mod access;
+mod audit;
 mod browser;
 mod crashes;
 mod delta;

@@ -4,7 +4,7 @@
 //! **Invariant: of two who bring the same code, one gets in**: that it was used is written in the record that both read.
 
 use super::auth::{ISSUER, SKEW, access, claims, public_key, seconds, sign_token, sign_with};
-use super::{AUDIENCE, AuthError};
+use super::{AUDIENCE, AuthError, trail};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::audit::{Audit, HOME};
 use kintsugi_domain::limits::CONFLICT_RETRIES_MAX;
@@ -86,11 +86,10 @@ async fn redeem(ports: &Ports, code: &str) -> Result<String, AuthError> {
         what: "console.enter".to_owned(),
         on: AUDIENCE.to_owned(),
         why: format!("with code {}", entry.jti),
-        ..Audit::new(HOME, now, &format!("entry/{}", entry.jti))
+        ..trail::next(ports.store.as_ref(), HOME, now).await?
     };
-    ports
-        .store
-        .commit(Commit::new().update(&access).create(&line))
-        .await?;
+    let commit = Commit::new().update(&access).create(&line);
+    ports.store.commit(commit).await?;
+    trail::written(&line);
     Ok(text)
 }

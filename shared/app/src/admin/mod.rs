@@ -21,6 +21,7 @@ mod requests;
 mod reviews;
 mod shown;
 mod signing;
+mod trail;
 mod views;
 
 #[cfg(test)]
@@ -288,6 +289,7 @@ impl Admin {
             } => (change, what, Some(asked_by)),
             Decided::AsItWas(answer) => return Ok(answer),
         };
+        let store = self.ports.store.as_ref();
         let line = Audit {
             by: call.actor.sub.clone(),
             token: call.actor.jti.clone(),
@@ -295,10 +297,10 @@ impl Admin {
             on: change.on,
             why: change.why,
             asked_by,
-            ..Audit::new(change.project, call.now, &call.cause)
+            ..trail::next(store, change.project, call.now).await?
         };
-        let commit = change.commit.create(&line);
-        self.ports.store.commit(commit).await?;
+        store.commit(change.commit.create(&line)).await?;
+        trail::written(&line);
         Ok(change.answer)
     }
 

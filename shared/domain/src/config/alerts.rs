@@ -1,4 +1,4 @@
-//! `[[alerts]]`: where alerts go.
+//! `[[alerts]]`: where alerts go. **The topic and the mail of a home are named without an address**: that is the home's to know.
 
 use serde::{Deserialize, Serialize};
 

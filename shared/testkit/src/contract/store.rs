@@ -32,6 +32,7 @@ pub async fn all(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     increments_at_once_lose_nothing(fresh().await).await;
     creations_at_once_have_one_winner(fresh().await).await;
     commits_at_once_are_each_all_or_nothing(fresh().await).await;
+    super::audit::lines_written_at_once_are_one_chain(fresh().await).await;
 }
 
 fn key(kind: Kind, key: &str) -> RecordKey {
