@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 const PROJECT: ProjectId = ProjectId(1);
 const PACKAGE: &[u8] = b"the full package of 1.0.1";
+const PACKAGE_NAME: &str = "till-1.0.1.tar.zst";
 const APPIMAGE: &[u8] = b"the AppImage of 1.0.1";
 const APPIMAGE_NAME: &str = "till-1.0.1-x86_64.AppImage";
 const COMMIT: &str = "1111111111111111111111111111111111111111";
@@ -57,6 +58,23 @@ fn record<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
+/// What the build of the release gave: its package, and one for a platform.
+fn built() -> Value {
+    let key = artifact_key(PROJECT, &Digest::of(PACKAGE), PACKAGE_NAME);
+    let appimage = artifact_key(PROJECT, &Digest::of(APPIMAGE), APPIMAGE_NAME);
+    json!({
+        "commit": "2".repeat(40), "deltas": [],
+        "full": {"blob": key, "digest": Digest::of(PACKAGE), "length": PACKAGE.len()},
+        "content": {"digest": Digest::of(b"content"), "length": 7},
+        "platforms": [{
+            "kind": {"kind": "app_image", "arch": "x86_64"}, "deltas": [],
+            "artifact": {"blob": appimage, "digest": Digest::of(APPIMAGE), "length": APPIMAGE.len()},
+        }],
+        "inputs": [{"path": "uv.lock", "digest": Digest::of(b"locked")}],
+        "builder": "kintsugi-engine/0.1.0 linux-x86_64",
+    })
+}
+
 /// A release that a train built from a fix, ready to be signed.
 async fn lay(ports: &Ports) -> Release {
     let now = ports.now();
@@ -74,19 +92,7 @@ async fn lay(ports: &Ports) -> Release {
     bundle.state = record(json!("packaged"));
     let gate =
         |name: &str| json!({"name": name, "passed": true, "detail": "passed, on /secret/folder"});
-    let key = artifact_key(PROJECT, &Digest::of(PACKAGE), "till-1.0.1.tar.zst");
-    let appimage = artifact_key(PROJECT, &Digest::of(APPIMAGE), APPIMAGE_NAME);
-    let built = json!({
-        "commit": "2".repeat(40), "deltas": [],
-        "full": {"blob": key, "digest": Digest::of(PACKAGE), "length": PACKAGE.len()},
-        "content": {"digest": Digest::of(b"content"), "length": 7},
-        "platforms": [{
-            "kind": {"kind": "app_image", "arch": "x86_64"}, "deltas": [],
-            "artifact": {"blob": appimage, "digest": Digest::of(APPIMAGE), "length": APPIMAGE.len()},
-        }],
-        "inputs": [{"path": "uv.lock", "digest": Digest::of(b"locked")}],
-        "builder": "kintsugi-engine/0.1.0 linux-x86_64",
-    });
+    let built = built();
     let job: Job = record(json!({
         "id": "job1", "project": 1, "repository": "/home/somebody/till", "state": "done", "config": config,
         "ordered_at": now,
@@ -123,9 +129,10 @@ async fn lay(ports: &Ports) -> Release {
         batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: now,
     };
-    ports.blobs.put(&key, PACKAGE.to_vec()).await.unwrap();
-    let content = APPIMAGE.to_vec();
-    ports.blobs.put(&appimage, content).await.unwrap();
+    for (content, name) in [(PACKAGE, PACKAGE_NAME), (APPIMAGE, APPIMAGE_NAME)] {
+        let key = artifact_key(PROJECT, &Digest::of(content), name);
+        ports.blobs.put(&key, content.to_vec()).await.unwrap();
+    }
     put(ports, &project).await;
     put(ports, &bundle).await;
     put(ports, &job).await;
