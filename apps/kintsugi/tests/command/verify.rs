@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 const PROJECT: ProjectId = ProjectId(1);
 const PACKAGE: &[u8] = b"the full package of 1.0.1";
+const PACKAGE_NAME: &str = "till-1.0.1.tar.zst";
 const APPIMAGE: &[u8] = b"the AppImage of 1.0.1";
 const APPIMAGE_NAME: &str = "till-1.0.1-x86_64.AppImage";
 const COMMIT: &str = "1111111111111111111111111111111111111111";
@@ -58,25 +59,17 @@ fn record<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
-/// Where the package lies.
-fn package_key() -> String {
-    artifact_key(PROJECT, &Digest::of(PACKAGE), "till-1.0.1.tar.zst")
-}
-
-/// Where the package for a platform lies.
-fn appimage_key() -> String {
-    artifact_key(PROJECT, &Digest::of(APPIMAGE), APPIMAGE_NAME)
-}
-
-/// What the engine built.
+/// What the build of the release gave: its package, and one for a platform.
 fn built() -> Value {
+    let key = artifact_key(PROJECT, &Digest::of(PACKAGE), PACKAGE_NAME);
+    let appimage = artifact_key(PROJECT, &Digest::of(APPIMAGE), APPIMAGE_NAME);
     json!({
         "commit": "2".repeat(40), "deltas": [],
-        "full": {"blob": package_key(), "digest": Digest::of(PACKAGE), "length": PACKAGE.len()},
+        "full": {"blob": key, "digest": Digest::of(PACKAGE), "length": PACKAGE.len()},
         "content": {"digest": Digest::of(b"content"), "length": 7},
         "platforms": [{
             "kind": {"kind": "app_image", "arch": "x86_64"}, "deltas": [],
-            "artifact": {"blob": appimage_key(), "digest": Digest::of(APPIMAGE), "length": APPIMAGE.len()},
+            "artifact": {"blob": appimage, "digest": Digest::of(APPIMAGE), "length": APPIMAGE.len()},
         }],
         "inputs": [{"path": "uv.lock", "digest": Digest::of(b"locked")}],
         "builder": "kintsugi-engine/0.1.0 linux-x86_64",
@@ -137,10 +130,10 @@ async fn lay(ports: &Ports) -> Release {
         batch_keys: kintsugi_domain::batch::BatchKeys::default(),
         added_at: now,
     };
-    let package = PACKAGE.to_vec();
-    ports.blobs.put(&package_key(), package).await.unwrap();
-    let content = APPIMAGE.to_vec();
-    ports.blobs.put(&appimage_key(), content).await.unwrap();
+    for (content, name) in [(PACKAGE, PACKAGE_NAME), (APPIMAGE, APPIMAGE_NAME)] {
+        let key = artifact_key(PROJECT, &Digest::of(content), name);
+        ports.blobs.put(&key, content.to_vec()).await.unwrap();
+    }
     put(ports, &project).await;
     put(ports, &bundle).await;
     put(ports, &job).await;
