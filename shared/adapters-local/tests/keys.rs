@@ -30,7 +30,10 @@ async fn keys_and_secrets_are_the_same_after_closing_and_opening() {
         let secret = keys.secret(&name(KeyUse::Tickets)).await.unwrap();
         drop(keys);
         let keys = KeyFiles::open(folder.path(), passphrase).unwrap();
-        assert_eq!(keys.public_key(&name(KeyUse::Targets(1))).await.unwrap(), pem);
+        assert_eq!(
+            keys.public_key(&name(KeyUse::Targets(1))).await.unwrap(),
+            pem
+        );
         assert_eq!(keys.secret(&name(KeyUse::Tickets)).await.unwrap(), secret);
     }
 }
@@ -93,7 +96,10 @@ async fn a_changed_or_swapped_key_file_is_refused_and_never_replaced() {
     for hostile in [swapped.as_str(), flipped.as_str(), "", "{}"] {
         fs::write(file("targets"), hostile).unwrap();
         let keys = KeyFiles::open(folder.path(), None).unwrap();
-        let refusal = keys.sign(&name(KeyUse::Targets(1)), b"x").await.unwrap_err();
+        let refusal = keys
+            .sign(&name(KeyUse::Targets(1)), b"x")
+            .await
+            .unwrap_err();
         assert!(refusal.to_string().contains("damaged"), "{refusal}");
         assert_eq!(fs::read_to_string(file("targets")).unwrap(), hostile);
     }
