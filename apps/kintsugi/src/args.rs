@@ -76,7 +76,7 @@ pub(crate) enum Command {
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
-    /// Keys of a repository that are held offline: make roots, sign them by hand, change their keys.
+    /// Keys of a signed repository: make roots and sign them by hand, have a home replace its keys, see how it stands.
     #[command(subcommand)]
     Tuf(Tuf),
     /// Compare versions; check an artifact against what its release says.

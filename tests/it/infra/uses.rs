@@ -70,6 +70,7 @@ pub(super) const STAGES: &[Uses] = &[
         methods: &[
             "blobs.digest",
             "blobs.get",
+            "blobs.length",
             "blobs.put",
             "forge",
             "signer.public_key",

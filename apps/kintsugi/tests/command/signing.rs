@@ -78,9 +78,7 @@ from tuf.ngclient import Updater
 url, folder = sys.argv[1], sys.argv[2]
 os.makedirs(folder, exist_ok=True)
 first = urllib.request.urlopen(url + "1.root.json").read()
-if not os.path.exists(folder + "/root.json"):
-    open(folder + "/root.json", "wb").write(first)
-updater = Updater(folder, url, folder, url)
+updater = Updater(folder, url, folder, url, bootstrap=first)
 updater.refresh()
 trusted = updater._trusted_set
 print(trusted.root.version, trusted.timestamp.version)

@@ -304,3 +304,29 @@ fn a_signature_from_elsewhere_is_checked_and_taken() {
     ));
     assert_eq!(taken["signers"], serde_json::json!([ada]));
 }
+
+#[test]
+fn a_key_of_another_curve_gets_into_no_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    begin(folder);
+    // P-256, which is what most tools draw by themselves.
+    let other = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEnHxXHygKAEoqU7K6MpdKn+QEnTrx
+ruBIjRTJ01xB016pgQr2udX3Yuw0usVQ26RcHsZYw/pQS9vfc2/f84Cq7Q==
+-----END PUBLIC KEY-----
+";
+    fs::write(folder.join("p256.pem"), other).unwrap();
+    let mut words = vec!["tuf", "init", "first.json", "--timestamp", "p256.pem"];
+    for (role, pem) in [
+        ("--root", "ada.pem"),
+        ("--root", "bo.pem"),
+        ("--targets", "targets.pem"),
+        ("--snapshot", "snapshot.pem"),
+    ] {
+        words.extend([role, pem]);
+    }
+    let refused = ask(folder, &words);
+    assert_failed(&refused, 3, "file", &["p256.pem", "not a P-384 public key"]);
+    assert!(!folder.join("first.json").exists());
+}
