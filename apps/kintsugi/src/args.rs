@@ -3,6 +3,7 @@
 use crate::access::Keys;
 use crate::audit::AuditLog;
 use crate::demo::Demo;
+use crate::home::CONNECTIONS_PER_ADDRESS;
 use crate::login::{HomeArgs, Login};
 use crate::parked::Redrive;
 use crate::release::Release;
@@ -11,7 +12,7 @@ use crate::trains::Trains;
 use crate::tuf::Tuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use kintsugi_app::runner::LEASE_SECONDS;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// A self-healing release pipeline: reports go in, healed releases come out.
@@ -114,6 +115,12 @@ pub(crate) struct Up {
     /// and the console can then be entered by HTTPS only.
     #[arg(long, value_name = "URL", value_parser = https_home)]
     pub(crate) behind_tls: Option<String>,
+    /// Most connections of one address at once; this machine may have any number.
+    #[arg(long, value_name = "N", default_value_t = CONNECTIONS_PER_ADDRESS)]
+    pub(crate) connections_per_address: usize,
+    /// A proxy before this home, which speaks for many: it may have any number of connections. May be repeated.
+    #[arg(long = "proxy", value_name = "IP")]
+    pub(crate) proxies: Vec<IpAddr>,
 }
 
 /// `https://`, a name and perhaps a port, without a slash at the end. No path: the console's addresses begin at the root.

@@ -4,7 +4,7 @@ use crate::args::Up;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::home::{LocalHome, Settings};
+use crate::home::{LocalHome, PerAddress, Settings};
 use crate::operator::Operator;
 use crate::project::{self, Product};
 use crate::signals::Signals;
@@ -53,6 +53,10 @@ async fn serve(
         git_credentials: context.git_credentials.clone(),
         code_signing: context.code_signing.clone(),
         leaves_jobs: up.leave_jobs,
+        per_address: PerAddress {
+            max: up.connections_per_address,
+            proxies: up.proxies.clone(),
+        },
     };
     let routes = match up.behind_tls {
         Some(_) => crate::routes_behind_tls,

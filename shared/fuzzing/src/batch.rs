@@ -26,6 +26,8 @@ pub(crate) const SEAL_WORDS: &[&str] = &[
 pub(crate) const CONTENT_WORDS: &[&str] = &[
     "\"kind\":\"", "error", "crash", "anr", "resource_exhaustion", "performance", "usage", "update", "\"message\":", "\"discarded_events\":[",
     "\"reason\":\"sample_rate\"", "\"quantity\":9", "\"category\":\"error\"", "\"exception\":{\"values\":[", "\"event_id\":", "\"tags\":{",
+    "\"metrics\":[", "\"type\":\"duration\"", "\"memory\"", "\"values\":[[1,2],", "\"name\":", "\"count\":", "session_start", "session_end",
+    "feature_usage", "configuration_change", "\"sid\":\"s\"", "\"status\":\"crashed\"", "\"feature\":", "\"setting\":",
     "\"user\":{", "\"timestamp\":", "\n", "\n\n", "{", "}", "null", "\\ud800",
 ];
 
@@ -64,6 +66,12 @@ fn lines() -> String {
     let lines = [
         json!({"kind": "error", "message": "a", "platform": "native"}),
         json!({"kind": "usage"}),
+        json!({"kind": "session_end", "sid": "s", "did": "d", "status": "crashed", "started": "2027-01-15T07:00:00Z", "duration": 1.5}),
+        json!({"kind": "feature_usage", "tags": {"feature": "export"}}),
+        json!({"release": "till@1.0.0", "metrics": [
+            {"type": "duration", "name": "save", "values": [1.5, [2, 3]], "failed": 1}, {"type": "memory", "values": [1_048_576]},
+            {"type": "feature", "name": "export", "count": 2}, {"type": "setting", "name": "theme"},
+        ]}),
         json!({"timestamp": 1.0, "discarded_events": [{"reason": "sample_rate", "category": "error", "quantity": 3}]}),
         full_event(),
     ];
@@ -207,9 +215,13 @@ fn every_line_has_an_end(
     let full = |line: &&[u8]| !line.iter().all(u8::is_ascii_whitespace);
     let lines = 2 + input.split(|byte| *byte == b'\n').filter(full).count();
     let ended = receipt.events + receipt.counted + receipt.dropped;
-    // What the client says that it discarded is a line without an end of its own here.
-    assert!(ended <= lines, "{receipt:?} of {lines} lines");
-    assert!(receipt.events + receipt.counted <= BATCH_LINES_MAX);
+    // What the client says that it discarded is a line without an end of its own here; of metrics each is an item, which takes
+    // two bytes of a line at least.
+    assert!(
+        ended <= lines + input.len() / 2,
+        "{receipt:?} of {lines} lines"
+    );
+    assert!(receipt.events <= BATCH_LINES_MAX);
     let said = |event: Option<&kintsugi_domain::event::Event>, words: &str| {
         event.is_some_and(|event| event.message.as_deref() == Some(words))
     };

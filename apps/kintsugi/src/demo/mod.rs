@@ -21,7 +21,7 @@ use crate::client::Client;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::home::{LocalHome, Settings};
+use crate::home::{LocalHome, PerAddress, Settings};
 use crate::operator::Operator;
 use crate::print;
 use act::{Ended, Told};
@@ -147,6 +147,7 @@ async fn play_here(
         git_credentials: context.git_credentials.clone(),
         code_signing: context.code_signing.clone(),
         leaves_jobs: false,
+        per_address: PerAddress::default(),
     };
     let mut home = LocalHome::start(settings, crate::routes).await?;
     if let Some(why) = &home.no_sandbox {

@@ -19,6 +19,7 @@ mod tasks;
 use crate::error::Error;
 use axum::Router;
 use bell::Bell;
+pub use connections::{CONNECTIONS_PER_ADDRESS, PerAddress};
 use engine::NoSandbox;
 use kintsugi_adapters_git::Forges;
 use kintsugi_adapters_local::Home;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub code_signing: Option<CodeSigning>,
     /// Whether searches and builds are left to runners. Then this process runs no product code and needs no sandbox.
     pub leaves_jobs: bool,
+    /// How many connections one address may have at once.
+    pub per_address: PerAddress,
 }
 
 impl fmt::Debug for Settings {
@@ -113,7 +116,10 @@ impl LocalHome {
         let mut tasks = Tasks::new();
         let router = serve::ringing(routes(&ports), Arc::clone(&bell));
         let stop = tasks.stop_signal();
-        tasks.spawn("http", serve::serve(listener, router, stop));
+        tasks.spawn(
+            "http",
+            serve::serve(listener, settings.per_address.clone(), router, stop),
+        );
         let left = |queue: &Queue| settings.leaves_jobs && *queue == Queue::Jobs;
         for queue in Queue::ALL.into_iter().filter(|queue| !left(queue)) {
             let (worker, bell) = (Arc::clone(&worker), Arc::clone(&bell));

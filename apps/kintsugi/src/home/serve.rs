@@ -1,7 +1,7 @@
 //! The HTTP interface of a local home: serves the routes it is given.
 
 use super::bell::Bell;
-use super::connections::{CONNECTIONS_MAX, Connections, PATIENCE};
+use super::connections::{CONNECTIONS_MAX, Connections, PATIENCE, PerAddress};
 use super::tasks::Stop;
 use axum::Router;
 use axum::extract::Request;
@@ -28,10 +28,11 @@ pub(super) fn ringing(routes: Router, bell: Arc<Bell>) -> Router {
 /// Serves until the stop, then ends the requests in hand.
 pub(super) async fn serve(
     listener: TcpListener,
+    per_address: PerAddress,
     router: Router,
     stop: Stop,
 ) -> Result<(), io::Error> {
-    let connections = Connections::new(listener, CONNECTIONS_MAX, PATIENCE);
+    let connections = Connections::new(listener, CONNECTIONS_MAX, per_address, PATIENCE);
     axum::serve(connections, router)
         .with_graceful_shutdown(stop.stopped())
         .await

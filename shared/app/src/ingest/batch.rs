@@ -3,12 +3,12 @@
 //! In order: project and key, size, checksum, time, key id, whether it came before, the seal, decompression under a cap, the
 //! lines. From there on an event goes the way of any other: scrubbed, then one commit that also remembers the batch.
 //!
-//! The content is lines of JSON, one report each: a Sentry event with a member `kind` ([`ReportKind`]), or what the reporter
-//! itself threw away (`discarded_events`, as in Sentry's client reports), or `metrics` (`items/metrics.rs`). **A line that cannot be read
-//! loses no other.** Kinds that tell of no trouble make no event: a session begins or ends (`sid`, as in Sentry's sessions), a feature was
-//! used or a setting changed (by the tag `feature` or `setting`); without these they are only counted (`usage/<kind>`). A trouble names its
-//! session by `sid` as well. A line may bring a minidump as its first member, `minidump`, in Base64: what
-//! the dump says of the crash completes the event, and the dump is not kept.
+//! The content is lines of JSON, one report each: a Sentry event with a member `kind`
+//! ([`ReportKind`](kintsugi_domain::report::ReportKind)), or what the reporter itself threw away (`discarded_events`, as in Sentry's client
+//! reports), or `metrics` (`items/metrics.rs`). **A line that cannot be read loses no other.** Kinds that tell of no trouble make no event: a
+//! session begins or ends (`sid`, as in Sentry's sessions), a feature was used or a setting changed (by the tag `feature` or `setting`);
+//! without these they are only counted (`usage/<kind>`). A trouble names its session by `sid` as well. A line may bring a minidump as its
+//! first member, `minidump`, in Base64: what the dump says of the crash completes the event, and the dump is not kept.
 //!
 //! A batch is taken once: its id is a record that is created in the commit that takes it. One that comes again is refused as
 //! `REPLAYED`, which its sender may take for an acknowledgement. Batches are refused where their own time lies further from ours than

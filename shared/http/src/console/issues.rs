@@ -272,3 +272,28 @@ fn actions(visitor: &Visitor, project: ProjectId, view: &IssueView) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_of_issues_is_of_the_state_that_was_chosen() {
+        let repeated = |state: Option<&str>| {
+            IssueLine::repeated(&Asked {
+                state: state.map(str::to_owned),
+                ..Asked::default()
+            })
+        };
+        for state in STATES {
+            assert_eq!(
+                repeated(Some(&written(state))),
+                format!("state={}&", written(state))
+            );
+        }
+        // What a stranger put there is not repeated.
+        for state in [None, Some(""), Some("odd\"><script>")] {
+            assert_eq!(repeated(state), "");
+        }
+    }
+}
