@@ -301,7 +301,7 @@ fn after_a_restore_devices_follow_again_only_above_what_they_have_seen() {
         head.signing.skip = Some(Skip {
             above: seen,
             root: 0,
-        })
+        });
     });
     world.publish();
     world.refresh(&mut device).unwrap();
