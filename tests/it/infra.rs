@@ -289,7 +289,13 @@ fn the_routes_are_those_of_the_http_stages() {
     for (stage, files) in [
         (
             "ingest",
-            &["ingest.rs", "batches.rs", "batch_keys.rs", "otlp.rs"][..],
+            &[
+                "ingest.rs",
+                "batches.rs",
+                "batch_keys.rs",
+                "native.rs",
+                "otlp.rs",
+            ][..],
         ),
         ("outcomes", &["outcomes.rs"]),
         ("flags", &["flags.rs"]),

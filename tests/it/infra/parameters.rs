@@ -27,13 +27,11 @@ fn longest(parameter: &Value) -> u64 {
         return most.as_u64().unwrap();
     }
     let allowed = parameter.get("AllowedValues").and_then(Value::as_array);
-    match allowed {
-        Some(values) => values.iter().map(|it| text(it).len() as u64).max().unwrap(),
-        None => {
-            assert_eq!(parameter["Type"], "Number", "{parameter}: no bound");
-            20
-        }
+    if let Some(values) = allowed {
+        return values.iter().map(|it| text(it).len() as u64).max().unwrap();
     }
+    assert_eq!(parameter["Type"], "Number", "{parameter}: no bound");
+    20
 }
 
 /// SAM publishes a version for new code. For a new value of a parameter it is `CloudFormation` that replaces the version, because its
