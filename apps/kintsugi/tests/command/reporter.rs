@@ -60,7 +60,9 @@ fn what_the_reporter_seals_to_the_printed_key_becomes_an_issue_and_is_in_the_acc
     );
     assert!(!issue.to_string().contains("alice"), "{issue:#}");
 
-    home.accepted(&[("error", 1), ("default", 1)]);
+    home.accepted(&[("error", 1), ("metric_bucket", 1)]);
+    let usage = home.ask("/usage");
+    assert!(usage.to_string().contains("\"export\""), "{usage:#}");
     let told: Value = serde_json::from_str(&home.run(&["--json", "project", "stats"])).unwrap();
     let stats = &told["projects"][0]["stats"];
     assert_eq!(stats["adds_up"], true);
