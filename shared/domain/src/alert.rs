@@ -34,11 +34,11 @@ impl Urgency {
 /// list, with the urgencies.
 pub const MEANINGS: &[(&str, &str)] = &[
     ("fix.review", "a proven fix waits for a person"),
+    ("request.waiting", "an order waits for a second person"),
     (
         "release.merge_by_hand",
         "a version is published, but its branch could not be moved",
     ),
-    ("request.waiting", "an order waits for a second person"),
     (
         "issue.needs_human",
         "the home found no fix that it can prove",

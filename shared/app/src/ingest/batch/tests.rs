@@ -160,7 +160,7 @@ fn a_session_and_what_was_used_become_numbers_of_the_release() {
     assert!(
         sessions
             .iter()
-            .any(|session| session.id == events[0].tags["session"])
+            .any(|session| session.id == events[0].tags["run"])
     );
     let all: Vec<Series> = home.all();
     let numbers = |measure, operation: &str| {
