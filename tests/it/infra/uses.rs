@@ -141,6 +141,7 @@ pub(super) const STAGES: &[Uses] = &[
             "events::filed",
             "ingest::COUNTER",
             "schedule::Plan",
+            "schedule::next_build",
             "schedule::plan",
         ],
     },
@@ -155,6 +156,7 @@ pub(super) const BORROWED: &[(&str, &[&str], &[&str])] = &[
     ("events::sample", &[], &[]),
     ("ingest::COUNTER", &[], &[]),
     ("schedule::Plan", &[], &[]),
+    ("schedule::next_build", &[], &[]),
     ("schedule::plan", &[], &[]),
     (
         "sign::grant",
