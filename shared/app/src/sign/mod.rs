@@ -290,9 +290,12 @@ impl Sign {
     async fn tick(&self) -> Result<Done, PortError> {
         let mut published = 0;
         for project in self.ports.store.projects().await? {
-            match self.publish(project).await? {
-                Done::Did(_) => published += 1,
-                Done::Nothing(_) => {}
+            match self.publish(project).await {
+                Ok(Done::Did(_)) => published += 1,
+                // Somebody else publishes. Trying again at once would take the next number from under them, as they would from
+                // under us, and neither would end: they have a message to answer, and the clock strikes again.
+                Ok(Done::Nothing(_)) | Err(PortError::Conflict { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(match published {

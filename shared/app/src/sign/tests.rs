@@ -1,14 +1,17 @@
 //! Roots of a home, and roots that come from those who hold the keys offline.
 
 use super::*;
+use crate::stage::settle;
 use futures::executor::block_on;
 use kintsugi_domain::channel::Head;
 use kintsugi_domain::config::Config;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{Blobs as _, KeyName, KeyUse, Signer as _, Store as _};
+use kintsugi_testkit::fault::{Crashing, Faults};
 use kintsugi_testkit::memory::{MemoryHome, MemorySigner};
 use kintsugi_trust::key::{PublicKey, SecretKey};
 use kintsugi_trust::tuf::{KeyChange, Role, Root, RootDraft, Trusted};
+use std::sync::Arc;
 use std::time::Duration;
 
 const PROJECT: ProjectId = ProjectId(1);
@@ -191,4 +194,31 @@ fn what_a_former_key_signed_is_signed_anew_at_once() {
         done,
         Done::nothing("what is served is what the records say")
     );
+}
+
+#[test]
+fn a_tick_that_meets_a_publication_lets_it_pass() {
+    let world = world();
+    let stage = || {
+        let faults = Faults::interleaved();
+        let mut ports = world.home.ports();
+        ports.store = Arc::new(Crashing::new(ports.store, &faults));
+        ports.blobs = Arc::new(Crashing::new(ports.blobs, &faults));
+        // Signing takes longer than all before it: the number is taken early, and may be overtaken for long.
+        for _ in 0..20 {
+            ports.signer = Arc::new(Crashing::new(ports.signer, &faults));
+        }
+        Sign::new(ports)
+    };
+    world.publish_after(0);
+    world.home.clock.advance(Duration::from_hours(24 * 100));
+    let message = Message::Publish {
+        channel: "stable".to_owned(),
+    };
+    let wake = Wake::Message(Arc::new(Envelope::new("test", PROJECT, message)));
+    let (ticking, publishing) = (stage(), stage());
+    let both = futures::future::join(settle(&ticking, &Wake::Tick), settle(&publishing, &wake));
+    let (ticked, published) = block_on(both);
+    assert_eq!(ticked.unwrap(), Done::nothing("nothing expires soon"));
+    assert_eq!(published.unwrap(), Done::did("published stable 1"));
 }

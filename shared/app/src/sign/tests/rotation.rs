@@ -3,11 +3,9 @@
 use super::*;
 use kintsugi_domain::ports::Clock as _;
 use kintsugi_domain::signing::{OnlineRole, Skip};
-use kintsugi_testkit::fault::{Crashing, Faults};
 use kintsugi_trust::tuf::{
     MetaFile, Snapshot as TufSnapshot, Timestamp as TufTimestamp, assemble, canonical,
 };
-use std::sync::Arc;
 
 impl World {
     fn head(&self) -> Stored<Head> {
