@@ -113,7 +113,7 @@ pub(super) fn functions() -> Vec<Function> {
     let members = members();
     entries(&root().join("functions"))
         .into_iter()
-        .filter(|path| path.is_dir())
+        .filter(|path| path.is_dir() && !name(path).starts_with('.'))
         .map(|path| {
             let folder = name(&path);
             let package = members

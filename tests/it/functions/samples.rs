@@ -65,6 +65,7 @@ pub(crate) fn functions() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     entries(&root.join("functions"))
         .iter()
+        .filter(|folder| folder.join("Cargo.toml").is_file())
         .map(|folder| text(folder.file_name()))
         .collect()
 }
