@@ -69,6 +69,15 @@ pub(crate) const DEPLOY: Environment = Environment {
     shows: "import samcli.commands.build, samcli.commands.deploy, aws_lambda_builders",
 };
 
+/// What looks for insecure settings in what is deployed.
+pub(crate) const CHECKOV: Environment = Environment {
+    name: "checkov",
+    packages: &[],
+    requirements: include_str!("../checkov-requirements.txt"),
+    options: &["--no-deps"],
+    shows: "import checkov.main",
+};
+
 /// What the tests need from npm: the list, and the lock with a digest of each package.
 const NODE_PACKAGES: &str = include_str!("../node/package.json");
 const NODE_LOCK: &str = include_str!("../node/package-lock.json");
@@ -322,7 +331,7 @@ mod tests {
 
     #[test]
     fn every_python_package_is_pinned_to_one_version() {
-        for environment in [TESTS, DEPLOY] {
+        for environment in [TESTS, DEPLOY, CHECKOV] {
             let lines = environment.requirements.lines();
             let packages: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
             for line in &packages {

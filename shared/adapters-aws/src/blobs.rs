@@ -10,6 +10,9 @@
 //! each version of an object can be neither deleted nor overwritten until then, by no function's role. The bucket must have
 //! been made for it.
 //!
+//! **A number is given once**: metadata whose name begins with the number of its publication is stored only where nothing is yet
+//! (`If-None-Match`). After a table was restored from a backup its numbers begin again, and would replace what devices have seen.
+//!
 //! **No key of the port begins with `~`** ([`check_blob_key`]): names below `~` belong to the adapters themselves, see
 //! [`crate::store`].
 
@@ -63,6 +66,12 @@ fn is_metadata(key: &str) -> bool {
     parts.next() == Some("tuf") && parts.nth(1) == Some("metadata")
 }
 
+/// Whether a key is that of metadata that bears the number of its publication. A root bears its own, and one that a crash cut off
+/// is written again.
+fn is_written_once(key: &str) -> bool {
+    is_metadata(key) && !key.ends_with(".root.json")
+}
+
 impl S3Blobs {
     /// The content of a bucket.
     pub fn new(client: Lazy<Client>, bucket: impl Into<String>) -> Self {
@@ -83,6 +92,7 @@ impl S3Blobs {
     /// Stores an object under any name, also those below `~`.
     pub(crate) async fn put_object(&self, name: &str, content: Vec<u8>) -> Result<(), PortError> {
         let retention = self.retention.as_ref().filter(|_| is_metadata(name));
+        let once = is_written_once(name).then(|| content.clone());
         let put = self
             .client
             .put_object()
@@ -90,10 +100,25 @@ impl S3Blobs {
             .key(name)
             .set_object_lock_mode(retention.map(|_| ObjectLockMode::Governance))
             .set_object_lock_retain_until_date(retention.map(Retention::until))
+            .set_if_none_match(once.as_ref().map(|_| "*".to_owned()))
             .body(ByteStream::from(content));
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(failed(format!("store blob {name}"), &error)),
+        match (put.send().await, once) {
+            (Ok(_), _) => Ok(()),
+            (Err(error), Some(ours)) if is(&error, &["PreconditionFailed"]) => {
+                self.is_stored(name, &ours).await
+            }
+            (Err(error), _) => Err(failed(format!("store blob {name}"), &error)),
+        }
+    }
+
+    /// Something is stored there: ours, where only the answer was lost, or another's.
+    async fn is_stored(&self, name: &str, content: &[u8]) -> Result<(), PortError> {
+        match self.get_object(name, content.len()).await {
+            Ok(Some(stored)) if stored == content => Ok(()),
+            Ok(_) | Err(PortError::Broken { .. }) => Err(PortError::Conflict {
+                what: format!("blob {name}"),
+            }),
+            Err(error) => Err(error),
         }
     }
 

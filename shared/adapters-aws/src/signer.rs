@@ -29,6 +29,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 const DELETION_DAYS: i32 = 7;
 /// Times that a name which somebody else has just given is looked up: names spread within seconds.
 const LOOKS_MAX: u32 = 8;
+/// What KMS answers where there is no such key or alias.
+const NO_KEY: &str = "NotFoundException";
+/// What KMS answers where nothing allows the use of a key, or not yet.
+const NOT_ALLOWED: &str = "AccessDeniedException";
 /// Most letters of a prefix.
 const PREFIX_CHARS_MAX: usize = 64;
 
@@ -126,11 +130,16 @@ impl KmsSigner {
         format!("alias/kintsugi-{}-{name}", self.prefix)
     }
 
-    /// The public key, DER, of a key id or an alias; nothing when there is no such key.
-    async fn der(&self, what: &str, id: &str) -> Result<Option<Vec<u8>>, PortError> {
+    /// The public key, DER, of a key id or an alias; nothing when KMS answers with one of `absent`.
+    async fn der(
+        &self,
+        what: &str,
+        id: &str,
+        absent: &[&str],
+    ) -> Result<Option<Vec<u8>>, PortError> {
         match self.kms.get_public_key().key_id(id).send().await {
             Ok(found) => Ok(found.public_key.map(Blob::into_inner)),
-            Err(error) if is(&error, &["NotFoundException"]) => Ok(None),
+            Err(error) if is(&error, absent) => Ok(None),
             Err(error) => Err(failed(what, &error)),
         }
     }
@@ -157,10 +166,7 @@ impl KmsSigner {
         let id = made.key_id();
         let name = self.kms.create_alias().alias_name(alias).target_key_id(id);
         match name.send().await {
-            Ok(_) => {
-                let der = self.der(what, id).await?;
-                der.ok_or_else(|| PortError::unavailable(what, "KMS does not know its new key yet"))
-            }
+            Ok(_) => self.await_der(what, id).await,
             Err(error) if is(&error, &["AlreadyExistsException"]) => {
                 let delete = self.kms.schedule_key_deletion().key_id(id);
                 let deleted = delete.pending_window_in_days(DELETION_DAYS).send().await;
@@ -171,17 +177,18 @@ impl KmsSigner {
         }
     }
 
-    /// The public key of an alias that somebody else has just made.
-    async fn await_der(&self, what: &str, alias: &str) -> Result<Vec<u8>, PortError> {
+    /// The public key of a key that was just made, here or by somebody else. What its tag and its alias allow counts only when
+    /// all of KMS knows them, which may take minutes; what is not known within seconds comes back with its message.
+    async fn await_der(&self, what: &str, id: &str) -> Result<Vec<u8>, PortError> {
         for look in 0..LOOKS_MAX {
-            if let Some(der) = self.der(what, alias).await? {
+            if let Some(der) = self.der(what, id, &[NO_KEY, NOT_ALLOWED]).await? {
                 return Ok(der);
             }
             tokio::time::sleep(pause(look)).await;
         }
         Err(PortError::unavailable(
             what,
-            "its alias is taken and names nothing yet",
+            "KMS does not know its new key yet, or does not allow its use yet",
         ))
     }
 
@@ -199,7 +206,7 @@ impl KmsSigner {
                 Some(signature) => Ok(Some(signature.into_inner())),
                 None => Err(PortError::unavailable(what(), "KMS gave no signature")),
             },
-            Err(error) if is(&error, &["NotFoundException"]) => Ok(None),
+            Err(error) if is(&error, &[NO_KEY]) => Ok(None),
             Err(error) => Err(failed(what(), &error)),
         }
     }
@@ -265,7 +272,7 @@ impl Signer for KmsSigner {
         }
         let what = format!("public key of {key}");
         let alias = self.alias(key);
-        let der = match self.der(&what, &alias).await? {
+        let der = match self.der(&what, &alias, &[NO_KEY]).await? {
             Some(der) => der,
             None => self.make(&what, &alias).await?,
         };

@@ -6,7 +6,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::ObjectLockMode;
 use common::Aws;
 use kintsugi_adapters_aws::S3Blobs;
-use kintsugi_domain::ports::{Blobs, Clock};
+use kintsugi_domain::ports::{Blobs, Clock, PortError};
 use kintsugi_testkit::memory::FixedClock;
 use std::sync::Arc;
 
@@ -31,9 +31,7 @@ async fn signed_metadata_is_locked_for_as_long_as_the_home_says_and_nothing_else
     };
 
     let metadata = "tuf/1/metadata/7.targets.json";
-    for content in ["one", "one again"] {
-        blobs.put(metadata, content.into()).await.unwrap();
-    }
+    blobs.put(metadata, b"one".to_vec()).await.unwrap();
     let stored = head(metadata).await;
     assert_eq!(stored.object_lock_mode, Some(ObjectLockMode::Governance));
     let until = stored.object_lock_retain_until_date.unwrap().secs();
@@ -53,4 +51,26 @@ async fn signed_metadata_is_locked_for_as_long_as_the_home_says_and_nothing_else
     plain.put(metadata, b"three".to_vec()).await.unwrap();
     let stored = s3.head_object().bucket(bucket).key(metadata).send().await;
     assert_eq!(stored.unwrap().object_lock_mode, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_bears_the_number_of_its_publication_is_never_replaced() {
+    let aws = Aws::start().await;
+    let (_, blobs) = aws.named_bucket().await;
+    let metadata = "tuf/1/metadata/7.targets.json";
+    blobs.put(metadata, b"one".to_vec()).await.unwrap();
+    // The same once more, as after a lost answer.
+    blobs.put(metadata, b"one".to_vec()).await.unwrap();
+    for other in ["two", "two, and longer"] {
+        let refused = blobs.put(metadata, other.into()).await.unwrap_err();
+        assert!(matches!(refused, PortError::Conflict { .. }), "{refused}");
+    }
+    let stored = blobs.get(metadata, 100).await.unwrap();
+    assert_eq!(stored, Some(b"one".to_vec()));
+
+    // A root that was not taken yet is written again.
+    for content in ["root", "another root"] {
+        let key = "tuf/1/metadata/2.root.json";
+        blobs.put(key, content.into()).await.unwrap();
+    }
 }

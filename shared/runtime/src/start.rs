@@ -26,7 +26,8 @@ where
 {
     let settings = Settings::of_process();
     telemetry::init(&settings);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    // One thread: Lambda gives a function of this size a share of one processor, and threads take time at a cold start.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {

@@ -130,11 +130,25 @@ impl Site {
     }
 
     fn play(&self) -> Result<(), String> {
+        self.look_for_insecure_settings()?;
         let build = self.built()?;
         let script = self.root.join(EMULATOR);
         self.with_stack(&build, &[script], |emulator, endpoint| {
             self.loop_through(emulator, endpoint)?;
             self.redeploy(&build, endpoint)
+        })
+    }
+
+    /// Whatever checkov finds fails, however grave; what it need not look for stands in its settings, with the reason.
+    fn look_for_insecure_settings(&self) -> Result<(), String> {
+        let target = crate::checks::target_folder(&self.root);
+        let python = tools::CHECKOV.ready(&target)?;
+        step("checkov", || {
+            let mut checkov = Command::new(python);
+            checkov.args(["-m", "checkov.main"]);
+            checkov.args(["--config-file", "infra/.checkov.yaml"]);
+            checkov.args(["--file", "infra/template.yaml"]);
+            run(checkov.current_dir(&self.root))
         })
     }
 
