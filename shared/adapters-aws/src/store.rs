@@ -2,11 +2,11 @@
 //!
 //! | What | `pk` | `sk` | Other attributes |
 //! |---|---|---|---|
-//! | record | `record#<project>#<kind>#<lane>` | its key | `version`, `format`, `body` or `blob`, `by1`, `by2` |
+//! | record | `record#<project>#<kind>#<lane>` | its key | `version`, `format`, `body` or `blob`, `by1`, `by2`; of a report `expires` |
 //! | project | `projects` | its number, ten digits | |
 //! | counter | `counter#<project>#<shard>#<counter>` | `counter` | one number per field, `f.<field>` |
 //! | messages of a commit | `outbox#<lane>` | their place in the order of commits | `body` or `blob` |
-//! | sent message | `sent#<id>` | `sent` | `expires` (the table's time to live) |
+//! | sent message | `sent#<id>` | `sent` | `expires`: the table's time to live |
 //! | parked message | `parked#<queue>` | its place in the order of parking | `body` or `blob`, `cause` |
 //!
 //! `by1` and `by2` are `<project>#<kind>#<lane>#<index>#<value>` and the partition keys of two global indexes of the same names,

@@ -10,11 +10,13 @@ use kintsugi_adapters_aws::store::{LANES, SENT_DAYS, TRANSACTION_ITEMS_MAX};
 use kintsugi_adapters_aws::{DynamoStore, S3Blobs, Table};
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::limits::COMMIT_WRITES_MAX;
+use kintsugi_domain::limits::{COMMIT_WRITES_MAX, REPORT_DAYS};
 use kintsugi_domain::ports::{Clock, Commit, PortError, Query, RecordKey, Store, Write};
 use kintsugi_domain::record::{IndexEntry, Kind};
 use kintsugi_testkit::memory::FixedClock;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 const PROJECT: ProjectId = ProjectId(7);
 
@@ -27,7 +29,20 @@ struct Place {
     clock: FixedClock,
 }
 
+type Item = HashMap<String, AttributeValue>;
+
+/// When the table may forget an item.
+fn expires(item: &Item) -> Option<i64> {
+    let number = item.get("expires")?.as_n().unwrap();
+    Some(number.parse().unwrap())
+}
+
 impl Place {
+    /// So many days from now, seconds since 1970.
+    fn days(&self, days: i64) -> i64 {
+        self.clock.now().as_second() + days * 86_400
+    }
+
     async fn new() -> Self {
         let aws = Aws::start().await;
         let table = aws.table().await;
@@ -384,12 +399,40 @@ async fn the_table_may_forget_a_sent_message_after_its_days_and_not_before() {
     let get = get.table_name(place.table.name());
     let get = get.key("pk", key(format!("sent#{}", message(1).id)));
     let item = get.key("sk", key("sent".to_owned())).send().await.unwrap();
-    let expires: i64 = item.item.unwrap()["expires"]
-        .as_n()
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert_eq!(expires, place.clock.now().as_second() + SENT_DAYS * 86_400);
+    assert_eq!(expires(&item.item.unwrap()), Some(place.days(SENT_DAYS)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_reported_is_forgotten_after_its_days_and_what_follows_from_it_stays() {
+    let place = Place::new().await;
+    let store = place.store();
+    let kept = |kind: Kind, expected: u64| Write {
+        key: RecordKey {
+            project: PROJECT,
+            kind,
+            key: "one".into(),
+        },
+        expected,
+        format: 1,
+        body: "{}".into(),
+        indexes: vec![],
+    };
+    let mut commit = Commit::new();
+    commit.writes = vec![kept(Kind::Event, 0), kept(Kind::Issue, 0)];
+    store.commit(commit).await.unwrap();
+    place.clock.advance(Duration::from_hours(24));
+    let mut commit = Commit::new();
+    commit.writes = vec![kept(Kind::Event, 1)];
+    store.commit(commit).await.unwrap();
+    let scan = place.aws.clients.dynamodb.scan();
+    let scan = scan.table_name(place.table.name()).send().await.unwrap();
+    let items = scan.items.unwrap();
+    let of = |kind: &str| {
+        let holds = |item: &&Item| item["pk"].as_s().unwrap().contains(kind);
+        expires(items.iter().find(holds).unwrap())
+    };
+    assert_eq!(of("#event#"), Some(place.days(REPORT_DAYS)));
+    assert_eq!(of("#issue#"), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

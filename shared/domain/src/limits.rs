@@ -31,6 +31,8 @@ pub const FRAME_VARS_MAX: usize = 50;
 pub const INLINE_EVENTS_BYTES_MAX: usize = 128 * 1024;
 /// Days for which an event id is remembered, so that it counts once.
 pub const EVENT_ID_DAYS: i64 = 30;
+/// Days for which what was reported is kept after it was last written; longer than [`EVENT_ID_DAYS`].
+pub const REPORT_DAYS: i64 = 90;
 /// Users remembered exactly per issue before the count says "or more".
 pub const ISSUE_USERS_MAX: usize = 1_000;
 /// Releases and platforms remembered per issue.

@@ -93,6 +93,39 @@ impl Kind {
             Self::Batch => "batch",
         }
     }
+
+    /// Whether it is something that was reported, or that only tells whether it was reported before. **It is kept for
+    /// [`REPORT_DAYS`](crate::limits::REPORT_DAYS) after it was last written**, where a home removes anything at all; whoever reads
+    /// it must bear that it is gone.
+    pub fn is_report(self) -> bool {
+        match self {
+            Self::Event
+            | Self::Session
+            | Self::Visitor
+            | Self::Feedback
+            | Self::Attachment
+            | Self::Logs
+            | Self::Quota
+            | Self::Batch => true,
+            Self::Project
+            | Self::Issue
+            | Self::Diagnosis
+            | Self::Fix
+            | Self::Job
+            | Self::Bundle
+            | Self::Release
+            | Self::Rollout
+            | Self::Outcome
+            | Self::Head
+            | Self::Flag
+            | Self::Alert
+            | Self::Audit
+            | Self::Access
+            | Self::Request
+            | Self::Series
+            | Self::Monitor => false,
+        }
+    }
 }
 
 impl fmt::Display for Kind {

@@ -18,7 +18,8 @@ pub const OUTBOX_LANES: u8 = 8;
 pub const SENT_DAYS: i64 = EVENT_ID_DAYS;
 
 /// The attribute by which the table forgets ids: seconds since 1970.
-const EXPIRES: &str = "expires";
+/// When the table may forget an item: seconds since 1970, its time to live.
+pub(super) const EXPIRES: &str = "expires";
 /// Items of the outbox read at a time.
 const PAGE: usize = 50;
 /// Ids marked at a time.
@@ -189,10 +190,7 @@ impl DynamoStore {
             .iter()
             .filter(|id| is_held.contains(id.as_str()))
             .collect();
-        let expires = self
-            .places
-            .now_second()
-            .saturating_add(SENT_DAYS * 24 * 60 * 60);
+        let expires = self.places.days_from_now(SENT_DAYS);
         for chunk in known.chunks(MARKS_AT_ONCE_MAX) {
             let marks = chunk.iter().map(async |id| {
                 let mut item = mark(id).item();

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{CancellationReason, Put, TransactWriteItem};
 use futures::future::try_join_all;
 use kintsugi_domain::envelope::Envelope;
-use kintsugi_domain::limits::COMMIT_WRITES_MAX;
+use kintsugi_domain::limits::{COMMIT_WRITES_MAX, REPORT_DAYS};
 use kintsugi_domain::ports::{Commit, PortError, RecordKey, Write, check_append_only};
 use kintsugi_domain::record::Kind;
 use rand_core::{OsRng, RngCore};
@@ -190,6 +190,10 @@ impl DynamoStore {
             item.insert(VERSION.to_owned(), number(write.expected.saturating_add(1)));
             item.insert(FORMAT.to_owned(), number(write.format));
             item.extend(index_attributes(&write));
+            if write.key.kind.is_report() {
+                let expires = self.places.days_from_now(REPORT_DAYS);
+                item.insert(outbox::EXPIRES.to_owned(), number(expires));
+            }
             let body = self
                 .records
                 .pack(&format!("write {}", write.key), write.body)?;
