@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use kintsugi_domain::ports::Ids;
 use kintsugi_domain::trace::{TraceId, in_trace};
 use std::sync::Arc;
+use tower::Layer as _;
 use tracing::Instrument as _;
 
 /// Names a request in the log and in the answer.
@@ -32,10 +33,12 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// Finishes a router: nothing may be merged into it afterwards.
+///
+/// What is around all routes is so once. A layer of the router itself would be made for each of a hundred routes, and a cold
+/// start waits for that.
 pub(crate) fn dress(router: Router) -> Router {
-    router
-        .fallback(no_route)
-        .layer(middleware::map_response(with_headers))
+    let dressed = middleware::map_response(with_headers).layer(router.fallback(no_route));
+    Router::new().fallback_service(dressed)
 }
 
 /// The routes of a stage: a request runs in a span that names the stage and the request. To be called

@@ -22,6 +22,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 use std::pin::Pin;
 use std::sync::Arc;
+use tower::Layer as _;
 use tracing::Instrument;
 
 /// What a queue stage does with what wakes it: translates it into the stage's command and runs that.
@@ -195,10 +196,11 @@ impl Function {
                     meter,
                     relay: self.relay,
                 });
-                let router =
-                    router.layer(middleware::from_fn(move |request: Request, next: Next| {
-                        Arc::clone(&around).request(request, next)
-                    }));
+                let measured = middleware::from_fn(move |request: Request, next: Next| {
+                    Arc::clone(&around).request(request, next)
+                });
+                // Once around all routes, not once around each: a cold start waits for it.
+                let router = Router::new().fallback_service(measured.layer(router));
                 match direct {
                     Some(direct) => run_with_direct(router, direct).await,
                     None => lambda_http::run(router).await,
