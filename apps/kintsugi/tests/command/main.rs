@@ -22,3 +22,4 @@ mod support;
 mod trains;
 mod tuf;
 mod verify;
+mod verify_delegated;
