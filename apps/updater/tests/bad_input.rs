@@ -108,9 +108,7 @@ fn an_archive_with_a_link_is_refused_with_the_exact_reason() {
         let (mut home, dir) = installed();
         home.release(&hostile("settings", kind, "/etc/passwd"), &[]);
         home.publish();
-        let why = format!(
-            "archive cannot be used: \"settings\" is {what}, not a regular file"
-        );
+        let why = format!("archive cannot be used: \"settings\" is {what}, not a regular file");
         assert_refused(dir.path(), "package_refused", &why);
     }
 }
@@ -142,7 +140,7 @@ fn expired_metadata_is_refused_with_the_exact_reason() {
     home.release(&built(V101, true), &[]);
     home.publish();
     let end = Timestamp::from_second(then + 10 * DAY).unwrap();
-    let why = format!("timestamp.json is refused: timestamp metadata expired at {end}");
+    let why = format!("metadata refused: timestamp metadata expired at {end}");
     assert_refused(dir.path(), "metadata_refused", &why);
 }
 

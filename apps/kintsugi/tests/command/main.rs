@@ -6,6 +6,7 @@ mod audit;
 mod browser;
 mod crashes;
 mod delta;
+mod doctor;
 mod files;
 mod machine;
 mod parked;

@@ -1,5 +1,5 @@
 //! Repositories in which delegated roles, not the targets role itself, list what a device installs.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 use crate::home::{Home, built, key, signed};
 use crate::installs::{V100, V101, installed, run, running};
