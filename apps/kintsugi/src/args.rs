@@ -73,7 +73,7 @@ pub(crate) enum Command {
     /// Say which fixes depart when, and what holds them.
     Trains(Trains),
     /// Say whether this machine has what a local home needs.
-    Doctor(Place),
+    Doctor(Doctor),
     /// Make, apply or read the delta between two versions of a file.
     #[command(subcommand)]
     Delta(Delta),
@@ -99,6 +99,16 @@ pub(crate) struct Place {
     /// The address to listen on.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7373")]
     pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// A product whose tools are looked for too: its kintsugi.toml, or the folder that has one; that of this folder if absent. May be
+    /// repeated.
+    #[arg(long = "project", value_name = "FILE_OR_REPO")]
+    pub(crate) projects: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

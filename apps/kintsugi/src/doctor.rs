@@ -1,9 +1,12 @@
-//! `kintsugi doctor`: whether this machine has what a local home needs, one line per check.
+//! `kintsugi doctor`: whether this machine has what a local home and the builds of its products need, one line per check.
 //!
 //! Nothing is changed: the data folder is not made, and what is written to see whether it can be is gone
 //! at once.
 
-use crate::args::Place;
+mod products;
+
+use crate::args::{Doctor, Place};
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::{print, tools};
 use kintsugi_adapters_local::database::LOCK_FILE;
@@ -18,24 +21,24 @@ const FREE_BYTES_MIN: u64 = 1024 * 1024 * 1024;
 
 /// One thing that was looked at.
 struct Check {
-    name: &'static str,
+    name: String,
     found: String,
     /// What is wrong: how a home would end because of it, and what to do. None when all is well.
     wrong: Option<(Exit, String)>,
 }
 
 impl Check {
-    fn good(name: &'static str, found: impl Into<String>) -> Self {
+    fn good(name: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             found: found.into(),
             wrong: None,
         }
     }
 
-    fn bad(name: &'static str, exit: Exit, found: impl Into<String>, help: &str) -> Self {
+    fn bad(name: impl Into<String>, exit: Exit, found: impl Into<String>, help: &str) -> Self {
         Self {
-            name,
+            name: name.into(),
             found: found.into(),
             wrong: Some((exit, help.to_owned())),
         }
@@ -55,9 +58,10 @@ impl Check {
 }
 
 /// Prints every check; ends with the code of the first that is not well.
-pub(crate) fn run(place: &Place, json: bool) -> Exit {
+pub(crate) fn run(asked: &Doctor, context: &Context, json: bool) -> Exit {
+    let place = &asked.place;
     let in_use = is_in_use(&place.data);
-    let checks = [
+    let mut checks = vec![
         Check::tool("git", tools::git()),
         Check::tool("python3", tools::python()),
         sandbox(),
@@ -65,6 +69,10 @@ pub(crate) fn run(place: &Place, json: bool) -> Exit {
         space(&place.data),
         address(place, in_use),
     ];
+    checks.extend(products::checks(
+        &asked.projects,
+        context.code_signing.as_ref(),
+    ));
     let exit = checks
         .iter()
         .find_map(|check| check.wrong.as_ref().map(|(exit, _)| *exit))
@@ -77,10 +85,10 @@ pub(crate) fn run(place: &Place, json: bool) -> Exit {
     let (good, bad) = (print::GOOD, print::BAD);
     for Check { name, found, wrong } in &checks {
         match wrong {
-            None => print::out(&format_args!("{good}ok {good:#}  {name:<11}  {found}")),
+            None => print::out(&format_args!("{good}ok {good:#}  {name:<12}  {found}")),
             Some((_, help)) => {
                 print::out(&format_args!(
-                    "{bad}bad{bad:#}  {name:<11}  {found}; {help}"
+                    "{bad}bad{bad:#}  {name:<12}  {found}; {help}"
                 ));
             }
         }

@@ -93,7 +93,7 @@ fn command(arguments: &Arguments, context: &Context) -> Result<Exit, Error> {
         Command::Parked(arguments) => parked::list(arguments, context, json),
         Command::Trains(arguments) => trains::run(arguments, context, json),
         Command::Redrive(arguments) => parked::redrive(arguments, context, json),
-        Command::Doctor(place) => Ok(doctor::run(place, json)),
+        Command::Doctor(asked) => Ok(doctor::run(asked, context, json)),
         Command::Delta(asked) => delta::run(asked, json),
         Command::Release(asked) => release::run(asked, json),
         Command::Tuf(asked) => tuf::run(asked, context, json),

@@ -274,11 +274,18 @@ impl Updater {
 
     fn check_once(&mut self) -> Result<Checked, UpdateError> {
         let now = self.clock.now();
-        let repository = Repository::refresh(&self.settings, &self.folder, &self.http, now)?;
+        let mut repository = Repository::refresh(&self.settings, &self.folder, &self.http, now)?;
         self.versions = Some(repository.versions());
-        let document = self.document(&repository)?;
+        let document = self.document(&mut repository, now)?;
         self.step(Step::Refreshed);
         let installed = self.state.version();
+        let (manifest, ticket) = self.ask(&installed)?;
+        if let Some(manifest) = &manifest {
+            let delta = manifest.delta.iter().map(|delta| &delta.target);
+            for target in delta.chain([&manifest.full]) {
+                repository.look_up(&self.http, &target.path, now)?;
+            }
+        }
         let facts = Facts {
             settings: &self.settings,
             repository: &repository,
@@ -286,7 +293,6 @@ impl Updater {
             installed: &installed,
             now,
         };
-        let (manifest, ticket) = self.ask(&installed)?;
         let Some(manifest) = manifest else {
             let stay = Stay::new(&facts, "the home offers nothing".to_owned(), ticket);
             return Ok(Checked::Stay(Box::new(stay)));
@@ -303,9 +309,13 @@ impl Updater {
     }
 
     /// The verified channel document.
-    fn document(&self, repository: &Repository) -> Result<ChannelDocument, UpdateError> {
+    fn document(
+        &self,
+        repository: &mut Repository,
+        now: Timestamp,
+    ) -> Result<ChannelDocument, UpdateError> {
         let path = format!("channels/{}.json", self.settings.channel);
-        let bytes = repository.fetch_small(&self.http, &path)?;
+        let bytes = repository.fetch_small(&self.http, &path, now)?;
         let document = serde_json::from_slice(&bytes).map_err(|error| UpdateError::Document {
             why: error.to_string(),
         })?;

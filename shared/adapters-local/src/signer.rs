@@ -131,7 +131,7 @@ impl Content {
         match self {
             Self::Key => SecretKey::from_pkcs8_der(plain)
                 .map(Opened::Key)
-                .map_err(|_| damaged()),
+                .map_err(|error| PortError::broken(what, error)),
             Self::Secret => plain.try_into().map(Opened::Secret).map_err(|_| damaged()),
         }
     }

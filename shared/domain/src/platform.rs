@@ -96,6 +96,12 @@ publisher = "Till GmbH"
         });
         assert_eq!(names.collect::<Vec<_>>(), [appimage, installer]);
         assert!(rules.windows.unwrap().sign, "unsigned only by order");
+        let stamped = package(
+            "GmbH\"",
+            "GmbH\"\ntimestamp_url = \"http://clock.example/a?b\"",
+        );
+        let windows = stamped.unwrap().windows.unwrap();
+        assert_eq!(windows.timestamp_url, "http://clock.example/a?b");
     }
 
     #[test]
@@ -130,6 +136,21 @@ publisher = "Till GmbH"
                 "Till GmbH",
                 "",
                 "k.toml:19: package.windows.publisher: expected a name, found nothing",
+            ),
+            (
+                "GmbH\"",
+                "GmbH\"\ntimestamp_url = \"ftp://clock.example\"",
+                "k.toml:20: package.windows.timestamp_url: expected an http or https address",
+            ),
+            (
+                "GmbH\"",
+                "GmbH\"\ntimestamp_url = \"http://a b\"",
+                "k.toml:20: package.windows.timestamp_url: expected an http or https address",
+            ),
+            (
+                "GmbH\"",
+                "GmbH\"\nsign = false\ntimestamp_url = \"http://clock.example\"",
+                "k.toml:21: package.windows.timestamp_url: expected an http or https address, and package.windows.sign",
             ),
             (
                 "arch = \"aarch64\"",

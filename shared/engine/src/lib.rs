@@ -21,6 +21,7 @@ mod gates;
 mod git;
 mod inputs;
 mod merge;
+mod needs;
 mod package;
 mod platform;
 mod program;
@@ -29,6 +30,7 @@ mod tree;
 mod workshop;
 mod zip;
 
+pub use needs::{Need, PROGRAM_FOLDERS, find_program, needs};
 pub use platform::CodeSigning;
 
 use async_trait::async_trait;

@@ -59,6 +59,11 @@ impl<'a> Workshop<'a> {
         }
     }
 
+    /// The folder of the job, which no product code sees.
+    pub(crate) fn folder(&self) -> &Path {
+        self.site.path()
+    }
+
     /// Runs a command of the configuration on a tree.
     pub(crate) fn run(&self, tree: &Tree, command: &Command) -> Result<Finished, PortError> {
         self.run_for(tree, &command.command, wall(command))

@@ -6,7 +6,7 @@
 //! Not here: other algorithms. Where private keys live is the business of the `Signer` port;
 //! [`SecretKey`] is for the adapters that hold a key themselves.
 
-use crate::json;
+use crate::{json, kind};
 use p384::ecdsa::signature::{Signer as _, Verifier as _};
 use p384::ecdsa::{Signature, SigningKey, VerifyingKey};
 use p384::pkcs8::{
@@ -35,6 +35,18 @@ pub enum KeyError {
     /// Not a P-384 private key in PKCS#8.
     #[error("not a P-384 private key in PKCS#8")]
     NotASecretKey,
+    /// A key on an elliptic curve, but another one.
+    #[error("a key on the curve {found}, where one on P-384 (1.3.132.0.34) is needed")]
+    WrongCurve {
+        /// Its curve, with the object identifier.
+        found: String,
+    },
+    /// A key of another algorithm.
+    #[error("a key for {found}, where one for ECDSA on P-384 is needed")]
+    WrongAlgorithm {
+        /// Its algorithm, with the object identifier.
+        found: String,
+    },
     /// Random bytes that are no scalar of the curve: draw again.
     #[error("the random bytes are outside the order of the curve; draw again")]
     OutOfRange,
@@ -55,6 +67,8 @@ impl KeyError {
         match self {
             Self::NotAPublicKey => "key.not_a_public_key",
             Self::NotASecretKey => "key.not_a_secret_key",
+            Self::WrongCurve { .. } => "key.wrong_curve",
+            Self::WrongAlgorithm { .. } => "key.wrong_algorithm",
             Self::OutOfRange => "key.out_of_range",
             Self::Encoding => "key.encoding",
             Self::NotASignature => "key.not_a_signature",
@@ -101,9 +115,10 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Reads PEM `SubjectPublicKeyInfo` (RFC 5280, RFC 7468).
+    /// Reads PEM `SubjectPublicKeyInfo` (RFC 5280, RFC 7468). A key of another curve or algorithm is refused with
+    /// the one that it names.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let key = VerifyingKey::from_public_key_pem(pem).map_err(|_| KeyError::NotAPublicKey)?;
+        let key = VerifyingKey::from_public_key_pem(pem).map_err(|_| kind::of_public_pem(pem))?;
         Self::from_key(key)
     }
 
@@ -196,7 +211,7 @@ impl SecretKey {
     pub fn from_pkcs8_der(der: &[u8]) -> Result<Self, KeyError> {
         SigningKey::from_pkcs8_der(der)
             .map(Self)
-            .map_err(|_| KeyError::NotASecretKey)
+            .map_err(|_| kind::of_secret_der(der))
     }
 
     /// The key as PKCS#8 DER, wiped when dropped.

@@ -31,6 +31,7 @@ pub mod batch;
 pub mod json;
 pub mod jws;
 pub mod key;
+mod kind;
 pub mod lease;
 #[cfg(feature = "openid")]
 pub mod openid;

@@ -5,6 +5,8 @@ Commands, each with a folder:
                  FOLDER/metadata, and joserfc a token into FOLDER/token.jws with its key in FOLDER/key.pem.
   read FOLDER    python-tuf's client reads FOLDER/metadata and FOLDER/targets over loopback HTTP, starting
                  from FOLDER/trusted_root.json; joserfc reads FOLDER/token.jws with FOLDER/key.pem.
+  jws FOLDER     joserfc reads every *.jws of FOLDER with FOLDER/key.pem, and must refuse each with one
+                 letter of its claims changed.
 Prints one JSON object. Any failure ends with a traceback and a non-zero exit code.
 """
 
@@ -21,6 +23,7 @@ import threading
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jws
+from joserfc.errors import BadSignatureError
 from joserfc.jwk import ECKey
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner, SSlibKey
@@ -210,10 +213,31 @@ def read(folder):
     }
 
 
+def read_tokens(folder):
+    """Reads tokens with a second JOSE library."""
+    key = ECKey.import_key((folder / "key.pem").read_text())
+    found = {}
+    for path in sorted(folder.glob("*.jws")):
+        text = path.read_text()
+        token = jws.deserialize_compact(text, key, algorithms=["ES384"])
+        found[path.stem] = {"header": token.headers(), "claims": json.loads(token.payload)}
+        head, claims, signature = text.split(".")
+        at = len(claims) // 2
+        other = "A" if claims[at] != "A" else "B"
+        changed = ".".join([head, claims[:at] + other + claims[at + 1 :], signature])
+        try:
+            jws.deserialize_compact(changed, key, algorithms=["ES384"])
+        except BadSignatureError:
+            continue
+        raise AssertionError(f"{path.name}: a changed token was taken")
+    return found
+
+
 def main():
     """Runs one command."""
     command, folder = sys.argv[1], pathlib.Path(sys.argv[2])
-    print(json.dumps({"write": write, "read": read}[command](folder)))
+    commands = {"write": write, "read": read, "jws": read_tokens}
+    print(json.dumps(commands[command](folder)))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,17 @@
 
 use kintsugi_domain::Timestamp as Time;
 use kintsugi_domain::digest::Digest;
+use kintsugi_domain::id::ProjectId;
 use kintsugi_trust::jws;
 use kintsugi_trust::key::{PublicKey, SecretKey};
+use kintsugi_trust::statement::{
+    RELEASE_TYP, ROLLBACK_TYP, ReleaseStatement, RollbackGrant, STATEMENT_FORMAT,
+};
 use kintsugi_trust::tuf::{
     DelegatedRole, Delegations, MetaFile, Metadata, Role, RoleKeys, Roles, Root, Scope, SearchStep,
     Snapshot, TargetInfo, TargetPath, Targets, Timestamp, Trusted, assemble, canonical, file_name,
 };
+use semver::Version;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -180,14 +185,72 @@ fn write_repository(folder: &Path) {
 }
 
 #[test]
-fn the_reference_client_reads_what_we_write() {
+fn a_second_library_takes_release_statements_and_rollback_grants_and_refuses_them_changed() {
     let folder = tempfile::tempdir().unwrap();
-    write_repository(folder.path());
+    let statement = ReleaseStatement {
+        format: STATEMENT_FORMAT,
+        project: ProjectId(1),
+        app: "till".into(),
+        channel: "stable".into(),
+        platform: "linux".into(),
+        arch: "x86_64".into(),
+        version: Version::new(1, 0, 1),
+        build: 7,
+        target: "till-1.0.1.tar.zst".parse().unwrap(),
+        digest: Digest::of(b"package"),
+        length: 7,
+        content_digest: Digest::of(b"content"),
+        content_length: 7,
+        required_stop: false,
+        issued_at: now(),
+        expires: far(),
+    };
+    let grant = RollbackGrant {
+        format: STATEMENT_FORMAT,
+        project: ProjectId(1),
+        app: "till".into(),
+        channel: "stable".into(),
+        from: Version::new(1, 0, 1),
+        to: Version::new(1, 0, 0),
+        reason: "the guard halted it — ä".into(),
+        issued_at: now(),
+        expires: far(),
+    };
+    let id = public(4).key_id();
+    let inputs = [
+        ("release", statement.signing_input(id.as_str()).unwrap()),
+        ("grant", grant.signing_input(id.as_str()).unwrap()),
+    ];
+    for (name, input) in inputs {
+        let der = secret(4).sign(input.as_bytes()).unwrap();
+        let token = jws::assemble(&input, &der).unwrap();
+        fs::write(folder.path().join(format!("{name}.jws")), token).unwrap();
+    }
+    fs::write(folder.path().join("key.pem"), public(4).pem()).unwrap();
+    let found = python("jws", folder.path());
+    let header = |typ: &str| json!({"alg": "ES384", "kid": id, "typ": typ});
+    let expected = json!({
+        "release": {"header": header(RELEASE_TYP), "claims": statement},
+        "grant": {"header": header(ROLLBACK_TYP), "claims": grant},
+    });
+    assert_eq!(found, expected);
+}
+
+/// Writes a token with its key, and returns what it claims.
+fn write_token(folder: &Path) -> Value {
     let claims = json!({"n": 1, "text": "ä"});
     let input = jws::signing_input(public(4).key_id().as_str(), "test+jws", &claims).unwrap();
     let token = jws::assemble(&input, &secret(4).sign(input.as_bytes()).unwrap()).unwrap();
-    fs::write(folder.path().join("token.jws"), token).unwrap();
-    fs::write(folder.path().join("key.pem"), public(4).pem()).unwrap();
+    fs::write(folder.join("token.jws"), token).unwrap();
+    fs::write(folder.join("key.pem"), public(4).pem()).unwrap();
+    claims
+}
+
+#[test]
+fn the_reference_client_reads_what_we_write() {
+    let folder = tempfile::tempdir().unwrap();
+    write_repository(folder.path());
+    let claims = write_token(folder.path());
 
     let report = python("read", folder.path());
 
@@ -203,6 +266,60 @@ fn the_reference_client_reads_what_we_write() {
         let file: Value = serde_json::from_slice(&text).unwrap();
         let ours = kintsugi_trust::json::canonical(&file["signed"]).unwrap();
         assert_eq!(digest, &Digest::of(&ours).to_string(), "{name}");
+    }
+}
+
+/// Writes a repository whose targets all lie in 32 hash bins.
+fn write_bins(folder: &Path) -> Vec<String> {
+    let metadata = folder.join("metadata");
+    fs::create_dir_all(&metadata).unwrap();
+    publish(&metadata, &root(1, [1, 2, 3]), &[1, 2]);
+    let first = folder.join("trusted_root.json");
+    fs::copy(metadata.join("1.root.json"), first).unwrap();
+    let keys = RoleKeys::new(Role::Targets, &[public(10)], 1).unwrap();
+    let bins = Delegations::hash_bins("bin", 5, &keys).unwrap();
+    let names: Vec<String> = (0..40).map(|number| format!("dir/{number}")).collect();
+    let all = names.iter().map(|name| serve(folder, name)).collect();
+    let mut snapshot = Snapshot::new(1, far(), MetaFile::of(1, b""));
+    for (name, share) in bins.share_out(all).unwrap() {
+        let targets = Targets {
+            version: 1,
+            expires: far(),
+            targets: share,
+            delegations: None,
+        };
+        let der = secret(10).sign(&canonical(&targets).unwrap()).unwrap();
+        let text = assemble(&targets, &[(public(10).key_id(), der)]).unwrap();
+        fs::write(metadata.join(format!("1.{name}.json")), &text).unwrap();
+        let file = MetaFile::of(1, text.as_bytes());
+        snapshot.meta.insert(format!("{name}.json"), file);
+    }
+    let top = Targets {
+        version: 1,
+        expires: far(),
+        targets: [].into(),
+        delegations: Some(bins),
+    };
+    let listed = publish(&metadata, &top, &[4]);
+    snapshot.meta.insert("targets.json".to_owned(), listed);
+    let listed = publish(&metadata, &snapshot, &[5]);
+    publish(&metadata, &Timestamp::new(1, far(), listed), &[6]);
+    let listed = serde_json::to_string(&names).unwrap();
+    fs::write(folder.join("delegated.json"), listed).unwrap();
+    names
+}
+
+#[test]
+fn the_reference_client_finds_targets_in_the_hash_bins_that_we_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = write_bins(folder.path());
+    write_token(folder.path());
+    let report = python("read", folder.path());
+    let found = report["targets"].as_object().unwrap();
+    assert_eq!(found.len(), names.len());
+    for name in names {
+        let digest = Digest::of(name.as_bytes()).to_string();
+        assert_eq!(found[&name], digest, "{name}");
     }
 }
 

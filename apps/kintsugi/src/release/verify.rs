@@ -1,8 +1,10 @@
 //! `kintsugi release verify`: the whole chain from a root that is trusted to an artifact, from files, without a network.
 //!
-//! Root → timestamp → snapshot → targets (TUF specification §5) → the artifact's digest and length → the attestation's digest →
+//! Root → timestamp → snapshot → targets (TUF specification §5), and delegated roles where those list the file → the artifact's digest and length → the attestation's digest →
 //! its signature by a key of the targets role → the artifact among its subjects. **The first check that fails ends it, and is named.**
 //! Not here: fetching, and what devices check (`kintsugi-sdk`).
+
+mod delegated;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -14,7 +16,7 @@ use kintsugi_domain::digest::Digest;
 use kintsugi_domain::limits::PACKAGE_BYTES_MAX;
 use kintsugi_domain::ports::Clock as _;
 use kintsugi_trust::attestation::{self, ENVELOPE_BYTES_MAX, Statement};
-use kintsugi_trust::tuf::{ROOT_BYTES_MAX, Role, TargetPath, Trusted, TufError, Wanted};
+use kintsugi_trust::tuf::{ROOT_BYTES_MAX, Role, TargetPath, Trusted, TufError};
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -77,14 +79,15 @@ pub(crate) fn run(asked: &Verify, json: bool) -> Result<Exit, Error> {
 
     let bytes_max = usize::try_from(PACKAGE_BYTES_MAX).unwrap_or(usize::MAX);
     let artifact = read(&asked.artifact, bytes_max)?;
-    let (target, digest) = listed(&trusted, &artifact, &asked.artifact)?;
+    let listed = |content: &[u8], file: &Path| listed(asked, &trusted, now, (content, file));
+    let (target, digest) = listed(&artifact, &asked.artifact)?;
     checks.pass(
         "artifact",
         format!("{target}, {} bytes, sha256 {digest}", artifact.len()),
     );
 
     let envelope = read(&asked.attestation, ENVELOPE_BYTES_MAX)?;
-    let (name, _) = listed(&trusted, &envelope, &asked.attestation)?;
+    let (name, _) = listed(&envelope, &asked.attestation)?;
     checks.pass("attestation", name.to_string());
     let key = |id: &str| trusted.key(Role::Targets, id).cloned();
     let statement = attestation::verify(&envelope, key)
@@ -124,27 +127,23 @@ fn repository(asked: &Verify, now: Timestamp, checks: &mut Checks) -> Result<Tru
     let until = timestamp.map(|it| format!("version {}, until {}", it.version, it.expires));
     checks.pass("timestamp", until.unwrap_or_default());
     let wanted = trusted.next_snapshot().map_err(by_tuf)?;
-    let text = metadata(folder, &wanted, Role::Snapshot)?;
+    let text = delegated::metadata(folder, &wanted, Role::Snapshot.name())?;
     trusted.update_snapshot(&text, now).map_err(by_tuf)?;
     checks.pass("snapshot", format!("version {}", wanted.version));
     let wanted = trusted.next_targets().map_err(by_tuf)?;
-    let text = metadata(folder, &wanted, Role::Targets)?;
+    let text = delegated::metadata(folder, &wanted, Role::Targets.name())?;
     trusted.update_targets(&text, now).map_err(by_tuf)?;
     checks.pass("targets", format!("version {}", wanted.version));
     Ok(trusted)
 }
 
-/// A metadata file by the name it is served under, or by the one that clients keep it under.
-fn metadata(folder: &Path, wanted: &Wanted, role: Role) -> Result<Vec<u8>, Error> {
-    let bytes_max = usize::try_from(wanted.bytes_max).unwrap_or(usize::MAX);
-    match find(&folder.join(&wanted.name), bytes_max)? {
-        Some(text) => Ok(text),
-        None => read(&folder.join(format!("{role}.json")), bytes_max),
-    }
-}
-
 /// The target that a file is, by its digest and length.
-fn listed(trusted: &Trusted, content: &[u8], file: &Path) -> Result<(TargetPath, Digest), Error> {
+fn listed(
+    asked: &Verify,
+    trusted: &Trusted,
+    now: Timestamp,
+    (content, file): (&[u8], &Path),
+) -> Result<(TargetPath, Digest), Error> {
     let digest = Digest::of(content);
     let length = content.len() as u64;
     let targets = trusted.targets().map(|targets| &targets.targets);
@@ -152,8 +151,12 @@ fn listed(trusted: &Trusted, content: &[u8], file: &Path) -> Result<(TargetPath,
         .into_iter()
         .flatten()
         .find(|(_, info)| info.hashes.sha256 == Some(digest) && info.length == length);
-    if let Some((path, _)) = found {
-        return Ok((path.clone(), digest));
+    let found = match found {
+        Some((path, _)) => Some(path.clone()),
+        None => delegated::listed(trusted, &asked.metadata, (digest, length), now)?,
+    };
+    if let Some(path) = found {
+        return Ok((path, digest));
     }
     let file = file.display();
     let why = format!(

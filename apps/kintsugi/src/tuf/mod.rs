@@ -221,7 +221,7 @@ fn one_key(role: Role, path: &PathBuf) -> Result<RoleKeys, Error> {
 
 fn public(path: &Path) -> Result<PublicKey, Error> {
     let text = String::from_utf8(read(path)?).map_err(|error| Error::read(path, &error))?;
-    PublicKey::from_pem(&text).map_err(|error| Error::read(path, &error))
+    PublicKey::from_pem(&text).map_err(|error| refused_file(path, error.code(), &error))
 }
 
 /// In so many days, on a whole second, as roots say it.

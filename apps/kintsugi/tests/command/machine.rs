@@ -18,7 +18,7 @@ fn up(folder: &Path, more: &[&str]) -> std::process::Output {
 }
 
 /// Runs the program as `"$0"` of a script in namespaces of its own, where the script may mount things.
-fn script(folder: &Path, script: &str) -> Command {
+pub(crate) fn script(folder: &Path, script: &str) -> Command {
     let mut command = Command::new("unshare");
     command
         .args(["--user", "--map-root-user", "--mount", "sh", "-ec", script])

@@ -306,7 +306,7 @@ fn a_signature_from_elsewhere_is_checked_and_taken() {
 }
 
 #[test]
-fn a_key_of_another_curve_gets_into_no_root() {
+fn a_key_of_the_wrong_curve_gets_into_no_root_and_its_curve_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     begin(folder);
@@ -327,6 +327,7 @@ ruBIjRTJ01xB016pgQr2udX3Yuw0usVQ26RcHsZYw/pQS9vfc2/f84Cq7Q==
         words.extend([role, pem]);
     }
     let refused = ask(folder, &words);
-    assert_failed(&refused, 3, "file", &["p256.pem", "not a P-384 public key"]);
+    let words = ["p256.pem: a key on the curve P-256 (1.2.840.10045.3.1.7)"];
+    assert_failed(&refused, 1, "key.wrong_curve", &words);
     assert!(!folder.join("first.json").exists());
 }

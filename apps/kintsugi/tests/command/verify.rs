@@ -28,7 +28,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::Arc;
 
-const PROJECT: ProjectId = ProjectId(1);
+pub(crate) const PROJECT: ProjectId = ProjectId(1);
 const PACKAGE: &[u8] = b"the full package of 1.0.1";
 const PACKAGE_NAME: &str = "till-1.0.1.tar.zst";
 const APPIMAGE: &[u8] = b"the AppImage of 1.0.1";
@@ -214,7 +214,7 @@ async fn rotate_targets(ports: &Ports) {
 }
 
 /// Verifies with one argument or more in place of what is right.
-fn verify(folder: &Path, artifact: &str, more: &[&str]) -> Output {
+pub(crate) fn verify(folder: &Path, artifact: &str, more: &[&str]) -> Output {
     let mut command = kintsugi();
     command
         .current_dir(folder)
@@ -231,7 +231,7 @@ fn verify(folder: &Path, artifact: &str, more: &[&str]) -> Output {
     command.args(more).output().unwrap()
 }
 
-fn published() -> tempfile::TempDir {
+pub(crate) fn published() -> tempfile::TempDir {
     published_with(false)
 }
 

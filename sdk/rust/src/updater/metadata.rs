@@ -10,8 +10,9 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::channel::Target;
 use kintsugi_domain::limits::METADATA_BYTES_MAX;
 use kintsugi_trust::key::PublicKey;
-use kintsugi_trust::tuf::{Role, TargetPath, Trusted};
+use kintsugi_trust::tuf::{Role, TargetInfo, TargetPath, Trusted};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// The versions of the metadata that a run rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -31,6 +32,8 @@ pub struct MetadataVersions {
 pub(super) struct Repository {
     verified: Verified,
     url: String,
+    /// Targets that delegated roles list, as far as they were asked for.
+    delegated: BTreeMap<TargetPath, TargetInfo>,
 }
 
 impl Repository {
@@ -46,25 +49,52 @@ impl Repository {
         let kept = folder.metadata_folder();
         let mut verified = Verified::new(trusted, kept, &format!("{url}/metadata"));
         verified.refresh(http, now)?;
-        Ok(Self { verified, url })
+        Ok(Self {
+            verified,
+            url,
+            delegated: BTreeMap::new(),
+        })
+    }
+
+    /// Looks a target up in delegated roles, where the targets role itself does not list it. What is no path is no
+    /// target.
+    pub(super) fn look_up(
+        &mut self,
+        http: &Http,
+        path: &str,
+        now: Timestamp,
+    ) -> Result<(), UpdateError> {
+        let Ok(path) = path.parse::<TargetPath>() else {
+            return Ok(());
+        };
+        if self.info(&path).is_none()
+            && let Some(info) = self.verified.find(http, &path, now)?
+        {
+            self.delegated.insert(path, info);
+        }
+        Ok(())
+    }
+
+    /// What is known of a target that was looked up.
+    fn info(&self, path: &TargetPath) -> Option<&TargetInfo> {
+        let top = self.verified.trusted().target(path);
+        top.or_else(|| self.delegated.get(path))
     }
 
     /// Loads a small target whole and compares it with what the signed targets say.
-    pub(super) fn fetch_small(&self, http: &Http, path: &str) -> Result<Vec<u8>, UpdateError> {
+    pub(super) fn fetch_small(
+        &mut self,
+        http: &Http,
+        path: &str,
+        now: Timestamp,
+    ) -> Result<Vec<u8>, UpdateError> {
         let not_listed = || UpdateError::TargetNotListed {
             path: path.to_owned(),
         };
         let target: TargetPath = path.parse().map_err(|_| not_listed())?;
-        let info = self
-            .verified
-            .trusted()
-            .target(&target)
-            .ok_or_else(not_listed)?;
-        let name = self
-            .verified
-            .trusted()
-            .target_name(&target)
-            .ok_or_else(not_listed)?;
+        self.look_up(http, path, now)?;
+        let info = self.info(&target).ok_or_else(not_listed)?;
+        let name = self.verified.trusted().name_of(&target, info);
         if info.length > METADATA_BYTES_MAX as u64 {
             return Err(UpdateError::TooLarge {
                 what: path.to_owned(),
@@ -86,15 +116,13 @@ impl Repository {
         }
     }
 
-    /// The name under which the repository serves a target, if the signed targets list exactly this one.
+    /// The name under which the repository serves a target that was looked up, if the signed targets list exactly
+    /// this one.
     pub(super) fn name_of(&self, target: &Target) -> Option<String> {
         let path: TargetPath = target.path.parse().ok()?;
-        let info = self.verified.trusted().target(&path)?;
-        if info.hashes.sha256 == Some(target.digest) && info.length == target.length {
-            self.verified.trusted().target_name(&path)
-        } else {
-            None
-        }
+        let info = self.info(&path)?;
+        let is_listed = info.hashes.sha256 == Some(target.digest) && info.length == target.length;
+        is_listed.then(|| self.verified.trusted().name_of(&path, info))
     }
 
     /// A key of the targets role: statements are signed with one.

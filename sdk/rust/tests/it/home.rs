@@ -8,7 +8,11 @@
     unreachable_pub,
     reason = "test code"
 )]
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses a part of it"
+)]
 
 #[path = "server.rs"]
 mod server;

@@ -1,6 +1,7 @@
 //! The updater against a real signed repository, served on loopback by a small home; the reporter against another one.
 
 mod crashes;
+mod delegations;
 mod home;
 mod installs;
 mod offers;

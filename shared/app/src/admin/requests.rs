@@ -2,7 +2,8 @@
 //! [`kintsugi_domain::request`].
 //!
 //! An action is decided twice, when it is asked for and when it is confirmed, and both must have read the same versions of
-//! the same records. Only the second decision is committed.
+//! the same records; orders about the signed repository are about a key or a root, whatever else was published since.
+//! Only the second decision is committed.
 
 use super::{
     Action, Answer, Call, Change, Decided, Decision, Refusal, RefusalKind, Stop, check_role, reason,
@@ -45,9 +46,20 @@ pub(super) fn waiting() -> IndexEntry {
 }
 
 /// Names what a change was decided on: the records that it writes, as they were read.
-fn basis(commit: &Commit) -> Digest {
+///
+/// Orders about the signed repository write its head, as every publication does: they are decided on what they name, a
+/// role's next key or the next root. Numbers to stay above are only ever raised.
+fn basis(action: &Action, change: &Change) -> Digest {
+    let is_key_or_root = matches!(
+        action,
+        Action::RotateSigningKey { .. } | Action::BringRoot { .. }
+    );
+    if is_key_or_root || matches!(action, Action::SkipVersions { .. }) {
+        let named = if is_key_or_root { &change.on } else { "" };
+        return Digest::of_parts(&[action.name().as_bytes(), named.as_bytes()]);
+    }
     let mut parts = Vec::new();
-    for write in &commit.writes {
+    for write in &change.commit.writes {
         parts.push(write.key.to_string());
         parts.push(write.expected.to_string());
     }
@@ -88,7 +100,7 @@ async fn ask(
     for mut request in known {
         if request.value.is_open(call.now) {
             open += 1;
-            if request.value.action == body && request.value.basis == basis(&change.commit) {
+            if request.value.action == body && request.value.basis == basis(action, change) {
                 return Ok(Needs::Asked(answer(&request.value)));
             }
         } else if over < REQUESTS_EXPIRED_MAX && request.value.expire(call.now) {
@@ -106,7 +118,7 @@ async fn ask(
         action: body,
         on: change.on.clone(),
         why: change.why.clone(),
-        basis: basis(&change.commit),
+        basis: basis(action, change),
     };
     let request = Request::new(asked, call.by(), call.now);
     let told = format!("{} on {}: {}", what.name(), change.on, change.why);
@@ -165,7 +177,7 @@ pub(super) async fn confirm(call: &Call<'_>, project: ProjectId, id: &RequestId)
         // Everything is so already: what was asked for is not what would happen.
         Decided::AsItWas(_) | Decided::Confirmed { .. } => return Err(RequestError::Changed.into()),
     };
-    let now = basis(&change.commit);
+    let now = basis(&action, &change);
     request.value.confirm(&call.actor.sub, call.now, now)?;
     change.commit = change.commit.update(&request);
     Ok(Decided::Confirmed {

@@ -200,7 +200,12 @@ pub(super) async fn skip(
         let why = "devices take a few hundred roots at once: that one is too far ahead";
         return Err(invalid("root.too_high", why));
     }
-    head.value.signing.skip = Some(Skip { above, root });
+    // An order that waits is not lost by a lower one.
+    let before = head.value.signing.skip.unwrap_or_default();
+    head.value.signing.skip = Some(Skip {
+        above: above.max(before.above),
+        root: root.max(before.root),
+    });
     let on = format!("versions above {}", above.max(head.value.claimed));
     Ok(ordered(call, &head, on, why))
 }

@@ -106,6 +106,9 @@ pub struct WindowsRules {
     /// Whether it is signed (Authenticode). Then there is none without the project's certificate.
     #[serde(default = "yes")]
     pub sign: bool,
+    /// The address of a time-stamping authority (RFC 3161), so that signatures outlast the certificate. Empty: none.
+    #[serde(default)]
+    pub timestamp_url: String,
 }
 
 fn utility() -> Vec<String> {
@@ -206,6 +209,22 @@ impl WindowsRules {
         if !self.icon.is_empty() && icon.is_none_or(|end| !end.eq_ignore_ascii_case("ico")) {
             let found = format!("expected an .ico file, found “{}”", self.icon);
             return Err(("package.windows.icon", found));
+        }
+        if !self.timestamp_url.is_empty() {
+            // Most authorities speak no TLS: what they answer is signed.
+            let rest = self.timestamp_url.split_once("://");
+            let rest = rest.filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+            let fits = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\'' | '\\');
+            let is_address = rest.is_some_and(|(_, rest)| {
+                !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(fits)
+            });
+            if !is_address || !self.sign {
+                let url = &self.timestamp_url;
+                let found = format!(
+                    "expected an http or https address, and package.windows.sign, found “{url}”"
+                );
+                return Err(("package.windows.timestamp_url", found));
+            }
         }
         is_line("package.windows.publisher", &self.publisher)?;
         is_line("package.windows.name", &self.name)

@@ -323,6 +323,32 @@ fn a_freeze_holds_a_train_that_is_due_and_lets_it_go_when_it_ends() {
     assert_eq!(trains.first().unwrap().departs_at, Some(day(9)));
 }
 
+#[test]
+fn the_fix_with_the_highest_score_goes_first_and_of_equals_the_one_that_waits_longest() {
+    let with = |number, value, since| {
+        let mut one = waiting(number, Train::Patch, day(since));
+        one.score.value = value;
+        one
+    };
+    let waits = [
+        with(0, 40, 3),
+        with(1, 60, 4),
+        with(2, 40, 1),
+        with(3, 40, 1),
+    ];
+    let (rules, calendar, last) = Default::default();
+    let timetable = Timetable {
+        rules: &rules,
+        calendar: &calendar,
+        last: &last,
+    };
+    let trains = outlook(&waits, &timetable, day(10));
+    let train = trains.iter().find(|it| it.train == Train::Patch).unwrap();
+    let aboard: Vec<&str> = train.aboard.iter().map(|it| it.fix.id.as_str()).collect();
+    let named = |number: usize| waits[number].fix.id.as_str();
+    assert_eq!(aboard, [named(1), named(2), named(3), named(0)]);
+}
+
 proptest! {
     #[test]
     fn what_departs_takes_every_fix_that_may_take_it_and_never_a_slower_one(

@@ -2,20 +2,34 @@
 //!
 //! `CODE_SIGNING/<project>.crt` is the certificate with the chain that goes along, PEM, and `CODE_SIGNING/<project>.key` its key, PEM; sealed by
 //! the passphrase, or readable by nobody else. The tool sees the two files read-only and hears the passphrase on its standard input. **The time
-//! of signing is that of the build, so an RSA key gives the same bytes each time** (an elliptic one does not). Not here: time stamps, which need a
-//! network; without one a signature holds as long as its certificate.
+//! of signing is that of the build, so an RSA key gives the same bytes each time** (an elliptic one does not, nor a time stamp).
+//!
+//! A time stamp (RFC 3161) makes a signature outlast its certificate. It comes from an authority that the configuration names, and the box has no
+//! network: **so `osslsigncode add` runs once outside of it, on the file that is signed already, and sees no certificate, no key, no passphrase and
+//! no variable of this process.** The authority hears the digest of a signature and nothing else.
 
 use super::{Input, Unmade, absolute, file, title};
+use crate::needs::PROGRAM_FOLDERS;
 use crate::tree::Tree;
 use crate::workshop::{self, Tool};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::PortError;
 use std::fmt;
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The stable code of a certificate or key that the tool does not take.
 const CODE_SIGNING_FAILED: &str = "CODE_SIGNING_FAILED";
+/// The stable code of an authority that gave no time stamp.
+const TIME_STAMP_FAILED: &str = "TIME_STAMP_FAILED";
+/// How long an authority may take, seconds.
+const STAMP_SECONDS: &str = "60";
+/// Longest part of the tool's words in an error, characters.
+const WORDS_CHARS_MAX: usize = 300;
+const STAMPED: &str = "stamped.exe";
 const UNSIGNED: &str = "unsigned.exe";
 const SIGNED: &str = "signed.exe";
 
@@ -30,6 +44,11 @@ impl CodeSigning {
     /// A folder with `<project>.crt` and `<project>.key` for each project that signs, by its number.
     pub fn new(folder: PathBuf, passphrase: Option<String>) -> Self {
         Self { folder, passphrase }
+    }
+
+    /// The folder of the certificates.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The files of a project; the error says what is missing.
@@ -66,7 +85,7 @@ pub(super) struct Files {
     passphrase: String,
 }
 
-/// Signs a program.
+/// Signs a program, with a time stamp where the configuration names an authority.
 pub(super) fn sign(input: &Input<'_>, files: &Files, program: Vec<u8>) -> Result<Vec<u8>, Unmade> {
     let rules = input.config.package.windows.as_ref();
     let name = rules.map_or("", |rules| rules.name.as_str());
@@ -102,9 +121,45 @@ pub(super) fn sign(input: &Input<'_>, files: &Files, program: Vec<u8>) -> Result
         output: SIGNED,
     };
     let (finished, signed) = input.workshop.tool(&tree, tool)?;
-    signed.filter(|_| finished.success()).ok_or_else(|| {
+    let signed = signed.filter(|_| finished.success()).ok_or_else(|| {
         let why = workshop::explain(&finished);
         let why = format!("{CODE_SIGNING_FAILED}: osslsigncode {why}");
         Unmade::Machine(PortError::broken("package.windows.sign", why))
-    })
+    })?;
+    match rules.map(|rules| rules.timestamp_url.as_str()) {
+        None | Some("") => Ok(signed),
+        Some(authority) => Ok(stamp(input, authority, &signed)?),
+    }
+}
+
+/// The signed file with a time stamp. Where there is none, it is the network's fault, and is tried again.
+fn stamp(input: &Input<'_>, authority: &str, signed: &[u8]) -> Result<Vec<u8>, PortError> {
+    let what = "package.windows.timestamp_url";
+    let failed = |why: String| PortError::unavailable(what, format!("{TIME_STAMP_FAILED}: {why}"));
+    let broken = |error: io::Error| failed(error.to_string());
+    let folder = input.workshop.folder();
+    let folder = tempfile::tempdir_in(folder).map_err(broken)?;
+    fs::write(folder.path().join(SIGNED), signed).map_err(broken)?;
+    // The first program ends the second one in time.
+    let done = Command::new("timeout")
+        .args(["-k", "5", STAMP_SECONDS, "osslsigncode", "add"])
+        .args(["-ts", authority, "-h", "sha384"])
+        .args(["-in", SIGNED, "-out", STAMPED])
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", PROGRAM_FOLDERS.join(":"))
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(broken)?;
+    if done.status.success() {
+        return fs::read(folder.path().join(STAMPED)).map_err(broken);
+    }
+    let words = String::from_utf8_lossy(&done.stderr);
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words: String = words.chars().take(WORDS_CHARS_MAX).collect();
+    Err(failed(format!(
+        "{authority}: osslsigncode {}: {words}",
+        done.status
+    )))
 }

@@ -12,6 +12,7 @@ mod windows;
 pub use authenticode::CodeSigning;
 
 use crate::build::OrFailure;
+use crate::needs::PROGRAM_FOLDERS;
 use crate::package::{self, Blob, Files};
 use crate::tree::{Node, Tree};
 use crate::workshop::Workshop;
@@ -27,8 +28,6 @@ use std::sync::Arc;
 const TOOL_MISSING: &str = "TOOL_MISSING";
 /// The stable code of a project without the certificate that its configuration asks for.
 const CODE_SIGNING_MISSING: &str = "CODE_SIGNING_MISSING";
-/// Where programs are looked for: as in the box.
-pub(crate) const PROGRAM_FOLDERS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// Older packages for platforms, as far as they are still stored.
 pub(crate) type PlatformBases = [(PlatformBase, Option<Vec<u8>>)];
@@ -67,18 +66,37 @@ impl From<PortError> for Unmade {
     }
 }
 
+/// The programs that a product's packages need: the key that asks, the program, the Debian package that has it.
+pub(crate) fn tools(
+    config: &Config,
+) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let package = &config.package;
+    let appimage = package.appimage.is_some();
+    let windows = package.windows.as_ref();
+    let tools = [
+        (
+            appimage,
+            ("package.appimage", "mksquashfs", "squashfs-tools"),
+        ),
+        (windows.is_some(), ("package.windows", "makensis", "nsis")),
+        (
+            windows.is_some_and(|rules| rules.sign),
+            ("package.windows", "osslsigncode", "osslsigncode"),
+        ),
+    ];
+    tools
+        .into_iter()
+        .filter_map(|(is_asked_for, tool)| is_asked_for.then_some(tool))
+}
+
 /// Whether this machine can make what a job asks for; before anything else is done, because a build is long.
 pub(crate) fn check(job: &Job, signing: Option<&CodeSigning>) -> Result<(), PortError> {
-    let package = &job.config.package;
-    if package.appimage.is_some() {
-        need("package.appimage", "mksquashfs", "squashfs-tools")?;
+    for (key, program, package) in tools(&job.config) {
+        need(key, program, package)?;
     }
-    if let Some(rules) = &package.windows {
-        need("package.windows", "makensis", "nsis")?;
-        if rules.sign {
-            need("package.windows", "osslsigncode", "osslsigncode")?;
-            certificate(job.project, signing)?;
-        }
+    let windows = job.config.package.windows.as_ref();
+    if windows.is_some_and(|rules| rules.sign) {
+        certificate(job.project, signing)?;
     }
     Ok(())
 }
@@ -123,14 +141,13 @@ pub(crate) fn make(
         let (key, content) = match kind {
             PlatformKind::AppImage { .. } => ("package.appimage", appimage::make(input)),
             PlatformKind::WindowsInstaller => {
-                let installer = windows::make(input);
-                let installer = installer.and_then(|installer| {
-                    if !sign(input) {
-                        return Ok(installer);
-                    }
-                    let files = certificate(project, signing)?;
-                    authenticode::sign(input, &files, installer)
-                });
+                let files = sign(input).then(|| certificate(project, signing));
+                let files = files.transpose()?;
+                let signed = files
+                    .as_ref()
+                    .map(|files| |program: Vec<u8>| authenticode::sign(input, files, program));
+                let signed = signed.as_ref().map(|sign| sign as windows::Signing<'_>);
+                let installer = windows::make(input, signed);
                 ("package.windows", installer)
             }
         };

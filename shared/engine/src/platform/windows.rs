@@ -3,7 +3,8 @@
 //! `/S` installs silently, `/D=C:\path` elsewhere. It removes the version that it finds by that one's own uninstaller first, and tells Windows
 //! how to remove what it installed; the uninstaller removes exactly the files of its version, and folders that are then empty. Names that NSIS
 //! would read as something else are refused. **Nothing of the product is run, and no file is named by the product while the script is compiled**:
-//! they are numbered. Not here: the signature ([`super::authenticode`]); the uninstaller inside is not signed.
+//! they are numbered. Where installers are signed, the uninstaller is made first, signed, and put into the installer in the place of its own.
+//! Not here: the signatures ([`super::authenticode`]).
 
 use super::{Input, Unmade, file, named, title};
 use crate::tree::Tree;
@@ -16,25 +17,63 @@ use std::fmt::Write as _;
 const SCRIPT: &str = "installer.nsi";
 const INSTALLER: &str = "installer.exe";
 const ICON: &str = "icon.ico";
+/// The uninstaller as NSIS makes it, and as it goes into the installer.
+const MADE: &str = "made.exe";
+const GIVEN: &str = "given.exe";
 /// The folder of the package's files, by number.
 const FILES: &str = "files";
 /// Names that Windows keeps for devices.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
-/// Makes the installer, not yet signed.
-pub(super) fn make(input: &Input<'_>) -> Result<Vec<u8>, Unmade> {
+/// What signs a program.
+pub(super) type Signing<'a> = &'a dyn Fn(Vec<u8>) -> Result<Vec<u8>, Unmade>;
+
+/// What becomes of the uninstaller while the script is compiled.
+enum Uninstaller {
+    /// It is in the installer as NSIS makes it.
+    Plain,
+    /// It is what is wanted: the files of the package are left out.
+    Wanted,
+    /// This one is put in its place.
+    Given(Vec<u8>),
+}
+
+/// Makes the installer, with its uninstaller signed where it is to be signed too.
+pub(super) fn make(input: &Input<'_>, signing: Option<Signing<'_>>) -> Result<Vec<u8>, Unmade> {
     let Some(rules) = &input.config.package.windows else {
         return Err(Unmade::Product("it is not asked for".to_owned()));
     };
-    let script = script(input, rules).map_err(Unmade::Product)?;
+    let Some(sign) = signing else {
+        return compile(input, rules, Uninstaller::Plain);
+    };
+    let uninstaller = sign(compile(input, rules, Uninstaller::Wanted)?)?;
+    sign(compile(input, rules, Uninstaller::Given(uninstaller))?)
+}
+
+/// Compiles the script; answers with the installer, or the uninstaller where that is wanted.
+fn compile(
+    input: &Input<'_>,
+    rules: &WindowsRules,
+    uninstaller: Uninstaller,
+) -> Result<Vec<u8>, Unmade> {
+    let script = script(input, rules, &uninstaller).map_err(Unmade::Product)?;
     let mut tree = Tree::default();
     tree.insert(SCRIPT, file(script, false))?;
     if !rules.icon.is_empty() {
         let icon = named(input.product, &rules.icon)?.to_vec();
         tree.insert(ICON, file(icon, false))?;
     }
-    for (number, content) in input.files.values().enumerate() {
-        tree.insert(&numbered(number), file(content.content.clone(), false))?;
+    let output = match uninstaller {
+        Uninstaller::Wanted => MADE,
+        Uninstaller::Plain | Uninstaller::Given(_) => INSTALLER,
+    };
+    if output == INSTALLER {
+        for (number, content) in input.files.values().enumerate() {
+            tree.insert(&numbered(number), file(content.content.clone(), false))?;
+        }
+    }
+    if let Uninstaller::Given(signed) = uninstaller {
+        tree.insert(GIVEN, file(signed, false))?;
     }
     let argv = [
         "makensis",
@@ -46,11 +85,11 @@ pub(super) fn make(input: &Input<'_>) -> Result<Vec<u8>, Unmade> {
     ];
     let tool = Tool {
         argv: argv.map(str::to_owned).to_vec(),
-        output: INSTALLER,
+        output,
         ..Tool::default()
     };
-    let (finished, installer) = input.workshop.tool(&tree, tool)?;
-    installer.filter(|_| finished.success()).ok_or_else(|| {
+    let (finished, made) = input.workshop.tool(&tree, tool)?;
+    made.filter(|_| finished.success()).ok_or_else(|| {
         // NSIS says on standard output what is wrong.
         let why = workshop::explain(&finished);
         Unmade::Product(format!("makensis {why}"))
@@ -62,7 +101,11 @@ fn numbered(number: usize) -> String {
 }
 
 /// The whole script. The error says what it cannot say.
-fn script(input: &Input<'_>, rules: &WindowsRules) -> Result<String, String> {
+fn script(
+    input: &Input<'_>,
+    rules: &WindowsRules,
+    uninstaller: &Uninstaller,
+) -> Result<String, String> {
     let (app, version) = (&input.config.product.name, &input.order.version);
     let title = title(input.config, &rules.name);
     let parts = rules.program.split('/');
@@ -83,10 +126,20 @@ fn script(input: &Input<'_>, rules: &WindowsRules) -> Result<String, String> {
         text.push_str(words);
         text.push('\n');
     };
+    // The command has the uninstaller's path in place of %1.
+    match uninstaller {
+        Uninstaller::Plain => {}
+        Uninstaller::Wanted => line(&format!("!uninstfinalize 'cp \"%1\" {MADE}' = 0")),
+        Uninstaller::Given(_) => line(&format!("!uninstfinalize 'cp {GIVEN} \"%1\"' = 0")),
+    }
     line("Section");
     line("IfFileExists \"$INSTDIR\\uninstall.exe\" 0 +2");
     line("ExecWait '\"$INSTDIR\\uninstall.exe\" /S _?=$INSTDIR'");
-    for (number, path) in paths.iter().enumerate() {
+    let installed = match uninstaller {
+        Uninstaller::Wanted => &[],
+        Uninstaller::Plain | Uninstaller::Given(_) => paths.as_slice(),
+    };
+    for (number, path) in installed.iter().enumerate() {
         let (folder, name) = path.rsplit_once('\\').unwrap_or(("", path));
         line(&format!("SetOutPath \"$INSTDIR\\{folder}\""));
         line(&format!("File \"/oname={name}\" \"{}\"", numbered(number)));

@@ -5,3 +5,4 @@ mod gates;
 mod platforms;
 mod product;
 mod search;
+mod stamps;

@@ -20,14 +20,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const PASSPHRASE: &str = "gold between the shards";
+pub(crate) const PASSPHRASE: &str = "gold between the shards";
 const ARCH: Arch = if cfg!(target_arch = "aarch64") {
     Arch::Aarch64
 } else {
     Arch::X86_64
 };
 
-fn order(product: &Product, version: &str) -> BuildOrder {
+pub(crate) fn order(product: &Product, version: &str) -> BuildOrder {
     BuildOrder {
         bundle: "b".parse().unwrap(),
         commit: product.head(),
@@ -43,7 +43,7 @@ fn order(product: &Product, version: &str) -> BuildOrder {
 }
 
 /// Builds with the certificates of a folder, if there is one.
-async fn build_signed(
+pub(crate) async fn build_signed(
     product: &Product,
     order: BuildOrder,
     signing: Option<CodeSigning>,
@@ -63,7 +63,7 @@ async fn build(product: &Product, order: BuildOrder) -> BuildReport {
 }
 
 /// The only package for a platform, checked against its name, as a file.
-async fn only(product: &Product, built: &Built, name: &str, folder: &Path) -> PathBuf {
+pub(crate) async fn only(product: &Product, built: &Built, name: &str, folder: &Path) -> PathBuf {
     let [package] = built.platforms.as_slice() else {
         panic!("{built:?}");
     };
@@ -78,7 +78,11 @@ async fn only(product: &Product, built: &Built, name: &str, folder: &Path) -> Pa
     path
 }
 
-fn run(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], folder: &Path) -> Output {
+pub(crate) fn run(
+    program: impl AsRef<std::ffi::OsStr>,
+    arguments: &[&str],
+    folder: &Path,
+) -> Output {
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -87,12 +91,12 @@ fn run(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], folder: &Path) 
         .unwrap()
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     [out, err].map(|it| String::from_utf8_lossy(it)).concat()
 }
 
-fn must(output: &Output) -> String {
+pub(crate) fn must(output: &Output) -> String {
     assert!(output.status.success(), "{}", text(output));
     text(output)
 }
@@ -248,7 +252,7 @@ async fn a_runtime_that_was_changed_makes_no_appimage() {
     assert!(failure.why.starts_with(why), "{}", failure.why);
 }
 
-fn with_installer(sign: bool) -> Product {
+pub(crate) fn with_installer(sign: bool) -> Product {
     let mut product = Product::sample();
     product.config.package.windows = Some(WindowsRules {
         program: "till/__main__.py".to_owned(),
@@ -256,12 +260,13 @@ fn with_installer(sign: bool) -> Product {
         name: "Till of Gold".to_owned(),
         icon: String::new(),
         sign,
+        timestamp_url: String::new(),
     });
     product
 }
 
 /// A folder with a certificate for project 1 by an authority of our own, `ca.crt`, and its sealed key.
-fn certificates() -> tempfile::TempDir {
+pub(crate) fn certificates() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let openssl = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
@@ -283,7 +288,7 @@ fn certificates() -> tempfile::TempDir {
     folder
 }
 
-fn signing(folder: &Path, passphrase: &str) -> CodeSigning {
+pub(crate) fn signing(folder: &Path, passphrase: &str) -> CodeSigning {
     CodeSigning::new(folder.to_owned(), Some(passphrase.to_owned()))
 }
 
@@ -363,6 +368,11 @@ async fn a_signed_installer_is_verified_and_refused_with_one_byte_changed() {
     let (is_good, told) = verify(&installer, folder);
     assert!(is_good, "{told}");
     assert!(told.contains("Till"), "{told}");
+    let name = installer.display().to_string();
+    must(&run("7z", &["x", "-oinstalled", &name], folder));
+    assert!(folder.join("installed/till/VERSION").is_file());
+    let (is_good, told) = verify(&folder.join("installed/uninstall.exe"), folder);
+    assert!(is_good, "the uninstaller is signed too: {told}");
     let mut content = fs::read(&installer).unwrap();
     let middle = content.len() / 2;
     content[middle] ^= 1;

@@ -5,12 +5,13 @@
 //! people do this (`docs/runbooks.md`).
 
 use crate::json;
-use crate::key::{KeyError, KeyId, PublicKey};
+use crate::key::{KeyError, KeyId, PublicKey, SCHEME};
 use crate::tuf::envelope::{Parts, parts};
 use crate::tuf::{
     Metadata as _, ROOT_BYTES_MAX, Role, RoleKeys, Root, TufError, assemble, canonical,
 };
 use kintsugi_domain::Timestamp as Time;
+use serde_json::Value;
 use sha2::{Digest as _, Sha384};
 use std::collections::BTreeMap;
 
@@ -47,6 +48,15 @@ pub enum CeremonyError {
     /// It would not be read back as what it is: it has fields or keys that we do not know.
     #[error("this root says more than this program knows: sign it with the program that made it")]
     NotOurs,
+    /// A key that it calls one on P-384 and that is none.
+    #[error("key {id}: {error}")]
+    Key {
+        /// The id that it is listed under.
+        id: KeyId,
+        /// What it is.
+        #[source]
+        error: KeyError,
+    },
     /// It does not follow the root before it.
     #[error("version {found} does not follow version {before}")]
     NotNext {
@@ -80,7 +90,7 @@ impl CeremonyError {
             Self::NotOurs => "ceremony.not_ours",
             Self::NotNext { .. } => "ceremony.not_next",
             Self::Stranger { .. } => "ceremony.stranger",
-            Self::Signature { error, .. } => error.code(),
+            Self::Key { error, .. } | Self::Signature { error, .. } => error.code(),
         }
     }
 }
@@ -105,7 +115,7 @@ impl RootDraft {
             error,
         };
         if json::canonical(&signed).map_err(error)? != draft.message {
-            return Err(CeremonyError::NotOurs);
+            return Err(wrong_key(&signed).unwrap_or(CeremonyError::NotOurs));
         }
         draft.check_order(before)?;
         for (id, der) in signatures {
@@ -188,6 +198,20 @@ impl RootDraft {
         let signatures: Vec<_> = self.signatures.clone().into_iter().collect();
         Ok(assemble(&self.root, &signatures)?)
     }
+}
+
+/// The first key that is written as one of ours and cannot be read as one.
+fn wrong_key(signed: &Value) -> Option<CeremonyError> {
+    let keys = signed.get("keys")?.as_object()?;
+    keys.iter().find_map(|(id, key)| {
+        if key.get("scheme")? != SCHEME {
+            return None;
+        }
+        let pem = key.get("keyval")?.get("public")?.as_str()?;
+        let error = PublicKey::from_pem(pem).err()?;
+        let id = KeyId::from(id.clone());
+        Some(CeremonyError::Key { id, error })
+    })
 }
 
 /// A change of the keys of a role.

@@ -12,6 +12,7 @@
 //! and Ed25519; every other key is skipped and counts towards no threshold. Not here: succinct hash bins
 //! (TAP 15) and repository mirrors (TAP 4).
 
+mod bins;
 mod ceremony;
 mod client;
 mod delegation;
@@ -26,6 +27,7 @@ mod root;
 mod search;
 mod write;
 
+pub use bins::{BIN_BITS_MAX, Shares};
 pub use ceremony::{CeremonyError, Count, KeyChange, RootDraft};
 pub use client::{Change, Trusted, Wanted};
 pub use delegation::{DelegatedRole, Delegations, Scope};

@@ -193,16 +193,3 @@ fn random_bytes_outside_the_order_of_the_curve_are_refused() {
         assert_eq!(error, KeyError::OutOfRange);
     }
 }
-
-#[test]
-fn keys_of_another_curve_or_no_curve_are_no_keys() {
-    let p256 = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----\n";
-    for pem in [
-        p256,
-        "",
-        "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n",
-    ] {
-        assert_eq!(PublicKey::from_pem(pem), Err(KeyError::NotAPublicKey));
-    }
-    assert!(SecretKey::from_pkcs8_der(b"no").is_err());
-}

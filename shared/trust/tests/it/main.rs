@@ -14,3 +14,4 @@ mod token;
 mod tuf_attacks;
 mod tuf_delegations;
 mod tuf_roots;
+mod wrong_keys;

@@ -25,7 +25,7 @@ fn order(version: &str) -> Action {
     }
 }
 
-fn confirm(request: &RequestId) -> Action {
+pub(super) fn confirm(request: &RequestId) -> Action {
     Action::Confirm {
         project: ProjectId(1),
         request: request.clone(),
@@ -50,7 +50,7 @@ impl Home {
         });
     }
 
-    fn by(&self, name: &str, role: Role, action: Action) -> Done {
+    pub(super) fn by(&self, name: &str, role: Role, action: Action) -> Done {
         self.clock.advance(Duration::from_secs(1));
         let actor = Token {
             sub: name.into(),
@@ -60,7 +60,7 @@ impl Home {
         block_on(self.admin.run(Command { actor, action })).unwrap()
     }
 
-    fn ask(&self, action: Action) -> RequestId {
+    pub(super) fn ask(&self, action: Action) -> RequestId {
         let done = self.by("ada", Role::Admin, action);
         let Done::Answer(Answer::Asked { request, .. }) = done else {
             panic!("{done:?}");
@@ -68,14 +68,14 @@ impl Home {
         request
     }
 
-    fn code(&self, name: &str, role: Role, action: Action) -> &'static str {
+    pub(super) fn code(&self, name: &str, role: Role, action: Action) -> &'static str {
         match self.by(name, role, action) {
             Done::Refused(refusal) => refusal.code,
             Done::Answer(answer) => panic!("{answer:?}"),
         }
     }
 
-    fn request(&self, id: &RequestId) -> Request {
+    pub(super) fn request(&self, id: &RequestId) -> Request {
         self.get(id.as_str())
     }
 }

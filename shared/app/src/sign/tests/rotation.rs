@@ -37,7 +37,14 @@ impl World {
 
     /// A whole refresh of a device from what is served, as the specification has it.
     fn refresh(&self, device: &mut Trusted) -> Result<(), kintsugi_trust::tuf::TufError> {
-        let now = self.home.clock.now();
+        self.refresh_at(device, self.home.clock.now())
+    }
+
+    fn refresh_at(
+        &self,
+        device: &mut Trusted,
+        now: Timestamp,
+    ) -> Result<(), kintsugi_trust::tuf::TufError> {
         while let Some(next) = self.root(device.root().version + 1) {
             device.update_root(&next)?;
         }
@@ -184,6 +191,49 @@ fn a_rotation_that_is_cut_off_anywhere_leaves_a_whole_repository_and_goes_on() {
         if !faults.crashed() {
             assert!(ended.is_ok());
             assert!(seen.len() > 4, "cut off at the same place only: {seen:?}");
+            return;
+        }
+    }
+    panic!("it has no end");
+}
+
+#[test]
+fn a_crash_while_signing_leaves_the_last_complete_repository_served() {
+    let mut cut_off = 0;
+    // Before each signature and each effect on records and files, which is after the one before it.
+    for step in 1..200 {
+        let world = world();
+        world.publish_after(0);
+        let (before, then) = (world.head().value, world.home.clock.now());
+        // Targets, snapshot and timestamp are all signed anew.
+        world.home.clock.advance(Duration::from_hours(24 * 46));
+        let faults = Faults::new();
+        faults.crash_before(step);
+        let mut ports = world.home.ports();
+        ports.store = Arc::new(Crashing::new(ports.store, &faults));
+        ports.blobs = Arc::new(Crashing::new(ports.blobs, &faults));
+        ports.signer = Arc::new(Crashing::new(ports.signer, &faults));
+        let ended = block_on(Sign::new(ports).publish(PROJECT));
+        let served = world.head().value;
+        let mut device = world.device_of(1);
+        if served.timestamp == before.timestamp {
+            assert_eq!(served.timestamp_body, before.timestamp_body);
+            let held = world.refresh_at(&mut device, then);
+            held.unwrap_or_else(|error| panic!("step {step}: {error}"));
+            cut_off += 1;
+        } else {
+            let held = world.refresh(&mut device);
+            held.unwrap_or_else(|error| panic!("step {step}: {error}"));
+            assert!(served.targets > before.targets && served.snapshot > before.snapshot);
+        }
+        // The next look of the stage finishes it, and a device that read in between follows.
+        world.publish();
+        let held = world.refresh(&mut device);
+        held.unwrap_or_else(|error| panic!("after step {step}: {error}"));
+        assert!(world.head().value.targets > before.targets);
+        if !faults.crashed() {
+            assert!(ended.is_ok());
+            assert!(cut_off > 8, "cut off at {cut_off} places only");
             return;
         }
     }
