@@ -14,7 +14,7 @@ use std::thread::{Builder, Scope, available_parallelism, scope};
 /// Bytes that are handed on at once: enough that a call per piece costs nothing.
 const CHUNK: usize = 1 << 18;
 /// Chunks of one worker that may wait for who takes them.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 /// Chunks that are unpacked ahead of their use.
 const AHEAD: usize = 8;
 /// Contents below so many bytes are not worth a thread.

@@ -14,7 +14,7 @@ const TIES: usize = 12;
 /// Shortest copy that is worth naming, in bytes that agree.
 const WORTH: usize = 12;
 /// The same where there are [`MANY`] copies: memory takes long to answer for each of them on a device, so short ones are
-/// sent as new bytes. It makes ruff's delta a twelfth longer and saves a fifth of the processor's time.
+/// sent as new bytes. It makes ruff's delta a tenth longer and saves about a tenth of the processor's time.
 const WORTH_OF_MANY: usize = 48;
 const MANY: usize = 1 << 14;
 
