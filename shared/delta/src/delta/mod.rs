@@ -29,6 +29,7 @@ mod beside;
 mod choice;
 mod coder;
 mod copies;
+mod data;
 mod deflate;
 mod header;
 mod image;
