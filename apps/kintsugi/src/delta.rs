@@ -29,8 +29,9 @@ fn make_file(old: &Path, new: &Path, out: &Path, json: bool) -> Result<Exit, Err
     let delta = make(&old, &new).map_err(refused)?;
     let info = Info::read(&delta).map_err(refused)?;
     write(out, |file| {
-        file.write_all(&delta)
-            .map_err(|error| Error::write(out, &error))
+        let written = file.write_all(&delta);
+        let written = written.and_then(|()| file.as_file().sync_all());
+        written.map_err(|error| Error::write(out, &error))
     })?;
     if json {
         print::object(&as_json(out, delta.len(), &info));
@@ -144,7 +145,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|error| Error::read(path, &error))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all, as far as programs can tell. What is worth waiting for the disk waits in `fill`: a
+/// delta is, since making it takes long; what it leads to is not, since it can be had again.
 fn write(
     path: &Path,
     fill: impl FnOnce(&mut NamedTempFile) -> Result<(), Error>,
@@ -158,7 +160,6 @@ fn write(
         .tempfile_in(folder)
         .map_err(failed)?;
     fill(&mut file)?;
-    file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }

@@ -20,10 +20,12 @@ use support::{Packing, gzip, zip};
 
 /// Bytes before what is damaged: magic, format and digests. How the new bytes are packed comes next.
 const FIXED: usize = 69;
-/// Where the lengths stand: of the base, of the result, three of opened archives, and of two streams.
+/// Where the lengths stand: of the base, of the result, three of opened archives, of the plan, and of each part of the corrections.
 const LENGTHS: usize = FIXED + 1;
 /// Set in how the new bytes are packed if archives are opened.
 const OPENED: u8 = 0x10;
+/// Added to how the new bytes are packed for each part of the corrections after the first.
+const MORE: u8 = 0x20;
 
 /// Xorshift (G. Marsaglia, 2003): enough to choose damage.
 struct Random(u64);
@@ -243,10 +245,9 @@ fn length_bytes(mut length: u64) -> Vec<u8> {
 
 /// How many lengths a delta has before its streams, and how many of them are of streams.
 fn lengths_of(delta: &[u8]) -> usize {
-    let is_opened = delta
-        .get(FIXED)
-        .is_some_and(|packing| packing & OPENED != 0);
-    if is_opened { 7 } else { 4 }
+    let packing = delta.get(FIXED).copied().unwrap_or_default();
+    let count = if packing & OPENED != 0 { 7 } else { 4 };
+    count + usize::from(packing / MORE)
 }
 
 /// A delta that nobody made.
@@ -261,7 +262,7 @@ fn damaged(random: &mut Random, seeds: &[Seed], seed: &Seed) -> Vec<u8> {
         let from = random.below(theirs.len());
         let count = lengths_of(&delta);
         // An opened delta mostly keeps the lengths of its opened forms: few others lead further.
-        let kept = if count == 7 && random.below(4) > 0 {
+        let kept = if count >= 7 && random.below(4) > 0 {
             5
         } else {
             2
@@ -274,7 +275,11 @@ fn damaged(random: &mut Random, seeds: &[Seed], seed: &Seed) -> Vec<u8> {
         let lengths = delta.get(start..end).unwrap_or_default().to_vec();
         delta.truncate(start);
         if random.below(3) > 0 {
-            for _ in kept..count {
+            let more = random.below(4).saturating_sub(1);
+            if let Some(packing) = delta.get_mut(FIXED) {
+                *packing += MORE * u8::try_from(more).unwrap_or_default();
+            }
+            for _ in kept..count + more {
                 delta.extend(length_bytes(random.next() % (streams.len() as u64 + 1)));
             }
         } else {

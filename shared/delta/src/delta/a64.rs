@@ -129,8 +129,16 @@ fn low(word: u32, register: u32) -> Option<Field> {
     None
 }
 
-/// Finds the references of a region of code.
-pub(super) fn scan(code: &[u8], region: &Region, layout: &Layout, found: &mut Vec<Reference>) {
+/// Finds the references of a part of a region of code, sorted by place; the part begins at `offset` in the region. Two
+/// instructions that name an address together are found if both are in the part.
+pub(super) fn scan(
+    code: &[u8],
+    offset: u32,
+    region: &Region,
+    layout: &Layout,
+    found: &mut Vec<Reference>,
+) {
+    let before = found.len();
     let words: Vec<u32> = code
         .chunks_exact(4)
         .filter_map(|bytes| bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)))
@@ -142,7 +150,7 @@ pub(super) fn scan(code: &[u8], region: &Region, layout: &Layout, found: &mut Ve
         }
     };
     let mut low_taken = vec![false; words.len()];
-    let mut at = region.start;
+    let mut at = region.start + offset;
     for (index, word) in words.iter().enumerate() {
         let own = region.address_of(at);
         if let Some(field) = direct(*word) {
@@ -188,6 +196,8 @@ pub(super) fn scan(code: &[u8], region: &Region, layout: &Layout, found: &mut Ve
         }
         at += 4;
     }
+    let found = found.get_mut(before..).unwrap_or_default();
+    found.sort_by_key(|one| one.at);
 }
 
 #[cfg(test)]

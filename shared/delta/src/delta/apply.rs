@@ -1,12 +1,10 @@
 //! Applying a delta.
 
-use super::beside::{self, Chunks};
+use super::beside::{self, Chunks, Hand, Made};
 use super::coder::{Coder as _, Decoder};
-use super::copies::Models;
 use super::header::{self, Header, Streams};
-use super::layout::Near;
 use super::opening::Recipe;
-use super::plan::{self, Ground, Plan};
+use super::plan::{self, Ground, Piece, Plan, State};
 use super::rebuild::Rebuild;
 use super::refs::Scan;
 use super::{CUT_OFF, DeltaError, Expected, corrupt, opening, pack};
@@ -21,12 +19,22 @@ const CHUNK: usize = 1 << 16;
 /// Applies a delta. Refuses the wrong base before anything is written, holds at most `expected.length` bytes
 /// and what [`apply_to`] holds, and answers only with content of the expected digest.
 pub fn apply(old: &[u8], delta: &[u8], expected: &Expected) -> Result<Vec<u8>, DeltaError> {
+    applied(old, delta, expected, is_worth(old, expected))
+}
+
+/// The same, on threads or not.
+pub(super) fn applied(
+    old: &[u8],
+    delta: &[u8],
+    expected: &Expected,
+    threads: bool,
+) -> Result<Vec<u8>, DeltaError> {
     let too_large = DeltaError::TooLarge {
         bytes: expected.length,
     };
     let mut new = Vec::new();
     let length = usize::try_from(expected.length).map_err(|_| too_large.clone())?;
-    apply_with(old, delta, expected, &mut |part| {
+    apply_with((old, delta), expected, threads, &mut |part| {
         // It is taken only once the base is known to be the right one.
         if new.is_empty() {
             new.try_reserve_exact(length)
@@ -38,14 +46,18 @@ pub fn apply(old: &[u8], delta: &[u8], expected: &Expected) -> Result<Vec<u8>, D
     Ok(new)
 }
 
+fn is_worth(old: &[u8], expected: &Expected) -> bool {
+    beside::is_worth(expected.length.max(old.len() as u64))
+}
+
 /// Applies a delta and writes the result as it comes, never more than `expected.length` bytes. **What was
 /// written counts only if this succeeds:** the digest is known at the end.
 ///
-/// Digests, unpacking and writing run beside the decoder, on up to four threads that end before this does;
-/// `out` is written to on the thread of the caller.
+/// The digest of the base, unpacking, and the parts of the corrections run on up to five threads that end before this
+/// does; `out` is written to on the thread of the caller.
 ///
 /// Beside the base and the delta it holds, in the worst case, twelve bytes for each byte of the base and
-/// 72 MiB; executables take about one and a half for each byte of the base. Of an archive that is diffed by member,
+/// 112 MiB; executables take about one and a half for each byte of the base. Of an archive that is diffed by member,
 /// what is unpacked of the base is held, at most 256 MiB, and counts as the base.
 pub fn apply_to(
     old: &[u8],
@@ -53,7 +65,8 @@ pub fn apply_to(
     expected: &Expected,
     out: &mut dyn Write,
 ) -> Result<(), DeltaError> {
-    apply_with(old, delta, expected, &mut |part| {
+    let threads = is_worth(old, expected);
+    apply_with((old, delta), expected, threads, &mut |part| {
         out.write_all(part).map_err(|error| DeltaError::NotWritten {
             why: error.to_string(),
         })
@@ -87,14 +100,13 @@ fn check_base(old: &[u8], found: Digest, header: &Header) -> Result<(), DeltaErr
 }
 
 fn apply_with(
-    old: &[u8],
-    delta: &[u8],
+    (old, delta): (&[u8], &[u8]),
     expected: &Expected,
+    threads: bool,
     out: &mut Out<'_>,
 ) -> Result<(), DeltaError> {
     let (header, streams) = header::read(delta)?;
     check(&header, expected)?;
-    let threads = beside::is_worth(header.length.max(old.len() as u64));
     let mut sink = Sink {
         out,
         digest: Sha256::new(),
@@ -114,8 +126,13 @@ fn apply_with(
         let found = found.unwrap_or_else(|| Digest::of(old));
         check_base(old, found, &header)?;
         let ready = ground.unwrap_or_else(|| Ready::new(old, &header, &streams, threads))?;
-        let produce = |chunks: &mut Chunks<'_>| ready.run(fresh?, streams.corrections, chunks);
-        beside::produced(threads, produce, &mut |bytes| sink.give(bytes))
+        let mut take = |bytes: &[u8]| sink.give(bytes);
+        let mut output = Output {
+            rebuild: ready.recipe.as_ref().map(Rebuild::new),
+            chunks: Chunks::new(&mut take),
+        };
+        ready.run(fresh?, &streams.corrections, threads, &mut output)?;
+        output.finish()
     })?;
     let found: [u8; 32] = sink.digest.finalize().into();
     if found == *expected.digest.as_bytes() {
@@ -152,12 +169,12 @@ impl Sink<'_, '_> {
 }
 
 /// Takes the result, or the opened form of it.
-struct Output<'a, 'c, 'h> {
+struct Output<'a, 't> {
     rebuild: Option<Rebuild<'a>>,
-    chunks: &'c mut Chunks<'h>,
+    chunks: Chunks<'t>,
 }
 
-impl Output<'_, '_, '_> {
+impl Output<'_, '_> {
     fn give(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
         match &mut self.rebuild {
             Some(rebuild) => rebuild.take(bytes, &mut |bytes| self.chunks.give(bytes)),
@@ -165,11 +182,11 @@ impl Output<'_, '_, '_> {
         }
     }
 
-    fn finish(self) -> Result<(), DeltaError> {
-        match self.rebuild {
-            Some(rebuild) => rebuild.finish(&mut |bytes| self.chunks.give(bytes)),
-            None => Ok(()),
+    fn finish(mut self) -> Result<(), DeltaError> {
+        if let Some(rebuild) = self.rebuild {
+            rebuild.finish(&mut |bytes| self.chunks.give(bytes))?;
         }
+        self.chunks.flush()
     }
 
     /// Hands on exactly `count` bytes of a stream, through `buffer`.
@@ -234,46 +251,133 @@ impl<'a> Ready<'a> {
         })
     }
 
+    /// Gives the result, or the opened form of it.
     fn run(
         &self,
         mut fresh: Box<dyn Read + Send + '_>,
-        corrections: &[u8],
-        chunks: &mut Chunks<'_>,
+        corrections: &[&[u8]],
+        threads: bool,
+        output: &mut Output<'_, '_>,
     ) -> Result<(), DeltaError> {
-        let mut output = Output {
-            rebuild: self.recipe.as_ref().map(Rebuild::new),
-            chunks,
-        };
-        let ground = Ground::new(&self.base, &self.plan, &self.scan);
-        let mut decoder = Decoder::new(corrections);
-        let mut near = Near::new(&self.plan.new_layout);
-        let mut models = Models::new(self.base.len());
-        let mut buffer = vec![0; CHUNK];
-        let mut end = 0;
-        for (at, copy) in self.plan.copies.iter().enumerate() {
-            if at % plan::NEAR == 0 {
-                let rest = self.plan.copies.get(at..).unwrap_or_default();
-                ground.fetch(rest.get(..plan::NEAR).unwrap_or(rest));
+        let ground = Ground::new(&self.base, &self.plan, &self.scan, corrections.len());
+        let work = |number: usize, hand: &Hand| work(&ground, corrections, number, hand);
+        beside::made(threads, corrections.len(), work, |made| {
+            let mut source = match made {
+                Some(made) => Source::Made(made),
+                None => Source::Here(Here::new(&ground, corrections)),
+            };
+            let mut buffer = vec![0; CHUNK];
+            let mut end = 0;
+            for piece in ground.pieces() {
+                output.copy(&mut fresh, piece.gap as usize, &mut buffer)?;
+                end = piece.copy.new_end();
+                output.give(source.next(&ground, &piece)?)?;
             }
-            output.copy(&mut fresh, (copy.new - end) as usize, &mut buffer)?;
-            end = copy.new_end();
-            ground.code(
-                (&mut models, &mut decoder, &mut near),
-                copy,
-                None,
-                |piece| output.give(piece),
-            )?;
-        }
-        output.copy(&mut fresh, (self.new_length - end) as usize, &mut buffer)?;
-        let more = fresh.read(&mut [0]).map_err(unreadable)?;
-        if more > 0 || !decoder.is_finished() {
-            return Err(corrupt("it holds more than it uses"));
-        }
-        if decoder.is_exhausted() {
-            return Err(CUT_OFF);
-        }
-        output.finish()
+            output.copy(&mut fresh, (self.new_length - end) as usize, &mut buffer)?;
+            let more = fresh.read(&mut [0]).map_err(unreadable)?;
+            if more > 0 {
+                return Err(corrupt("it holds more than it uses"));
+            }
+            source.end()
+        })
     }
+}
+
+/// Where copied pieces come from as they become.
+enum Source<'m, 'p, 'c> {
+    /// From threads, one for each part of the corrections.
+    Made(&'m mut Made),
+    Here(Here<'p, 'c>),
+}
+
+/// All parts of the corrections, one piece after the other.
+struct Here<'p, 'c> {
+    states: Vec<State<'p, Decoder<'c>>>,
+    buffer: Vec<u8>,
+}
+
+impl<'p, 'c> Here<'p, 'c> {
+    fn new(ground: &Ground<'p>, corrections: &[&'c [u8]]) -> Self {
+        let states = corrections.iter();
+        let states = states.map(|part| ground.state(Decoder::new(part)));
+        Self {
+            states: states.collect(),
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Source<'_, '_, '_> {
+    fn next(&mut self, ground: &Ground<'_>, piece: &Piece) -> Result<&[u8], DeltaError> {
+        let part = ground.part_of(piece.stripe);
+        match self {
+            Self::Made(made) => made.take(part, piece.copy.length as usize),
+            Self::Here(here) => {
+                here.buffer.clear();
+                let state = here.states.get_mut(part).ok_or(CUT_OFF)?;
+                ground.code(state, &piece.copy, None, &mut here.buffer)?;
+                Ok(&here.buffer)
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), DeltaError> {
+        match self {
+            Self::Made(made) => made.end(),
+            Self::Here(here) => here.states.iter().try_for_each(|it| is_used(&it.coder)),
+        }
+    }
+}
+
+/// Whether a part of the corrections was used to its end and not beyond it.
+fn is_used(decoder: &Decoder<'_>) -> Result<(), DeltaError> {
+    if !decoder.is_finished() {
+        return Err(corrupt("it holds more than it uses"));
+    }
+    if decoder.is_exhausted() {
+        return Err(CUT_OFF);
+    }
+    Ok(())
+}
+
+/// Works on one part of the corrections and hands on, stripe by stripe, what its pieces become.
+fn work(
+    ground: &Ground<'_>,
+    corrections: &[&[u8]],
+    number: usize,
+    hand: &Hand,
+) -> Result<(), DeltaError> {
+    let part = corrections.get(number).copied().unwrap_or_default();
+    let mut state = ground.state(Decoder::new(part));
+    let own = |piece: &Piece| ground.part_of(piece.stripe) == number;
+    let mut pieces = ground.pieces().filter(own);
+    let mut batch = Vec::with_capacity(plan::NEAR);
+    let (mut chunk, mut stripe) = (Vec::new(), None);
+    loop {
+        batch.clear();
+        batch.extend(pieces.by_ref().take(plan::NEAR));
+        if batch.is_empty() {
+            break;
+        }
+        ground.fetch(&batch);
+        for piece in &batch {
+            let is_next = stripe.replace(piece.stripe) != Some(piece.stripe);
+            if is_next && !chunk.is_empty() {
+                hand.give(&mut chunk)?;
+            }
+            let start = chunk.len();
+            if let Err(error) = ground.code(&mut state, &piece.copy, None, &mut chunk) {
+                // What came before it counts: there may be an error of another in it.
+                chunk.truncate(start);
+                hand.give(&mut chunk)?;
+                return Err(error);
+            }
+        }
+    }
+    if !chunk.is_empty() {
+        hand.give(&mut chunk)?;
+    }
+    is_used(&state.coder)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

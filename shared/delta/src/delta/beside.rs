@@ -1,6 +1,7 @@
-//! Work on threads of their own: digests, unpacking and writing run beside the decoder.
+//! Work on threads of their own: the base's digest, unpacking, and the parts of the corrections run beside the caller,
+//! who takes the result's digest and writes it.
 //!
-//! **Invariants: threads change no result and no error; at most four run beside the caller's and all end before
+//! **Invariants: threads change no result and no error; at most five run beside the caller's and all end before
 //! the call does; what waits between them is bounded. Where a thread cannot be had, the work is done one
 //! step after the other.**
 
@@ -12,8 +13,8 @@ use std::thread::{Builder, Scope, available_parallelism, scope};
 
 /// Bytes that are handed on at once: enough that a call per piece costs nothing.
 const CHUNK: usize = 1 << 18;
-/// Chunks that may wait for who takes them.
-const WAITING: usize = 4;
+/// Chunks of one worker that may wait for who takes them.
+const WAITING: usize = 2;
 /// Chunks that are unpacked ahead of their use.
 const AHEAD: usize = 8;
 /// Contents below so many bytes are not worth a thread.
@@ -49,93 +50,135 @@ pub(super) fn both<A, B: Send>(
     })
 }
 
-/// Takes what is produced.
+/// Takes the result.
 type Take<'t> = dyn FnMut(&[u8]) -> Result<(), DeltaError> + 't;
 
 /// Collects small pieces, so that who takes them is called for large ones.
-pub(super) struct Chunks<'h> {
+pub(super) struct Chunks<'t> {
     bytes: Vec<u8>,
-    /// Takes what is collected and leaves nothing behind.
-    hand_on: &'h mut dyn FnMut(&mut Vec<u8>) -> Result<(), DeltaError>,
+    take: &'t mut Take<'t>,
 }
 
-impl Chunks<'_> {
+impl<'t> Chunks<'t> {
+    pub(super) fn new(take: &'t mut Take<'t>) -> Self {
+        let bytes = Vec::with_capacity(CHUNK);
+        Self { bytes, take }
+    }
+
     /// Takes the next bytes.
     pub(super) fn give(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
-        for part in bytes.chunks(CHUNK) {
-            if self.bytes.len() + part.len() > CHUNK {
-                (self.hand_on)(&mut self.bytes)?;
+        if self.bytes.len() + bytes.len() > CHUNK {
+            self.flush()?;
+            if bytes.len() > CHUNK {
+                return (self.take)(bytes);
             }
-            self.bytes.extend_from_slice(part);
         }
+        self.bytes.extend_from_slice(bytes);
         Ok(())
+    }
+
+    /// Hands on what was collected.
+    pub(super) fn flush(&mut self) -> Result<(), DeltaError> {
+        let taken = (self.take)(&self.bytes);
+        self.bytes.clear();
+        taken
     }
 }
 
-/// Produces on a thread of its own, if one can be had and `threads` says so, what is taken here, in order.
-/// The first error ends both.
-pub(super) fn produced(
-    threads: bool,
-    produce: impl FnOnce(&mut Chunks<'_>) -> Result<(), DeltaError> + Send,
-    take: &mut Take<'_>,
-) -> Result<(), DeltaError> {
-    let waiting = Mutex::new(Some(produce));
-    let run = |hand_on: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), DeltaError>| {
-        let produce = waiting.lock().ok().and_then(|mut work| work.take());
-        let mut chunks = Chunks {
-            bytes: Vec::with_capacity(CHUNK),
-            hand_on,
-        };
-        match produce {
-            Some(produce) => {
-                produce(&mut chunks).and_then(|()| (chunks.hand_on)(&mut chunks.bytes))
-            }
-            None => Ok(()),
-        }
-    };
-    let piped = threads.then(|| pipe(&run, take)).flatten();
-    piped.unwrap_or_else(|| {
-        run(&mut |chunk| {
-            let taken = take(chunk);
-            chunk.clear();
-            taken
-        })
-    })
+/// What a worker hands on: chunks, in order, perhaps an error at the end.
+type Handed = Result<Vec<u8>, DeltaError>;
+
+/// Where a worker hands on what it made.
+pub(super) struct Hand {
+    sender: SyncSender<Handed>,
+    /// Chunks to fill again.
+    spare: Receiver<Vec<u8>>,
 }
 
-/// Runs a producer on a thread of its own; none if there is no thread for it.
-fn pipe<R>(run: &R, take: &mut Take<'_>) -> Option<Result<(), DeltaError>>
-where
-    R: Fn(&mut dyn FnMut(&mut Vec<u8>) -> Result<(), DeltaError>) -> Result<(), DeltaError> + Sync,
-{
-    let (sender, receiver) = sync_channel::<Vec<u8>>(WAITING);
-    let (back, spare) = sync_channel::<Vec<u8>>(WAITING);
-    scope(|scope| {
-        let send = move || {
-            run(&mut |chunk| {
-                let empty = spare.try_recv();
-                let empty = empty.unwrap_or_else(|_| Vec::with_capacity(CHUNK));
-                // It fails only if what came before was refused, and that is the error that counts.
-                sender
-                    .send(std::mem::replace(chunk, empty))
-                    .map_err(|_| CUT_OFF)
-            })
-        };
-        let thread = Builder::new().spawn_scoped(scope, send).ok()?;
-        let mut taken = Ok(());
-        for mut chunk in &receiver {
-            taken = take(&chunk);
-            if taken.is_err() {
-                break;
-            }
+impl Hand {
+    /// Hands a chunk on and leaves an empty one. It fails only if nobody wants more.
+    pub(super) fn give(&self, chunk: &mut Vec<u8>) -> Result<(), DeltaError> {
+        let empty = self.spare.try_recv();
+        let empty = empty.unwrap_or_else(|_| Vec::with_capacity(CHUNK));
+        let chunk = std::mem::replace(chunk, empty);
+        self.sender.send(Ok(chunk)).map_err(|_| CUT_OFF)
+    }
+}
+
+/// What one worker makes, as it is taken.
+struct Making {
+    chunks: Receiver<Handed>,
+    back: SyncSender<Vec<u8>>,
+    chunk: Vec<u8>,
+    at: usize,
+}
+
+/// What workers make, each by itself.
+pub(super) struct Made(Vec<Making>);
+
+impl Made {
+    /// The next bytes of a worker; it handed them on in one chunk.
+    pub(super) fn take(&mut self, worker: usize, count: usize) -> Result<&[u8], DeltaError> {
+        let making = self.0.get_mut(worker).ok_or(CUT_OFF)?;
+        if making.at == making.chunk.len() {
+            let next = making.chunks.recv().map_err(|_| CUT_OFF)??;
+            let mut chunk = std::mem::replace(&mut making.chunk, next);
+            making.at = 0;
             chunk.clear();
             // What finds no room is not needed.
-            let _ = back.try_send(chunk);
+            let _ = making.back.try_send(chunk);
         }
-        drop(receiver);
-        match thread.join() {
-            Ok(made) => Some(taken.and(made)),
-            Err(panic) => std::panic::resume_unwind(panic),
+        let start = making.at;
+        making.at += count;
+        making.chunk.get(start..making.at).ok_or(CUT_OFF)
+    }
+
+    /// Waits until all are done; the first error of the first worker that has one.
+    pub(super) fn end(&mut self) -> Result<(), DeltaError> {
+        self.0.iter().try_for_each(|making| {
+            let last = making.chunks.recv();
+            last.map_or(Ok(()), |handed| handed.map(|_| ()))
+        })
+    }
+}
+
+/// Has `count` workers work on threads of their own while what they make is taken here; it is taken without workers if
+/// there are no threads for them, or `threads` says so.
+pub(super) fn made<R>(
+    threads: bool,
+    count: usize,
+    work: impl Fn(usize, &Hand) -> Result<(), DeltaError> + Sync,
+    take: impl FnOnce(Option<&mut Made>) -> R,
+) -> R {
+    let work = &work;
+    scope(|scope| {
+        let mut made = Made(Vec::new());
+        for number in 0..if threads { count } else { 0 } {
+            let (sender, chunks) = sync_channel(WAITING);
+            let (back, spare) = sync_channel(WAITING);
+            let run = move || {
+                let hand = Hand { sender, spare };
+                if let Err(error) = work(number, &hand) {
+                    // Who does not want it has another error.
+                    let _ = hand.sender.send(Err(error));
+                }
+            };
+            if Builder::new().spawn_scoped(scope, run).is_err() {
+                break;
+            }
+            made.0.push(Making {
+                chunks,
+                back,
+                chunk: Vec::new(),
+                at: 0,
+            });
+        }
+        if threads && made.0.len() == count {
+            take(Some(&mut made))
+        } else {
+            // Those that began end when nobody takes anything.
+            drop(made);
+            take(None)
         }
     })
 }
@@ -214,48 +257,63 @@ mod tests {
         (0..2_000_000_u32).map(|at| at.to_le_bytes()[1]).collect()
     }
 
-    /// What is taken of pieces of this length, and the outcome.
+    /// What is taken from two workers in turns, and the outcome; the second ends with `end`.
     fn taken(
         threads: bool,
-        piece: usize,
-        end: Result<(), DeltaError>,
+        end: &Result<(), DeltaError>,
         most: usize,
-    ) -> (Vec<u8>, Result<(), DeltaError>) {
-        let mut got = Vec::new();
-        let produce = |chunks: &mut Chunks<'_>| {
-            for piece in bytes().chunks(piece) {
-                chunks.give(piece)?;
+    ) -> Option<(Vec<u8>, Result<(), DeltaError>)> {
+        const PIECE: usize = 999;
+        let bytes = bytes();
+        let work = |number: usize, hand: &Hand| {
+            for piece in bytes.chunks(PIECE).skip(number).step_by(2) {
+                hand.give(&mut piece.to_vec())?;
             }
-            end
+            if number == 1 { end.clone() } else { Ok(()) }
         };
-        let outcome = produced(threads, produce, &mut |part| {
-            if got.len() + part.len() > most {
-                return Err(DeltaError::WrongResult);
+        made(threads, 2, work, |made| {
+            let made = made?;
+            let mut got = Vec::new();
+            for (number, piece) in bytes.chunks(PIECE).enumerate() {
+                if got.len() + piece.len() > most {
+                    return Some((got, Err(DeltaError::WrongResult)));
+                }
+                got.extend_from_slice(made.take(number % 2, piece.len()).unwrap());
             }
-            got.extend_from_slice(part);
-            Ok(())
-        });
-        (got, outcome)
+            Some((got, made.end()))
+        })
     }
 
     #[test]
-    fn what_is_produced_is_taken_in_order_with_threads_and_without() {
-        for threads in [true, false] {
-            for piece in [999, 700_000] {
-                let (got, outcome) = taken(threads, piece, Ok(()), usize::MAX);
-                assert!(got == bytes() && outcome == Ok(()), "{threads} {piece}");
-            }
-        }
+    fn what_workers_make_is_taken_in_order_and_their_error_at_the_end() {
+        let (got, outcome) = taken(true, &Ok(()), usize::MAX).unwrap();
+        assert!(got == bytes() && outcome == Ok(()));
+        let (got, outcome) = taken(true, &Err(DeltaError::NotADelta), usize::MAX).unwrap();
+        assert!(got == bytes() && outcome == Err(DeltaError::NotADelta));
+        assert_eq!(taken(false, &Ok(()), usize::MAX), None);
     }
 
     #[test]
-    fn the_error_of_who_takes_ends_the_work_and_counts_first() {
-        for threads in [true, false] {
-            let (got, outcome) = taken(threads, 999, Err(CUT_OFF), 1_000_000);
-            assert_eq!(outcome, Err(DeltaError::WrongResult));
-            assert!(!got.is_empty() && bytes().starts_with(&got));
-            let (_, outcome) = taken(threads, 999, Err(CUT_OFF), usize::MAX);
-            assert_eq!(outcome, Err(CUT_OFF));
+    fn workers_end_when_nobody_takes_what_they_make() {
+        let (got, outcome) = taken(true, &Ok(()), 10_000).unwrap();
+        assert!(bytes().starts_with(&got) && outcome == Err(DeltaError::WrongResult));
+    }
+
+    #[test]
+    fn small_pieces_are_handed_on_together_and_in_order() {
+        for piece in [999, 700_000] {
+            let (mut got, mut calls) = (Vec::new(), 0);
+            let mut take = |part: &[u8]| {
+                got.extend_from_slice(part);
+                calls += 1;
+                Ok(())
+            };
+            let mut chunks = Chunks::new(&mut take);
+            for piece in bytes().chunks(piece) {
+                chunks.give(piece).unwrap();
+            }
+            chunks.flush().unwrap();
+            assert!(got == bytes() && calls < 20, "{calls}");
         }
     }
 

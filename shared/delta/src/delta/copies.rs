@@ -26,22 +26,20 @@ pub(super) struct Known<'a> {
 
 /// The last corrections of targets. A table of fixed size: the newer of two that claim a slot has it.
 struct Memory {
-    /// Keys, of which the empty slot has none, and corrections.
+    /// Keys and corrections of the slots that are taken.
     slots: Vec<(u32, i32)>,
     /// Which slots hold something: small enough to stay near, and most do not.
     taken: Vec<u64>,
     bits: u32,
 }
 
-/// The key of an empty slot. No target has it: positions stay below 2^32.
-const NONE: u32 = u32::MAX;
-
 impl Memory {
     /// Takes the length of the base, which decides how many targets there may be.
     fn new(length: usize) -> Self {
         let bits = length.max(1).ilog2().saturating_sub(6).clamp(4, 17);
         Self {
-            slots: vec![(NONE, 0); 1 << bits],
+            // Zeros, of which memory is taken only where one is written; an empty slot is not looked at.
+            slots: vec![(0, 0); 1 << bits],
             taken: vec![0; (1 << bits) / 64 + 1],
             bits,
         }
@@ -59,7 +57,7 @@ impl Memory {
             return None;
         }
         let (owner, change) = self.slots.get(slot).copied()?;
-        (owner == key && key != NONE).then_some(change)
+        (owner == key).then_some(change)
     }
 
     #[inline]

@@ -3,15 +3,15 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | `KTSG` |
-//! | 1 | the format, 4 |
+//! | 1 | the format, 5 |
 //! | 32 | SHA-256 of the base |
 //! | 32 | SHA-256 of the result |
-//! | 1 | how the new bytes are packed: 0 not, 1 LZMA, 2 Zstandard; 16 more if archives are opened |
+//! | 1 | how the new bytes are packed: 0 not, 1 LZMA, 2 Zstandard; 16 more if archives are opened; 32 more for each part of the corrections after the first |
 //! | 1–5 | length of the base |
 //! | 1–10 | length of the result |
 //! | 0, 3–15 | of opened archives: lengths of the opened base, of the opened result and of the opening |
 //! | 1–5 | length of the plan |
-//! | 1–5 | length of the corrections |
+//! | 1–5 each | lengths of the parts of the corrections |
 //! | … | the opening, the plan, the corrections; the rest is the new bytes, packed |
 //!
 //! Lengths are in LEB128 (DWARF 5, section 7.6), in the shortest form only. The opening ([`super::opening`]), the
@@ -27,9 +27,13 @@ use kintsugi_domain::digest::Digest;
 
 /// Added to the packing if archives are opened.
 const OPENED: u8 = 0x10;
+/// Added to the packing for each part of the corrections after the first, as a power of two.
+const PARTS_SHIFT: u32 = 5;
+/// Most parts of the corrections.
+pub(super) const PARTS_MAX: usize = 4;
 const MAGIC: &[u8; 4] = b"KTSG";
 /// The format that is written and read. Formats 1 and 2 had a longer header and read as format 68.
-pub(super) const FORMAT: u8 = 4;
+pub(super) const FORMAT: u8 = 5;
 
 /// What stands before the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +57,13 @@ impl Header {
 }
 
 /// The streams of a delta.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Streams<'a> {
     /// Empty unless archives are opened.
     pub(super) opening: &'a [u8],
     pub(super) plan: &'a [u8],
-    pub(super) corrections: &'a [u8],
+    /// One to [`PARTS_MAX`] parts, each by itself.
+    pub(super) corrections: Vec<&'a [u8]>,
     pub(super) fresh: &'a [u8],
 }
 
@@ -70,7 +75,8 @@ pub(super) fn write(header: &Header, streams: &Streams<'_>) -> Option<Vec<u8>> {
     delta.extend(header.base.as_bytes());
     delta.extend(header.result.as_bytes());
     let opened = header.opened.map_or(0, |_| OPENED);
-    delta.push(header.packing.number() | opened);
+    let more = u8::try_from(streams.corrections.len().checked_sub(1)?).ok()?;
+    delta.push(header.packing.number() | opened | more << PARTS_SHIFT);
     write_length(&mut delta, u64::from(header.base_length));
     write_length(&mut delta, header.length);
     if let Some(lengths) = header.opened {
@@ -79,13 +85,15 @@ pub(super) fn write(header: &Header, streams: &Streams<'_>) -> Option<Vec<u8>> {
             write_length(&mut delta, u64::from(length));
         }
     }
-    for stream in [streams.plan, streams.corrections] {
+    for stream in [&streams.plan].into_iter().chain(&streams.corrections) {
         let length = u32::try_from(stream.len()).ok()?;
         write_length(&mut delta, u64::from(length));
     }
     delta.extend(streams.opening);
     delta.extend(streams.plan);
-    delta.extend(streams.corrections);
+    for part in &streams.corrections {
+        delta.extend(*part);
+    }
     delta.extend(streams.fresh);
     Some(delta)
 }
@@ -105,7 +113,9 @@ pub(super) fn read(delta: &[u8]) -> Result<(Header, Streams<'_>), DeltaError> {
     let result: [u8; 32] = take(&mut rest).ok_or(CUT_OFF)?;
     let [packing] = take(&mut rest).ok_or(CUT_OFF)?;
     let is_opened = packing & OPENED != 0;
-    let packing = Packing::from_number(packing & !OPENED);
+    let more = packing >> PARTS_SHIFT;
+    let packing = packing & ((1 << PARTS_SHIFT) - 1) & !OPENED;
+    let packing = Packing::from_number(packing).filter(|_| usize::from(more) < PARTS_MAX);
     let packing = packing.ok_or_else(|| corrupt("its new bytes are packed in an unknown way"))?;
     let base_length = read_short(&mut rest)?;
     let length = read_length(&mut rest)?;
@@ -115,10 +125,18 @@ pub(super) fn read(delta: &[u8]) -> Result<(Header, Streams<'_>), DeltaError> {
         opening = read_short(&mut rest)?;
     }
     let plan = read_short(&mut rest)?;
-    let corrections = read_short(&mut rest)?;
+    let mut lengths = Vec::new();
+    for _ in 0..=more {
+        lengths.push(read_short(&mut rest)?);
+    }
     let (opening, rest) = rest.split_at_checked(opening as usize).ok_or(CUT_OFF)?;
-    let (plan, rest) = rest.split_at_checked(plan as usize).ok_or(CUT_OFF)?;
-    let (corrections, fresh) = rest.split_at_checked(corrections as usize).ok_or(CUT_OFF)?;
+    let (plan, mut fresh) = rest.split_at_checked(plan as usize).ok_or(CUT_OFF)?;
+    let mut corrections = Vec::new();
+    for length in lengths {
+        let (part, rest) = fresh.split_at_checked(length as usize).ok_or(CUT_OFF)?;
+        corrections.push(part);
+        fresh = rest;
+    }
     let header = Header {
         base: base.into(),
         result: result.into(),

@@ -56,7 +56,7 @@ impl Info {
             copied_bytes: copied.sum(),
             code_bytes: code.map(|region| u64::from(region.length)).sum(),
             plan_bytes: streams.plan.len() as u64,
-            correction_bytes: streams.corrections.len() as u64,
+            correction_bytes: streams.corrections.iter().map(|it| it.len() as u64).sum(),
             fresh_bytes: streams.fresh.len() as u64,
         })
     }

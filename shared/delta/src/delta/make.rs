@@ -1,9 +1,7 @@
 //! Making a delta: the search, and the choice of the smallest of what it finds.
 
 use super::coder::Encoder;
-use super::copies::Models;
 use super::header::{self, Header, Streams};
-use super::layout::Near;
 use super::pack::{self, Packing};
 use super::plan::{Ground, Plan};
 use super::refs::{self, Scan};
@@ -68,16 +66,25 @@ fn delta_of(
         packing,
         opened: opening.map(|_| [maker.old_length, maker.new_length]),
     };
+    let mut corrections = draft.corrections;
+    if corrections.first().is_some_and(|it| it.len() >= DIVIDED) {
+        corrections = maker.corrections(&draft.plan, PARTS)?;
+    }
     let streams = Streams {
         opening: opening.unwrap_or_default(),
         plan: &draft.plan_bytes,
-        corrections: &draft.corrections,
+        corrections: corrections.iter().map(Vec::as_slice).collect(),
         fresh: &packed,
     };
     header::write(&header, &streams).ok_or(DeltaError::TooLarge {
-        bytes: draft.corrections.len() as u64,
+        bytes: corrections.iter().map(|it| it.len() as u64).sum(),
     })
 }
+
+/// Corrections of so many bytes are divided into [`PARTS`] parts, so that a device decodes them on as many cores;
+/// of fewer, what each part has to learn by itself would count, and the time does not.
+const DIVIDED: usize = 1 << 15;
+const PARTS: usize = 2;
 
 struct Maker<'a> {
     old: &'a [u8],
@@ -93,7 +100,7 @@ struct Maker<'a> {
 struct Draft {
     plan: Plan,
     plan_bytes: Vec<u8>,
-    corrections: Vec<u8>,
+    corrections: Vec<Vec<u8>>,
     fresh: Vec<u8>,
     packed: Vec<u8>,
 }
@@ -101,7 +108,8 @@ struct Draft {
 impl Draft {
     /// About how long the delta will be.
     fn bytes(&self) -> usize {
-        self.plan_bytes.len() + self.corrections.len() + self.packed.len()
+        let corrections: usize = self.corrections.iter().map(Vec::len).sum();
+        self.plan_bytes.len() + corrections + self.packed.len()
     }
 }
 
@@ -162,34 +170,38 @@ impl<'a> Maker<'a> {
 
     fn draft(&self, plan: Plan) -> Result<Draft, DeltaError> {
         let plan_bytes = plan.write(self.old_length, self.new_length)?;
-        let map = plan.map(self.old_length, self.new_length);
-        let mut scan = self.old_scan.clone();
-        scan.resolve(&map, false);
-        let ground = Ground::new(self.old, &plan, &scan);
-        let mut encoder = Encoder::new();
-        let mut near = Near::new(&plan.new_layout);
-        let mut models = Models::new(self.old.len());
         let mut fresh = Vec::new();
         let mut end = 0;
         for copy in &plan.copies {
             let gap = self.new.get(end..copy.new as usize);
             fresh.extend(gap.unwrap_or_default());
             end = copy.new_end() as usize;
-            let new = Some(self.new);
-            ground.code(
-                (&mut models, &mut encoder, &mut near),
-                copy,
-                new,
-                |_| Ok(()),
-            )?;
         }
         fresh.extend(self.new.get(end..).unwrap_or_default());
         Ok(Draft {
             plan_bytes,
-            corrections: encoder.finish(),
+            corrections: self.corrections(&plan, 1)?,
             packed: pack::quick(&fresh)?,
             fresh,
             plan,
         })
+    }
+
+    /// The corrections of a plan, in so many parts.
+    fn corrections(&self, plan: &Plan, parts: usize) -> Result<Vec<Vec<u8>>, DeltaError> {
+        let map = plan.map(self.old_length, self.new_length);
+        let mut scan = self.old_scan.clone();
+        scan.resolve(&map, false);
+        let ground = Ground::new(self.old, plan, &scan, parts);
+        let states = (0..parts).map(|_| ground.state(Encoder::new()));
+        let mut states: Vec<_> = states.collect();
+        let mut buffer = Vec::new();
+        for piece in ground.pieces() {
+            buffer.clear();
+            if let Some(state) = states.get_mut(ground.part_of(piece.stripe)) {
+                ground.code(state, &piece.copy, Some(self.new), &mut buffer)?;
+            }
+        }
+        Ok(states.into_iter().map(|it| it.coder.finish()).collect())
     }
 }

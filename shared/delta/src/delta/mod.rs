@@ -2,7 +2,7 @@
 //!
 //! A delta has three streams. The *plan* ([`plan`]) names the parts of the new content that are copies of
 //! parts of the old one, and which regions of both are code or hold addresses ([`layout`]). The
-//! *corrections* ([`copies`]) turn each copied part into what it became. The rest of the new content is
+//! *corrections* ([`copies`]) turn each copied part into what it became; they come in parts that are decoded at once. The rest of the new content is
 //! *fresh*, packed by LZMA or Zstandard ([`pack`]). [`header`] has the outer form.
 //!
 //! When a function grows by a few bytes, every call over it, every jump table and every pointer behind it
@@ -29,6 +29,7 @@ mod beside;
 mod choice;
 mod coder;
 mod copies;
+mod data;
 mod deflate;
 mod header;
 mod image;

@@ -90,28 +90,102 @@ pub(super) struct Ground<'a> {
     plan: &'a Plan,
     /// With targets that are resolved.
     scan: &'a Scan,
+    /// Into how many parts the corrections are divided.
+    parts: usize,
 }
 
-/// Copies whose surroundings are brought near at once.
+/// A part of a copy that is worked on at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    /// New bytes before it.
+    pub(super) gap: u32,
+    pub(super) copy: Copy,
+    /// Of how many bytes of the result it is, as [`STRIPE`]s: pieces of one stripe are corrected by one part.
+    pub(super) stripe: u32,
+}
+
+/// Pieces whose surroundings are brought near at once.
 pub(super) const NEAR: usize = 32;
 /// Bytes that memory brings at once.
 const LINE: usize = 64;
 /// Bytes of a copy that are brought near; the rest follows by itself.
 const AHEAD: usize = 256;
+/// Bytes of the result that one part of the corrections is for before the next has its turn, as a power of two.
+const STRIPE: u32 = 18;
+
+/// What one part of the corrections has learnt, and where it stands.
+pub(super) struct State<'p, C> {
+    models: Models,
+    pub(super) coder: C,
+    near: Near<'p>,
+}
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan) -> Self {
-        Self { old, plan, scan }
+    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan, parts: usize) -> Self {
+        Self {
+            old,
+            plan,
+            scan,
+            parts,
+        }
     }
 
-    /// Brings near what the next copies need, up to [`NEAR`] of them.
-    pub(super) fn fetch(&self, copies: &[Copy]) {
+    /// A part of the corrections from its start.
+    pub(super) fn state<C: Coder>(&self, coder: C) -> State<'a, C> {
+        State {
+            models: Models::new(self.old.len()),
+            coder,
+            near: Near::new(&self.plan.new_layout),
+        }
+    }
+
+    /// Which part of the corrections a stripe belongs to.
+    pub(super) fn part_of(&self, stripe: u32) -> usize {
+        stripe as usize % self.parts.max(1)
+    }
+
+    /// All copies in pieces, in the order of the result.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> + use<'a> {
+        let scan = self.scan;
+        let mut copies = self.plan.copies.iter();
+        let mut end = 0;
+        let mut rest = Copy {
+            old: 0,
+            new: 0,
+            length: 0,
+        };
+        std::iter::from_fn(move || {
+            if rest.length == 0 {
+                rest = *copies.next()?;
+            }
+            let copy = Copy {
+                length: piece(scan, rest.old, rest.length),
+                ..rest
+            };
+            let gap = copy.new.saturating_sub(end);
+            end = copy.new_end();
+            rest = Copy {
+                old: copy.old_end(),
+                new: end,
+                length: rest.length - copy.length,
+            };
+            Some(Piece {
+                gap,
+                copy,
+                stripe: copy.new >> STRIPE,
+            })
+        })
+    }
+
+    /// Brings near what the next pieces need, up to [`NEAR`] of them.
+    pub(super) fn fetch(&self, pieces: &[Piece]) {
         let mut firsts = [0; NEAR];
-        for (first, copy) in firsts.iter_mut().zip(copies) {
-            *first = self.scan.after(copy.old);
+        for (first, piece) in firsts.iter_mut().zip(pieces) {
+            *first = self.scan.after(piece.copy.old);
         }
         let mut sum = 0;
-        for (first, copy) in firsts.iter().zip(copies) {
+        for (first, piece) in firsts.iter().zip(pieces) {
+            let copy = &piece.copy;
             sum ^= self.scan.fetch(copy.old, *first);
             let end = copy.old as usize + (copy.length as usize).min(AHEAD);
             let part = self.old.get(copy.old as usize..end).unwrap_or_default();
@@ -122,13 +196,13 @@ impl<'a> Ground<'a> {
         std::hint::black_box(sum);
     }
 
-    /// Turns a copied part into what it becomes, piece by piece, and hands on each piece.
+    /// Turns a copied piece into what it becomes, at the end of `buffer`.
     pub(super) fn code<C: Coder>(
         &self,
-        (models, coder, near): (&mut Models, &mut C, &mut Near<'_>),
+        state: &mut State<'_, C>,
         copy: &Copy,
         new: Option<&[u8]>,
-        mut give: impl FnMut(&[u8]) -> Result<(), DeltaError>,
+        buffer: &mut Vec<u8>,
     ) -> Result<(), DeltaError> {
         let known = Known {
             old: self.old,
@@ -136,21 +210,20 @@ impl<'a> Ground<'a> {
             new_layout: &self.plan.new_layout,
             scan: self.scan,
         };
-        let mut buffer = Vec::new();
-        let mut done = 0;
-        while done < copy.length {
-            let (from, to) = (copy.old + done, copy.new + done);
-            let length = piece(self.scan, from, copy.length - done);
-            let before = self.old.get(from as usize..(from + length) as usize);
-            buffer.clear();
-            buffer.extend(before.ok_or_else(|| corrupt("it reads outside the base"))?);
-            let truth = new.and_then(|new| new.get(to as usize..(to + length) as usize));
-            models.code(coder, &known, near, (from, to), &mut buffer, truth);
-            if coder.is_exhausted() {
-                return Err(super::CUT_OFF);
-            }
-            give(&buffer)?;
-            done += length;
+        let before = self.old.get(copy.old as usize..copy.old_end() as usize);
+        let start = buffer.len();
+        buffer.extend_from_slice(before.ok_or_else(|| corrupt("it reads outside the base"))?);
+        let piece = buffer.get_mut(start..).unwrap_or_default();
+        let truth = new.and_then(|new| new.get(copy.new as usize..copy.new_end() as usize));
+        let place = (copy.old, copy.new);
+        let State {
+            models,
+            coder,
+            near,
+        } = state;
+        models.code(coder, &known, near, place, piece, truth);
+        if coder.is_exhausted() {
+            return Err(super::CUT_OFF);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use super::layout::{Kind, Layout, Near, Region};
 use super::moves::Map;
-use super::{a64, beside, x64, x64_walk};
+use super::{a64, beside, data, x64, x64_walk};
 
 /// How a reference is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,22 +227,36 @@ impl Scan {
         }
     }
 
-    /// Sorts the references and makes their index.
-    fn finish(&mut self, length: usize) {
-        // Regions come in runs that are sorted already, which a stable sort makes use of.
-        self.references.sort_by_key(|one| one.at);
-        self.blocks.reserve_exact((length >> BLOCK) + 1);
+    /// Puts together what was found in a content of this length, and makes an index of it.
+    fn of(found: &[&Walked], length: usize) -> Self {
+        let mut runs: Vec<Run<'_>> = found.iter().flat_map(|it| it.runs()).collect();
+        runs.sort_unstable_by_key(|(position, _)| *position);
+        let count = found.iter().map(|it| it.references.len()).sum();
+        let mut scan = Self {
+            references: Vec::with_capacity(count),
+            blocks: Vec::with_capacity((length >> BLOCK) + 1),
+            starts: vec![0; length / 64 + 1],
+        };
+        for (_, run) in runs {
+            scan.references.extend_from_slice(run);
+        }
+        for (at, bits) in found.iter().flat_map(|it| &it.starts) {
+            if let Some(word) = scan.starts.get_mut(*at as usize) {
+                *word |= bits;
+            }
+        }
         let mut next = 0;
         for block in 0..=length >> BLOCK {
             let start = block << BLOCK;
-            while let Some(one) = self.references.get(next) {
+            while let Some(one) = scan.references.get(next) {
                 if one.at as usize >= start {
                     break;
                 }
                 next += 1;
             }
-            self.blocks.push(u32::try_from(next).unwrap_or(u32::MAX));
+            scan.blocks.push(u32::try_from(next).unwrap_or(u32::MAX));
         }
+        scan
     }
 
     /// The first start of an instruction after a position, at most `limit`.
@@ -266,6 +280,9 @@ impl Scan {
 /// Bytes of code that are walked by themselves, so that several threads can walk.
 const WALK: u32 = 1 << 16;
 
+/// References of a part of the content, and where it begins. The parts do not overlap.
+type Run<'r> = (u32, &'r [Reference]);
+
 /// Finds the references of a content, on two threads if `threads` says so.
 pub(super) fn scan(content: &[u8], layout: &Layout, threads: bool) -> Scan {
     let within = |region: &Region| {
@@ -273,14 +290,14 @@ pub(super) fn scan(content: &[u8], layout: &Layout, threads: bool) -> Scan {
         let bytes = bytes.unwrap_or_default();
         bytes.get(..region.length as usize).unwrap_or(bytes)
     };
-    let regions = layout.regions().iter();
-    let x64 = regions.filter(|region| region.kind == Kind::X64);
-    let parts: Vec<(&Region, u32)> = x64
-        .flat_map(|region| {
+    let parts = |kind: Kind| -> Vec<(&Region, u32)> {
+        let regions = layout.regions().iter().filter(|it| it.kind == kind);
+        let parts = regions.flat_map(|region| {
             let blocks = (0..region.length).step_by(WALK as usize);
             blocks.map(move |offset| (region, offset))
-        })
-        .collect();
+        });
+        parts.collect()
+    };
     let walk = |parts: &[(&Region, u32)]| {
         let (first, second) = parts.split_at(parts.len() / 2);
         let mut lanes = [first, second].map(|parts| Lane::new(content, layout, parts));
@@ -290,51 +307,100 @@ pub(super) fn scan(content: &[u8], layout: &Layout, threads: bool) -> Scan {
         while one.step() || other.step() {}
         lanes.map(|lane| lane.found)
     };
-    let (first, second) = parts.split_at(parts.len() / 2);
-    let (theirs, ours) = beside::both(threads, || walk(second), || walk(first));
-    let found = ours.into_iter().chain(theirs.into_iter().flatten());
-    let found: Vec<Walked> = found.collect();
-    let count = found.iter().map(|part| part.references.len()).sum();
-    let mut scan = Scan {
-        references: Vec::with_capacity(count),
-        blocks: Vec::new(),
-        starts: vec![0; content.len() / 64 + 1],
+    let words = |parts: &[(&Region, u32)]| {
+        let mut found = Walked::new(parts.len());
+        for (region, offset) in parts {
+            let code = within(region).get(*offset as usize..).unwrap_or_default();
+            let code = code.get(..WALK as usize).unwrap_or(code);
+            found.begin(region.start + offset);
+            a64::scan(code, *offset, region, layout, &mut found.references);
+        }
+        found
     };
-    for part in found {
-        for (at, bits) in part.starts {
-            if let Some(word) = scan.starts.get_mut(at as usize) {
-                *word |= bits;
-            }
+    let (x64, a64) = (parts(Kind::X64), parts(Kind::A64));
+    let (first, second) = x64.split_at(x64.len() / 2);
+    let (third, fourth) = a64.split_at(a64.len() / 2);
+    let (theirs, ours) = beside::both(
+        threads,
+        || (walk(second), words(fourth)),
+        || (walk(first), words(third)),
+    );
+    let halves = [Some(ours), theirs].into_iter().flatten();
+    let code: Vec<Walked> = halves
+        .flat_map(|(x64, a64)| x64.into_iter().chain([a64]))
+        .collect();
+    let labels = data::labels(code.iter().flat_map(|it| &it.references), layout);
+    let search = |regions: &[&Region]| {
+        let mut found = Walked::new(0);
+        for region in regions {
+            found.begin(region.start);
+            data::scan(
+                within(region),
+                region,
+                layout,
+                &labels,
+                &mut found.references,
+            );
         }
-        scan.references.extend(part.references);
-    }
-    for region in layout.regions() {
-        if region.kind == Kind::A64 {
-            a64::scan(within(region), region, layout, &mut scan.references);
-        }
-    }
-    let labels = labels(&scan.references, layout);
-    for region in layout.regions() {
-        let bytes = within(region);
-        let references = &mut scan.references;
-        match region.kind {
-            Kind::Plain | Kind::X64 | Kind::A64 => {}
-            Kind::Words => scan_data(bytes, region, layout, None, references),
-            Kind::Tables | Kind::Data => {
-                scan_data(bytes, region, layout, Some(&labels), references);
-            }
-            Kind::Relative | Kind::Based => scan_offsets(bytes, region, layout, references),
-        }
-    }
-    scan.finish(content.len());
-    scan
+        found
+    };
+    let regions = layout.regions().iter().filter(|it| !it.kind.is_code());
+    let regions: Vec<&Region> = regions.collect();
+    let (first, second) = halve(&regions);
+    let (theirs, ours) = beside::both(threads, || search(second), || search(first));
+    let found = [Some(ours), theirs];
+    let all: Vec<&Walked> = code.iter().chain(found.iter().flatten()).collect();
+    Scan::of(&all, content.len())
+}
+
+/// Divides regions where half of their bytes are before.
+fn halve<'r, 'l>(regions: &'r [&'l Region]) -> (&'r [&'l Region], &'r [&'l Region]) {
+    let bytes = |regions: &[&Region]| regions.iter().map(|it| u64::from(it.length)).sum::<u64>();
+    let all = bytes(regions);
+    let at = (0..regions.len()).find(|at| {
+        let (before, _) = regions.split_at(at + 1);
+        bytes(before) * 2 > all
+    });
+    // The region in the middle goes where less is.
+    let at = at.map_or(0, |at| {
+        let (before, rest) = regions.split_at(at);
+        let after = rest.split_first().map_or(0, |(_, after)| bytes(after));
+        at + usize::from(bytes(before) < after)
+    });
+    regions.split_at(at)
 }
 
 /// What a walk over code finds.
 struct Walked {
     references: Vec<Reference>,
+    /// Where each part begins, and how many references come before it.
+    parts: Vec<(u32, usize)>,
     /// Where instructions begin: 64 positions each, and which of them.
     starts: Vec<(u32, u64)>,
+}
+
+impl Walked {
+    /// Takes how many parts of code there will be, for the memory that is taken at once.
+    fn new(parts: usize) -> Self {
+        Self {
+            references: Vec::with_capacity(parts * WALK as usize / REFERENCE_EACH),
+            parts: Vec::with_capacity(parts),
+            starts: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, position: u32) {
+        self.parts.push((position, self.references.len()));
+    }
+
+    fn runs(&self) -> impl Iterator<Item = Run<'_>> {
+        let ends = self.parts.iter().skip(1).map(|(_, end)| *end);
+        let ends = ends.chain([self.references.len()]);
+        self.parts.iter().zip(ends).map(|((position, start), end)| {
+            let run = self.references.get(*start..end);
+            (*position, run.unwrap_or_default())
+        })
+    }
 }
 
 /// Bytes of code for each reference, about: memory is taken at once, at most that of the code.
@@ -367,8 +433,8 @@ impl<'w> Lane<'w> {
             word: 0,
             bits: 0,
             found: Walked {
-                references: Vec::with_capacity(parts.len() * WALK as usize / REFERENCE_EACH),
                 starts: Vec::with_capacity(parts.len() * WALK as usize / 64),
+                ..Walked::new(parts.len())
             },
         }
     }
@@ -384,6 +450,7 @@ impl<'w> Lane<'w> {
         };
         self.region = Some(region);
         self.at = region.start + offset;
+        self.found.begin(self.at);
         self.word = self.at >> 6;
         let end = self.at.saturating_add(WALK).min(region.end()) as usize;
         let end = end.min(self.content.len());
@@ -441,104 +508,5 @@ fn form_of(target: x64::Target) -> Option<Form> {
         x64::Target::Branch => Some(Form::Branch),
         x64::Target::Data => Some(Form::Data),
         x64::Target::Lea => Some(Form::Lea),
-    }
-}
-
-/// The positions of data that code takes the address of: where jump tables begin.
-fn labels(references: &[Reference], layout: &Layout) -> Vec<u32> {
-    let mut labels: Vec<u32> = references
-        .iter()
-        .filter(|one| matches!(one.form, Form::Lea | Form::Arm(_)))
-        .map(|one| one.target)
-        .collect();
-    labels.sort_unstable();
-    labels.dedup();
-    labels.retain(|label| {
-        layout
-            .region_at(*label)
-            .is_some_and(|region| matches!(region.kind, Kind::Tables | Kind::Data))
-    });
-    labels
-}
-
-fn scan_data(
-    bytes: &[u8],
-    region: &Region,
-    layout: &Layout,
-    labels: Option<&[u32]>,
-    references: &mut Vec<Reference>,
-) {
-    // What the file aligns is what the address aligns.
-    let skew = u32::try_from(region.address.wrapping_neg() & 7).unwrap_or_default();
-    let mut at = skew;
-    let mut labels = labels.unwrap_or_default();
-    let mut base = None;
-    let mut near = Near::new(layout);
-    let has_words = region.kind != Kind::Tables;
-    while let Some(rest) = bytes.get(at as usize..).filter(|rest| rest.len() >= 4) {
-        let position = region.start + at;
-        while let Some((first, after)) = labels
-            .split_first()
-            .filter(|(first, _)| **first <= position)
-        {
-            base = Some(*first);
-            labels = after;
-        }
-        let word = rest.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-        let word = word.filter(|_| has_words && (at ^ skew).is_multiple_of(8));
-        if let Some((_, target)) = word.and_then(|word| near.find(region.image, word)) {
-            references.push(Reference::new(position, target, Form::Word));
-            at += 8;
-            continue;
-        }
-        if let Some(reference) = base
-            .filter(|base| *base >= region.start)
-            .and_then(|base| table_entry(rest, position, base, region, &mut near))
-        {
-            references.push(reference);
-        }
-        at += 4;
-    }
-}
-
-/// An entry of a jump table, if it leads into code.
-fn table_entry(
-    rest: &[u8],
-    at: u32,
-    base: u32,
-    region: &Region,
-    near: &mut Near<'_>,
-) -> Option<Reference> {
-    let distance = Form::Offset.read(rest)?;
-    let address = region.address_of(base).wrapping_add_signed(distance);
-    let (owner, target) = near.find(region.image, address)?;
-    owner.kind.is_code().then_some(Reference {
-        base,
-        ..Reference::new(at, target, Form::Offset)
-    })
-}
-
-fn scan_offsets(bytes: &[u8], region: &Region, layout: &Layout, references: &mut Vec<Reference>) {
-    let base = layout.region_at(region.base);
-    let base = base.map(|owner| owner.address_of(region.base));
-    let mut at = region.start;
-    let mut near = Near::new(layout);
-    for word in bytes.chunks_exact(4) {
-        let (form, from) = if region.kind == Kind::Based {
-            (Form::Offset, base)
-        } else {
-            (Form::Own, Some(region.address_of(at)))
-        };
-        let value = form.read(word).filter(|value| *value != 0);
-        let target = from
-            .zip(value)
-            .and_then(|(from, value)| near.find(region.image, from.wrapping_add_signed(value)));
-        if let Some((_, target)) = target {
-            references.push(Reference {
-                base: region.base,
-                ..Reference::new(at, target, form)
-            });
-        }
-        at += 4;
     }
 }

@@ -1,5 +1,6 @@
 //! Deltas that no maker writes.
 
+use super::apply::applied;
 use super::coder::Encoder;
 use super::header::{self, Header, Streams};
 use super::layout::{Kind, Layout, Region};
@@ -34,7 +35,7 @@ fn crafted(plan: &[u8], corrections: &[u8], fresh: &[u8], packing: Packing) -> V
     let streams = Streams {
         opening: b"",
         plan,
-        corrections,
+        corrections: vec![corrections],
         fresh,
     };
     header::write(&header, &streams).unwrap()
@@ -264,7 +265,7 @@ proptest! {
             opened: None,
         };
         let fresh = vec![0; length as usize];
-        let streams = Streams { opening: b"", plan: &plan, corrections: &corrections, fresh: &fresh };
+        let streams = Streams { opening: b"", plan: &plan, corrections: vec![&corrections], fresh: &fresh };
         let delta = header::write(&header, &streams).unwrap();
         let right = Expected { base: Digest::of(&old), digest: Digest::of(NEW), length: u64::from(length) };
         let mut written = Vec::new();
@@ -287,7 +288,7 @@ fn long(fresh: &[u8], out: &mut dyn std::io::Write) -> Result<(), DeltaError> {
     let streams = Streams {
         opening: b"",
         plan: &plan(&[]),
-        corrections: b"",
+        corrections: vec![b""],
         fresh,
     };
     let delta = header::write(&header, &streams).unwrap();
@@ -330,4 +331,59 @@ fn what_a_delta_declares_is_read_from_its_header_alone() {
         Expected::declared_by(b"KTSG"),
         Err(corrupt("it is cut off"))
     );
+}
+
+/// Contents above a mebibyte that differ in so many places that the corrections come in parts.
+fn divided() -> (Vec<u8>, Vec<u8>) {
+    let mut state = 1_u32;
+    let mut byte = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    let old: Vec<u8> = (0..1_400_000).map(|_| byte()).collect();
+    let mut new = old.clone();
+    for at in (0..new.len()).step_by(40) {
+        new[at] = byte();
+    }
+    new.splice(700_000..700_000, b"something new".repeat(9));
+    (old, new)
+}
+
+#[test]
+fn corrections_in_parts_give_the_same_on_one_thread_and_on_several() {
+    let (old, new) = divided();
+    let delta = make(&old, &new).unwrap();
+    let (header, streams) = header::read(&delta).unwrap();
+    assert_eq!(streams.corrections.len(), 2);
+    assert!(apply(&old, &delta, &expected(&old, &new)).unwrap() == new);
+    let here = applied(&old, &delta, &expected(&old, &new), false);
+    assert!(here.unwrap() == new);
+    // Each part alone is missed or too long, and the error is the same.
+    let [first, second] = [0, 1].map(|part| streams.corrections[part]);
+    for (corrections, why) in [
+        (vec![&first[..first.len() / 2], second], "it is cut off"),
+        (vec![first, &second[..second.len() / 2]], "it is cut off"),
+        (vec![first], "it is cut off"),
+    ] {
+        let streams = Streams {
+            corrections,
+            ..streams.clone()
+        };
+        let delta = header::write(&header, &streams).unwrap();
+        for threads in [true, false] {
+            let found = applied(&old, &delta, &expected(&old, &new), threads);
+            assert_eq!(found, Err(DeltaError::Corrupt { why }), "{threads}");
+        }
+    }
+    let longer = [second, b"and more"].concat();
+    let streams = Streams {
+        corrections: vec![first, &longer],
+        ..streams.clone()
+    };
+    let delta = header::write(&header, &streams).unwrap();
+    for threads in [true, false] {
+        let found = applied(&old, &delta, &expected(&old, &new), threads);
+        let why = "it holds more than it uses";
+        assert_eq!(found, Err(DeltaError::Corrupt { why }), "{threads}");
+    }
 }

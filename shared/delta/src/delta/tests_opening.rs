@@ -72,7 +72,7 @@ fn outcome(
     let streams = Streams {
         opening,
         plan: &plan,
-        corrections: b"",
+        corrections: vec![b""],
         fresh,
     };
     let delta = header::write(&header, &streams).unwrap();
