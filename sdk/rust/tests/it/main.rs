@@ -4,6 +4,7 @@ mod crashes;
 mod home;
 mod installs;
 mod offers;
+mod quotas;
 mod refusals;
 mod reports;
 mod sessions;
