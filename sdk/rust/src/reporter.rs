@@ -44,6 +44,7 @@ mod pause;
 mod report;
 mod send;
 mod session;
+mod trace;
 mod worker;
 
 pub use kintsugi_domain::event::Level;

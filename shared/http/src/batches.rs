@@ -1,4 +1,4 @@
-//! Sealed batches of our own reporter: 200 with what was taken, or a problem whose code the reporter knows.
+//! Sealed batches of our own reporter: 200 with what was taken and what was refused of it, or a problem whose code the reporter knows.
 
 use crate::batch_keys;
 use crate::body;
@@ -7,7 +7,7 @@ use crate::native;
 use crate::otlp;
 use crate::problem::Problem;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
@@ -57,8 +57,16 @@ async fn take(
     };
     match home.stage.take_batch(request).await? {
         Done::Accepted(receipt) => Ok(Json(receipt).into_response()),
-        Done::Refused(refusal) => Err(Problem::new(status(&refusal), refusal.code(), refusal)),
+        Done::Refused(refusal) => Err(problem(&refusal)),
     }
+}
+
+fn problem(refusal: &Refusal) -> Problem {
+    let problem = Problem::new(status(refusal), refusal.code(), refusal);
+    if let Refusal::RateLimited { seconds } = refusal {
+        return problem.with_header(header::RETRY_AFTER, HeaderValue::from(*seconds));
+    }
+    problem
 }
 
 fn status(refusal: &Refusal) -> StatusCode {
@@ -66,6 +74,7 @@ fn status(refusal: &Refusal) -> StatusCode {
         Refusal::WrongKey => StatusCode::FORBIDDEN,
         Refusal::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Refusal::Replayed => StatusCode::CONFLICT,
+        Refusal::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::Malformed(_) | Refusal::InvalidChecksum => StatusCode::BAD_REQUEST,
         Refusal::UnknownKey
         | Refusal::Stale

@@ -44,5 +44,10 @@ async fn take(home: &Home, signal: Signal, request: Request) -> Result<Response,
     let answer = home.stage.take_otlp(request).await?;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST);
     let kind = HeaderValue::from_static(answer.encoding.media_type());
-    Ok((status, [(header::CONTENT_TYPE, kind)], answer.body).into_response())
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], answer.body).into_response();
+    if let Some(seconds) = answer.retry_after {
+        let seconds = HeaderValue::from(seconds);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    Ok(response)
 }

@@ -1,7 +1,7 @@
 //! The rules of a project, ready for use.
 
 use crate::keys;
-use crate::text::{Hit, Rule, Text, is_known_placeholder};
+use crate::text::{Hit, Rule, Text, is_known_placeholder, unnumbered};
 use kintsugi_domain::scrub_rules::{RULES, ScrubRules};
 use regex::Regex;
 use std::collections::BTreeSet;
@@ -121,8 +121,13 @@ impl Rules {
             .map_or(rule.words().1, |own| &own.placeholder)
     }
 
-    /// Whether a text is a placeholder and nothing else.
+    /// Whether a text is a placeholder, with or without a number, and nothing else.
     pub(crate) fn is_placeholder(&self, text: &str) -> bool {
+        self.is_bare_placeholder(text)
+            || unnumbered(text).is_some_and(|text| self.is_bare_placeholder(&text))
+    }
+
+    fn is_bare_placeholder(&self, text: &str) -> bool {
         is_known_placeholder(text) || self.own.iter().any(|own| own.placeholder == text)
     }
 

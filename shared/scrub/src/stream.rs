@@ -189,8 +189,8 @@ impl<'t> Stream<'t, '_> {
             b'-' | b'0'..=b'9' => {
                 let (start, end) = self.number()?;
                 let digits = self.text.get(start..end).unwrap_or_default();
-                // The shortest number that is something has nine digits.
-                if digits.len() >= 9 {
+                // The shortest number that a rule of ours knows has nine digits; a project's own may look for any.
+                if digits.len() >= 9 || self.walk.rules().has_own() {
                     self.clean(digits, start, end, reading);
                 }
                 Ok(())

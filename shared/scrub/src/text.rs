@@ -141,6 +141,18 @@ pub(crate) fn is_known_placeholder(text: &str) -> bool {
     PLACEHOLDERS.contains(&text)
 }
 
+/// Most digits of a number in a placeholder: a document of 50 MB has no room for more names.
+const NUMBER_DIGITS_MAX: usize = 7;
+
+/// The placeholder without its number, which tells names apart that have become the same: `[email-2]` is `[email]`.
+pub(crate) fn unnumbered(text: &str) -> Option<String> {
+    let (head, number) = text.strip_suffix(']')?.rsplit_once('-')?;
+    let is_number = number.len() <= NUMBER_DIGITS_MAX
+        && !number.starts_with('0')
+        && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !number.is_empty()).then(|| format!("{head}]"))
+}
+
 /// A text, read by byte position. Past its ends it is made of NUL bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Text<'t> {

@@ -5,7 +5,7 @@ use crate::pairs::says_nothing;
 use crate::rewrite::{clean, is_long};
 use crate::rules::Rules;
 use crate::scan::scan;
-use crate::text::Reading;
+use crate::text::{REMOVED, Reading};
 use crate::{REMARK_PATH_BYTES_MAX, REMARKS_MAX};
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
@@ -146,7 +146,7 @@ impl<'r> Walk<'r> {
     /// Scrubs a JSON value in place.
     pub(crate) fn value(&mut self, value: &mut Value, reading: Reading) {
         if self.depth > DEPTH_MAX {
-            self.replace(value, "depth", crate::text::REMOVED);
+            self.replace(value, "depth", REMOVED);
             return;
         }
         match value {
@@ -214,11 +214,19 @@ impl<'r> Walk<'r> {
             let base = name.clone();
             while cleaned.contains_key(&name) {
                 same += 1;
-                name = format!("{base} {same}");
+                name = self.numbered(&base, same);
             }
             cleaned.insert(name, value);
         }
         *fields = cleaned;
+    }
+
+    /// A name that has become the same as another, with a number. **It stands inside of a placeholder, where no rule looks**: anywhere else
+    /// a project's own pattern could find it, and the name would be another each time that it is scrubbed.
+    fn numbered(&self, name: &str, number: usize) -> String {
+        let numbered = with_number(name, number).filter(|name| !self.must_rename(name));
+        // A name that was cut, or that is too long with a number: whatever it said, there is another that says the same.
+        numbered.unwrap_or_else(|| format!("{}-{number}]", REMOVED.trim_end_matches(']')))
     }
 
     /// Removes a value whose name promises a secret, unless it says nothing.
@@ -263,6 +271,13 @@ impl<'r> Walk<'r> {
         self.remark(rule, (0, placeholder.len()));
         *value = Value::String(placeholder.to_owned());
     }
+}
+
+/// A text with a number in its last placeholder; nothing where it has none.
+fn with_number(text: &str, number: usize) -> Option<String> {
+    let end = text.rfind(']')?;
+    let (head, tail) = (text.get(..end)?, text.get(end..)?);
+    Some(format!("{head}-{number}{tail}"))
 }
 
 /// As much of a path as a remark keeps: the end, which says most.

@@ -218,7 +218,7 @@ fn an_event_is_scrubbed_everywhere_and_stays_useful() {
         serde_json::to_value(&frame.vars).unwrap(),
         json!({
             "argv": ["'--token'", "'[secret]'", "'x'"],
-            "by_user": {"[email]": "1", "[email] 2": "2"},
+            "by_user": {"[email]": "1", "[email-2]": "2"},
             "count": "0",
             "headers": [["Cookie", "[secret]"], ["Accept", "*/*"]],
             "items": "[1, 2]",

@@ -172,6 +172,85 @@ fn an_own_pattern_sees_long_lines_whole_but_for_matches_longer_than_the_overlap(
     }
 }
 
+/// Found by the fuzz target `scrub_rules`: numbers of fewer digits than any built-in rule looks for were not shown to own patterns where JSON
+/// is scrubbed as it is read.
+#[test]
+fn an_own_pattern_finds_a_short_number_both_ways() {
+    let rules = ScrubRules {
+        patterns: vec![pattern("pin", r"^\d{4}$")],
+        ..ScrubRules::default()
+    };
+    let scrubber = Scrubber::with_rules(b"salt", &rules).unwrap();
+    let mut value = json!({"a": [1234, 12, 12345], "b": -1234});
+    let (text, _) = scrubber.scrub_json(&value.to_string()).unwrap();
+    scrubber.scrub_value("", &mut value);
+    assert_eq!(value, json!({"a": ["[pin]", 12, 12345], "b": -1234}));
+    assert_eq!(text, value.to_string());
+}
+
+/// Found by the fuzz target `scrub_rules`: names that become the same were told apart by a number behind them, and a pattern that finds
+/// such a number made other names of them each time.
+#[test]
+fn names_that_become_the_same_are_told_apart_where_no_pattern_looks() {
+    for own in [
+        r" ?\d",
+        r"[^\[]+",
+        r"-\d+\]?",
+        r"[a-z]",
+        r".",
+        r"(?s)\W?2\W?",
+    ] {
+        let rules = ScrubRules {
+            patterns: vec![pattern("own", own)],
+            ..ScrubRules::default()
+        };
+        let scrubber = Scrubber::with_rules(b"salt", &rules).unwrap();
+        let mut value = json!({
+            "a@b.co": 1, "c@d.co": 2, "[email]": 3, "[email-2]": 4, "[own-2]": 5, "1": 6, "2": 7, "[email] 2": 8, "é": 9, "a": 10, "b": 11,
+        });
+        let (text, _) = scrubber.scrub_json(&value.to_string()).unwrap();
+        scrubber.scrub_value("", &mut value);
+        assert_eq!(text, value.to_string());
+        assert_eq!(value.as_object().unwrap().len(), 11, "{own} of {value}");
+        let once = value.clone();
+        assert_eq!(scrubber.scrub_value("", &mut value), [], "{own} of {once}");
+        assert_eq!(value, once, "{own}");
+    }
+}
+
+#[test]
+fn long_names_that_are_cut_to_the_same_stay_two_and_rest() {
+    let long = "n".repeat(20_000);
+    let mut value = json!({format!("{long}1"): 1, format!("{long}2"): 2, "a@b.co": 3, "c@d.co": 4});
+    let scrubber = Scrubber::new(b"");
+    scrubber.scrub_value("", &mut value);
+    let mut names: Vec<&str> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|name| name.get(..5).unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["[emai", "[emai", "[remo", "nnnnn"]);
+    let once = value.clone();
+    assert_eq!(scrubber.scrub_value("", &mut value), []);
+    assert_eq!(value, once);
+}
+
+#[test]
+fn only_a_placeholder_with_a_number_of_ours_is_one() {
+    for (text, expected) in [
+        ("password=[secret-2]", "password=[secret-2]"),
+        ("password=[email-1234567]", "password=[email-1234567]"),
+        ("password=[secret-02]", "password=[secret]"),
+        ("password=[secret-12345678]", "password=[secret]"),
+        ("password=[secret-]", "password=[secret]"),
+        ("password=[hunter-2]", "password=[secret]"),
+    ] {
+        assert_eq!(scrubbed(&ScrubRules::default(), text), expected);
+    }
+}
+
 #[test]
 fn rules_that_cannot_be_used_are_refused() {
     let rules = ScrubRules {

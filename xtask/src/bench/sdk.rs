@@ -2,7 +2,7 @@
 //!
 //! The measuring program is `sdk/rust/benches/sdk`: reports that come alone and in bursts, breadcrumbs, and caught panics with each hook.
 //! **The bound is on the median of a report.** The 99th percentile stands beside it: on a machine that does other work too it says as much about
-//! that work. What a stack trace adds is the unwinder of the standard library, and is measured without a bound.
+//! that work. What a stack trace adds is unwinding, and is measured without a bound.
 
 #![expect(
     clippy::indexing_slicing,

@@ -6,6 +6,7 @@ use super::crashes::Crash;
 use super::metrics::Contents;
 use super::numbers::Numbers;
 use super::session::Word;
+use super::trace::Names;
 use super::{BatchKey, Options, ProjectId, Report, ReportKind, Severity};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,6 +45,7 @@ pub(super) struct Encoder {
     own_code: Vec<String>,
     device: Option<String>,
     scrubber: Scrubber,
+    names: Names,
 }
 
 /// Random bytes of the system; nothing where it has none.
@@ -65,6 +67,7 @@ impl Encoder {
             own_code: options.own_code.clone(),
             scrubber: Scrubber::new(salt.as_bytes()),
             device,
+            names: Names::default(),
         }
     }
 
@@ -157,8 +160,8 @@ impl Encoder {
     }
 
     fn event(&self, id: EventId, report: Report, now: Timestamp) -> Event {
-        let frames = match (&report.backtrace, &report.place) {
-            (Some(backtrace), place) => self.frames(&backtrace.to_string(), place.as_ref()),
+        let frames = match (&report.trace, &report.place) {
+            (Some(trace), place) => self.frames(&self.names.text(trace), place.as_ref()),
             (None, Some(place)) => vec![placed(place)],
             (None, None) => Vec::new(),
         };

@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// What the home had no quota for; the home's own word.
+const RATE_LIMITED: &str = "rate_limited";
+
 /// Counts since the start of the reporter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metrics {
@@ -14,11 +17,11 @@ pub struct Metrics {
     pub by_kind: BTreeMap<&'static str, u64>,
     /// Reports that were queued: those made with consent that had a place.
     pub queued: u64,
-    /// Reports in batches that the home has taken.
+    /// Reports that the home has taken.
     pub sent: u64,
     /// Times that sending failed and will be tried again.
     pub retries: u64,
-    /// What was thrown away, by reason: reports, words about sessions, metrics.
+    /// What was thrown away, by reason: reports, words about sessions, metrics. `rate_limited` is what the home had no quota for.
     pub discarded: BTreeMap<&'static str, u64>,
     /// Actions that were told of.
     pub actions: u64,
@@ -61,6 +64,16 @@ impl Contents {
         }
     }
 
+    /// As many of each sort, but no more than another has.
+    #[must_use]
+    pub(super) fn at_most(self, other: Self) -> Self {
+        Self {
+            reports: self.reports.min(other.reports),
+            sessions: self.sessions.min(other.sessions),
+            metrics: self.metrics.min(other.metrics),
+        }
+    }
+
     #[must_use]
     pub(super) fn and(self, other: Self) -> Self {
         Self {
@@ -97,7 +110,17 @@ impl Counters {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Something was thrown away, which the home is to be told of.
     pub(super) fn discard(&self, reason: &'static str, gone: Contents) {
+        self.gone(reason, gone, true);
+    }
+
+    /// The home had no quota for something. It has counted that itself.
+    pub(super) fn refused(&self, gone: Contents) {
+        self.gone(RATE_LIMITED, gone, false);
+    }
+
+    fn gone(&self, reason: &'static str, gone: Contents, is_news: bool) {
         let mut discarded = self.discarded();
         // By the names that the home has for its categories.
         for (category, gone) in [
@@ -108,7 +131,8 @@ impl Counters {
             if gone > 0 {
                 let count = discarded.entry((reason, category)).or_default();
                 count.all = count.all.saturating_add(gone);
-                count.untold = count.untold.saturating_add(gone);
+                let untold = if is_news { gone } else { 0 };
+                count.untold = count.untold.saturating_add(untold);
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use super::encode::Encoder;
 use super::metrics::Contents;
+use super::trace::Trace;
 use super::{Inner, Order, Report, ReportKind};
 use std::any::Any;
-use std::backtrace::Backtrace;
 use std::panic::{self, PanicHookInfo};
 use std::sync::{Arc, Mutex, TryLockError, Weak};
 use std::time::Duration;
@@ -31,7 +31,7 @@ fn report(inner: &Inner, info: &PanicHookInfo<'_>) {
     let mut report = Report::new(ReportKind::UnhandledException);
     report.exceptions = vec![("panic".to_owned(), message(info.payload()))];
     report.is_unhandled = true;
-    report.backtrace = Some(Backtrace::force_capture());
+    report.trace = Some(Trace::here());
     let place = info.location();
     report.place = place.map(|place| (place.file().to_owned(), place.line()));
     let thread = std::thread::current();

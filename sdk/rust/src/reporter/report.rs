@@ -1,8 +1,8 @@
 //! One report, as the product makes it.
 
+use super::trace::Trace;
 use super::{Crumbs, Level, ReportKind};
 use kintsugi_domain::Timestamp;
-use std::backtrace::Backtrace;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Report {
     /// Type and message, the cause first.
     pub(super) exceptions: Vec<(String, String)>,
     pub(super) is_unhandled: bool,
-    pub(super) backtrace: Option<Backtrace>,
+    pub(super) trace: Option<Trace>,
     /// Where it happened: file and line.
     pub(super) place: Option<(String, u32)>,
     pub(super) user: Option<String>,
@@ -121,7 +121,7 @@ impl Report {
     /// With where this is called. Taking it costs the caller microseconds; names are found by the worker.
     #[must_use]
     pub fn with_backtrace(mut self) -> Self {
-        self.backtrace = Some(Backtrace::force_capture());
+        self.trace = Some(Trace::here());
         self
     }
 }

@@ -4,6 +4,7 @@
 //! a portal of a hotel or a proxy, and the batch is kept.
 
 use super::Options;
+use super::metrics::Contents;
 use super::pause::asked;
 use serde_json::Value;
 use std::io::Read as _;
@@ -15,6 +16,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ALL: Duration = Duration::from_mins(1);
 /// Longest answer that is read, bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// How long the quota is waited for where the home does not say.
+const LIMITED: Duration = Duration::from_mins(1);
 /// Codes of the home that no later try will change.
 const FOR_GOOD: [&str; 9] = [
     "WRONG_KEY",
@@ -29,10 +32,12 @@ const FOR_GOOD: [&str; 9] = [
 ];
 
 /// How one try ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// The home has it, now or from an earlier try.
-    Taken,
+    /// The home has it, now or from an earlier try, but for what it says that there was no quota for.
+    Taken(Contents),
+    /// There is no quota for any of it; after so long there is some again.
+    Limited(Duration),
     /// The home will never take it.
     Refused,
     /// It may be taken later; after so long, where the home said.
@@ -90,10 +95,23 @@ impl Sender {
 fn judge(status: u16, answer: &Value, id: &str, after: Option<Duration>) -> Sent {
     let member = |name: &str| answer.get(name).and_then(Value::as_str);
     match (status, member("code")) {
-        (200, _) if member("batch") == Some(id) => Sent::Taken,
-        (409, Some("REPLAYED")) => Sent::Taken,
+        (200, _) if member("batch") == Some(id) => Sent::Taken(refused(answer)),
+        // What was refused of it was told to an answer that was lost.
+        (409, Some("REPLAYED")) => Sent::Taken(Contents::default()),
+        (429, Some("RATE_LIMITED")) => Sent::Limited(after.unwrap_or(LIMITED)),
         (400..=499, Some(code)) if FOR_GOOD.contains(&code) => Sent::Refused,
         _ => Sent::Later(after),
+    }
+}
+
+/// What there was no quota for, by the home's names for its categories.
+fn refused(answer: &Value) -> Contents {
+    let refused = answer.get("refused");
+    let of = |category: &str| refused.and_then(|refused| refused.get(category)?.as_u64());
+    Contents {
+        reports: of("error").unwrap_or(0),
+        sessions: of("session").unwrap_or(0),
+        metrics: of("metric_bucket").unwrap_or(0),
     }
 }
 
@@ -105,9 +123,24 @@ mod tests {
     #[test]
     fn only_the_homes_own_words_end_a_batch() {
         let minute = Some(Duration::from_mins(1));
+        let taken = Sent::Taken(Contents::default());
         for (status, answer, expected) in [
-            (200, json!({"batch": "b1", "events": 1}), Sent::Taken),
-            (409, json!({"code": "REPLAYED"}), Sent::Taken),
+            (200, json!({"batch": "b1", "events": 1}), taken.clone()),
+            (
+                200,
+                json!({"batch": "b1", "refused": {"error": 2, "metric_bucket": 1, "default": 9, "session": "x"}}),
+                Sent::Taken(Contents {
+                    reports: 2,
+                    sessions: 0,
+                    metrics: 1,
+                }),
+            ),
+            (409, json!({"code": "REPLAYED"}), taken),
+            (
+                429,
+                json!({"code": "RATE_LIMITED"}),
+                Sent::Limited(Duration::from_mins(1)),
+            ),
             (422, json!({"code": "UNKNOWN_KEY"}), Sent::Refused),
             (403, json!({"code": "WRONG_KEY"}), Sent::Refused),
             (200, json!({"batch": "b2"}), Sent::Later(minute)),

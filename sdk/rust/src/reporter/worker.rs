@@ -22,6 +22,9 @@ const MEASURED_EVERY: Duration = Duration::from_mins(1);
 /// How long numbers wait for a batch that is sent anyway.
 const NUMBERS_EVERY: Duration = Duration::from_mins(5);
 
+/// How often a batch is sent that the home has no quota for. Each time the home was waited for as long as it asked.
+const LIMITED_TIMES_MAX: u32 = 3;
+
 /// How much the worker gives way, as `nice` counts: a tenth of the weight of an ordinary thread.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
@@ -42,6 +45,10 @@ struct Worker<'s> {
     failures: u32,
     /// Before this the home is not asked again.
     not_before: Option<Timestamp>,
+    /// Before this there is no quota: not even whoever flushes asks sooner.
+    limited_until: Option<Timestamp>,
+    /// How often there was none for the batch that is the oldest.
+    limited: u32,
 }
 
 /// Works until the last reporter is dropped.
@@ -57,6 +64,8 @@ pub(super) fn run(shared: &Shared, inbox: &Receiver<Order>) {
         measured_next: None,
         failures: 0,
         not_before: None,
+        limited_until: None,
+        limited: 0,
     };
     // What an earlier run left.
     worker.take_sessions();
@@ -197,7 +206,8 @@ impl Worker<'_> {
     fn patience(&self) -> Duration {
         let now = self.shared.clock.now();
         let waits = !self.shared.outbox().waiting().is_empty();
-        let again = self.not_before.filter(|_| waits);
+        // The later one of both.
+        let again = self.not_before.max(self.limited_until).filter(|_| waits);
         let next = [self.due, again, self.numbers_due, self.measured_next];
         let next = next.into_iter().flatten().min();
         let until = next.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
@@ -224,7 +234,11 @@ impl Worker<'_> {
         if due.is_some_and(|due| due <= now) {
             self.store();
             self.send();
-        } else if self.not_before.is_some_and(|at| at <= now) {
+        } else if self
+            .not_before
+            .max(self.limited_until)
+            .is_some_and(|at| at <= now)
+        {
             self.send();
         }
     }
@@ -291,10 +305,11 @@ impl Worker<'_> {
     fn send(&mut self) {
         let shared = self.shared;
         let now = shared.clock.now();
-        if self.not_before.is_some_and(|at| at > now) {
+        let again = self.not_before.max(self.limited_until);
+        if again.is_some_and(|at| at > now) {
             return;
         }
-        self.not_before = None;
+        (self.not_before, self.limited_until) = (None, None);
         let waiting = shared.outbox().waiting();
         for name in waiting {
             if !shared.has_consent() {
@@ -304,11 +319,25 @@ impl Worker<'_> {
             let (Some(body), Some(id)) = (body, outbox::id(&name)) else {
                 continue;
             };
+            let contents = outbox::contents(&name);
             match self.sender.send(id, &body) {
-                Sent::Taken => shared.counters.sent(outbox::contents(&name).reports),
-                Sent::Refused => shared
-                    .counters
-                    .discard("send_error", outbox::contents(&name)),
+                Sent::Taken(refused) => {
+                    // No more than there was, whatever the home says.
+                    let refused = refused.at_most(contents);
+                    shared.counters.sent(contents.reports - refused.reports);
+                    shared.counters.refused(refused);
+                }
+                Sent::Refused => shared.counters.discard("send_error", contents),
+                Sent::Limited(wait) => {
+                    self.limited += 1;
+                    let until = later(shared.clock.now(), pause(1, Some(wait), 0));
+                    self.limited_until = Some(until);
+                    if self.limited < LIMITED_TIMES_MAX {
+                        shared.counters.retry();
+                        return;
+                    }
+                    shared.counters.refused(contents);
+                }
                 Sent::Later(asked) => {
                     self.failures = self.failures.saturating_add(1);
                     shared.counters.retry();
@@ -318,8 +347,11 @@ impl Worker<'_> {
                     return;
                 }
             }
-            self.failures = 0;
+            (self.failures, self.limited) = (0, 0);
             shared.outbox().remove(&name);
+            if self.limited_until.is_some() {
+                return;
+            }
         }
     }
 }

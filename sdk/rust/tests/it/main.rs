@@ -5,6 +5,7 @@ mod delegations;
 mod home;
 mod installs;
 mod offers;
+mod quotas;
 mod refusals;
 mod reports;
 mod sessions;

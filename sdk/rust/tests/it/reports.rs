@@ -84,11 +84,13 @@ fn serve(
             .map(|line| serde_json::from_str(line).unwrap());
         let _ = lines.send(found.collect());
     }
+    let after = answer.get("retry_after").and_then(Value::as_u64);
+    let after = after.map_or_else(String::new, |seconds| format!("retry-after: {seconds}\r\n"));
     let answer = answer.to_string();
     let mut stream = stream;
     write!(
         stream,
-        "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{answer}",
+        "HTTP/1.1 {status} X\r\nconnection: close\r\n{after}content-length: {}\r\n\r\n{answer}",
         answer.len()
     )
 }

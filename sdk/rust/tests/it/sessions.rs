@@ -198,10 +198,10 @@ fn a_mark_stands_for_a_session_that_goes_on_and_goes_with_consent() {
 }
 
 #[derive(Debug, Clone)]
-struct Hands(Arc<Mutex<Timestamp>>);
+pub(crate) struct Hands(pub(crate) Arc<Mutex<Timestamp>>);
 
 impl Hands {
-    fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         let mut now = self.0.lock().unwrap();
         *now = now.checked_add(by).unwrap();
     }

@@ -14,6 +14,10 @@
 //! `REPLAYED`, which its sender may take for an acknowledgement. Batches are refused where their own time lies further from ours than
 //! they are remembered.
 //!
+//! Of what is inside, each category has its quota (`quotas.rs`), asked before an event is scrubbed. What is beyond it is refused, and the
+//! receipt says how many of what. **Only a batch of which nothing was let in is refused as a whole** (`RATE_LIMITED`, and when to come again)
+//! **and not remembered**, so that it may come again.
+//!
 //! Not here: the form of a batch (`kintsugi_trust::batch`), and who may make new keys ([`crate::admin`]).
 
 mod reading;
@@ -24,7 +28,7 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::batch::{BatchAge, ReceivedBatch, age};
 use kintsugi_domain::digest::Digest;
-use kintsugi_domain::id::{BatchId, ProjectId};
+use kintsugi_domain::id::{BatchId, DsnKey, ProjectId};
 use kintsugi_domain::limits::{
     BATCH_AGE_DAYS_MAX, BATCH_AHEAD_HOURS_MAX, REQUEST_BYTES_MAX, REQUEST_DECODED_BYTES_MAX,
 };
@@ -74,8 +78,10 @@ pub struct Receipt {
     pub events: usize,
     /// Reports that were only counted.
     pub counted: usize,
-    /// Lines that were not kept, each counted with its reason.
+    /// Items that were not kept, each counted with its reason.
     pub dropped: usize,
+    /// Items that there was no quota for, by category. They are not looked at again.
+    pub refused: BTreeMap<Category, usize>,
 }
 
 /// Why a batch is refused.
@@ -113,6 +119,12 @@ pub enum Refusal {
     /// The content is not what it was compressed from.
     #[error("the content of the batch cannot be decompressed")]
     Damaged,
+    /// The quota of everything in it is used up.
+    #[error("the quota is used up; there is some again in {seconds} seconds")]
+    RateLimited {
+        /// Seconds until there is something again.
+        seconds: u64,
+    },
 }
 
 impl Refusal {
@@ -129,6 +141,7 @@ impl Refusal {
             Self::Ahead => "AHEAD",
             Self::NotOpened => "NOT_OPENED",
             Self::Damaged => "DAMAGED",
+            Self::RateLimited { .. } => "RATE_LIMITED",
         }
     }
 }
@@ -141,6 +154,17 @@ impl From<BatchError> for Refusal {
             BatchError::NotOpened | BatchError::NotAKey | BatchError::NotSealed => Self::NotOpened,
         }
     }
+}
+
+/// A batch whose seal is open.
+struct Opened<'k> {
+    known: &'k Known,
+    /// The key that its sender reports with.
+    key: &'k DsnKey,
+    /// What will be remembered of it.
+    record: ReceivedBatch,
+    /// Names the request.
+    digest: Digest,
 }
 
 /// Why taking a batch ended early.
@@ -222,7 +246,7 @@ impl Ingest {
     pub async fn take_batch(&self, request: Request) -> Result<Done, PortError> {
         let project = request.project;
         match self.admit_batch(request).await {
-            Ok(receipt) => Ok(Done::Accepted(receipt)),
+            Ok(done) => Ok(done),
             Err(Stop::Refused(refusal)) => {
                 self.count_refusal(project, refusal.code()).await?;
                 tracing::debug!(project.id = %project, code = refusal.code(), "batch refused");
@@ -258,7 +282,8 @@ impl Ingest {
         Ok(Some(keys))
     }
 
-    async fn admit_batch(&self, request: Request) -> Result<Receipt, Stop> {
+    /// Takes it, refuses what is inside, whose items are counted then, or stops before that.
+    async fn admit_batch(&self, request: Request) -> Result<Done, Stop> {
         let key = auth::key_of_request(&request.headers, request.query.as_deref())
             .or_else(|| auth::bearer_key(&request.headers));
         let key = key.ok_or(Refusal::WrongKey)?;
@@ -292,8 +317,13 @@ impl Ingest {
         }
         let content = sealed.open(&secret)?;
         let digest = Digest::of(&request.body);
-        self.take_opened((&known, record), header.compression, content, digest)
-            .await
+        let opened = Opened {
+            known: &known,
+            key: &key,
+            record,
+            digest,
+        };
+        self.take_opened(opened, header.compression, content).await
     }
 
     /// Takes the content of a batch whose seal is open, as [`Self::take_batch`] does, which asks first whether the batch came before.
@@ -306,7 +336,8 @@ impl Ingest {
         at: Timestamp,
     ) -> Result<Done, PortError> {
         let known = self.projects.known(header.project, None, at).await?;
-        let Some(known) = known else {
+        let key = known.as_ref().and_then(|known| known.keys.first());
+        let (Some(known), Some(key)) = (&known, key) else {
             return Ok(Done::Refused(Refusal::WrongKey));
         };
         let record = ReceivedBatch {
@@ -315,43 +346,61 @@ impl Ingest {
             created_at: header.created,
             received_at: at,
         };
-        let digest = Digest::of(&content);
-        let taken = self.take_opened((&known, record), header.compression, content, digest);
-        match taken.await {
-            Ok(receipt) => Ok(Done::Accepted(receipt)),
+        let opened = Opened {
+            known,
+            key,
+            record,
+            digest: Digest::of(&content),
+        };
+        match self.take_opened(opened, header.compression, content).await {
+            Ok(done) => Ok(done),
             Err(Stop::Refused(refusal)) => Ok(Done::Refused(refusal)),
             Err(Stop::Failed(error)) => Err(error),
         }
     }
 
-    /// Reads an opened batch and saves what was found; `digest` names the request.
+    /// Reads an opened batch and saves what was found.
     async fn take_opened(
         &self,
-        (known, record): (&Known, ReceivedBatch),
+        opened: Opened<'_>,
         compression: Compression,
         content: Vec<u8>,
-        digest: Digest,
-    ) -> Result<Receipt, Stop> {
+    ) -> Result<Done, Stop> {
+        let Opened {
+            known,
+            key,
+            record,
+            digest,
+        } = opened;
         let decoded = body::decode(Some(compression.name()), content);
         let content = decoded.map_err(|error| match error {
             body::BodyError::TooLarge => Refusal::TooLarge,
             body::BodyError::UnknownEncoding | body::BodyError::Damaged { .. } => Refusal::Damaged,
         })?;
         let mut reading = Reading::new(known, record.project, record.received_at);
-        reading.lines(&content);
+        let read = reading.lines(&content, &self.quotas, key).await?;
         let Reading {
-            counted, mut found, ..
+            counted,
+            refused,
+            mut found,
+            ..
         } = reading;
+        if let Err(refusal) = read {
+            // Only counted: what is not remembered may come again.
+            self.save(record.project, digest, None, found).await?;
+            return Ok(Done::Refused(refusal));
+        }
         found.beside = Commit::new().create(&record);
         let kept: usize = found.kept.iter().map(Kept::items).sum();
         let receipt = Receipt {
             batch: record.id.clone(),
             events: found.events.len(),
             counted: counted + kept,
-            dropped: found.skipped,
+            dropped: found.skipped.saturating_sub(refused.values().sum()),
+            refused,
         };
         self.save_batch(&record, digest, found).await?;
-        Ok(receipt)
+        Ok(Done::Accepted(receipt))
     }
 
     /// Saves what a batch holds in the commit that remembers it, so that whatever is counted is counted once; only what does not fit into

@@ -2,7 +2,8 @@
 //!
 //! Log records and span events that carry an exception (`exception.type`, `exception.message`, `exception.stacktrace`, as OpenTelemetry's
 //! semantic conventions have it) become events; other records and spans are counted (`without_exception`), which is no error of their
-//! sender. What is over a limit or cannot be read is told as rejected in the answer's partial success.
+//! sender. What is over a limit or a quota or cannot be read is told as rejected in the answer's partial success; where the quota lets nothing
+//! in, the answer is 429 with `Retry-After`.
 //!
 //! The project is named by the header `kintsugi-project` or the query's `project`, the reporting key as for Sentry's clients or as
 //! `Authorization: Bearer KEY`, so that an exporter needs no more than its endpoint and one setting of headers.
@@ -36,6 +37,11 @@ pub const PROJECT_HEADER: &str = "kintsugi-project";
 /// Longest text that records share, bytes. Twice what as many characters as an event keeps can take, so that the scrubber, which cuts
 /// it, sees whole what lies across its cut.
 const SHARED_BYTES_MAX: usize = 8 * TEXT_CHARS_MAX;
+
+/// Why records are rejected.
+const REJECTED: &str = "too many records, or records that cannot be read";
+/// Why records are rejected, or a whole request refused, whose quota is used up.
+const LIMITED: &str = "the quota is used up";
 
 /// What a request carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +123,8 @@ pub struct Answer {
     pub encoding: Encoding,
     /// The body.
     pub body: Vec<u8>,
+    /// Where the quota is used up: seconds until there is some again (`Retry-After`).
+    pub retry_after: Option<u64>,
 }
 
 /// Attributes by name. Of arrays and maps the value is kept.
@@ -206,10 +214,20 @@ impl Ingest {
         let digest = Digest::of(&request.body);
         match self.admit_otlp(project, encoding, &mut request).await? {
             Ok((found, rejected)) => {
-                let Saved::Accepted { .. } = self.save(project, digest, None, found).await? else {
+                let is_limited = found.is_empty() && !found.limits.is_empty();
+                let saved = self.save(project, digest, None, found).await?;
+                let Saved::Accepted { limits, .. } = saved else {
                     return Ok(refused(500, "not kept", answered));
                 };
-                Ok(accepted(request.signal, rejected, answered))
+                if is_limited {
+                    let retry_after = limits.iter().map(|limit| limit.seconds).max();
+                    return Ok(Answer {
+                        retry_after,
+                        ..refused(429, LIMITED, answered)
+                    });
+                }
+                let why = if limits.is_empty() { REJECTED } else { LIMITED };
+                Ok(accepted(request.signal, (rejected, why), answered))
             }
             Err(refusal) => {
                 self.count_refusal(project, refusal.code).await?;
@@ -267,13 +285,30 @@ impl Ingest {
                 found.drop(category, reason, count);
             }
         }
+        let wanted = [(Category::Error, records.found.len())];
+        let mut grants = self
+            .quotas
+            .grant(
+                (project, &key),
+                &known.quota,
+                &BTreeMap::from(wanted),
+                request.at,
+            )
+            .await?;
+        found.limits = std::mem::take(&mut grants.limits);
+        let mut rejected = records.broken;
         for record in &records.found {
+            found.receive(Category::Error, 1);
+            if !grants.spend(Category::Error, 1) {
+                rejected += 1;
+                found.refuse(Category::Error, "rate_limited", 1);
+                continue;
+            }
             let mut event = events::event(record, project, request.at, &known.scrubber);
             known.scrubber.scrub_event(&mut event);
-            found.receive(event.category, 1);
             found.event(event);
         }
-        Ok(Ok((found, records.broken)))
+        Ok(Ok((found, rejected)))
     }
 }
 
@@ -293,8 +328,7 @@ fn project(request: &Request) -> ProjectId {
 }
 
 /// `ExportLogsServiceResponse` or `ExportTraceServiceResponse`; the partial success is left out where all was taken.
-fn accepted(signal: Signal, rejected: usize, encoding: Encoding) -> Answer {
-    let why = "too many records, or records that cannot be read";
+fn accepted(signal: Signal, (rejected, why): (usize, &str), encoding: Encoding) -> Answer {
     let body = match (encoding, rejected) {
         (Encoding::Protobuf, 0) => Vec::new(),
         (Encoding::Protobuf, rejected) => proto::partial_success(rejected as u64, why),
@@ -312,6 +346,7 @@ fn accepted(signal: Signal, rejected: usize, encoding: Encoding) -> Answer {
         status: 200,
         encoding,
         body,
+        retry_after: None,
     }
 }
 
@@ -325,6 +360,7 @@ fn refused(status: u16, why: &str, encoding: Encoding) -> Answer {
         status,
         encoding,
         body,
+        retry_after: None,
     }
 }
 

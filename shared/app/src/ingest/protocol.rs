@@ -74,7 +74,7 @@ const DISCARDED_MAX: u64 = 1_000_000;
 
 /// Reasons that clients give for discarding events. Names that go into counters must not be theirs to
 /// choose, so others are `other`.
-const REASONS: [&str; 15] = [
+const REASONS: [&str; 16] = [
     "queue_overflow",
     "cache_overflow",
     "buffer_overflow",
@@ -90,6 +90,8 @@ const REASONS: [&str; 15] = [
     "no_parent_span",
     "ignored",
     "invalid",
+    // Ours: consent was withdrawn before it was sent.
+    "consent",
 ];
 
 /// Counts what a client says it discarded.

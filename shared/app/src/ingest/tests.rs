@@ -18,7 +18,7 @@ mod account;
 mod bodies;
 pub(in crate::ingest) mod forms;
 mod kinds;
-mod limits;
+pub(in crate::ingest) mod limits;
 mod native;
 mod shapes;
 
@@ -113,7 +113,7 @@ impl Home {
         block_on(self.memory.store.counter(project, COUNTER)).unwrap()
     }
 
-    fn account(&self) -> Account {
+    pub(super) fn account(&self) -> Account {
         Account::of(&self.counters(PROJECT))
     }
 

@@ -1,6 +1,7 @@
 //! Sealed batches, as a reporter sees them.
 
 use crate::home::{Home, KEY, home};
+use kintsugi_domain::accounting::Category;
 use kintsugi_domain::envelope::{Message, Queue};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::Clock as _;
@@ -42,7 +43,7 @@ async fn a_sealed_batch_is_taken_once() {
     let headers = [("authorization", bearer.as_str())];
     let answer = home.post("/v1/1/batches", &headers, body.clone()).await;
     assert_eq!(answer.status, 200);
-    let expected = json!({"batch": "b1", "events": 1, "counted": 0, "dropped": 0});
+    let expected = json!({"batch": "b1", "events": 1, "counted": 0, "dropped": 0, "refused": {}});
     assert_eq!(answer.json(), expected);
     let again = home.post("/v1/1/batches", &headers, body).await;
     again.is_problem(409, "REPLAYED");
@@ -54,6 +55,23 @@ async fn a_sealed_batch_is_taken_once() {
         panic!("{envelope:?}");
     };
     assert_eq!(events[0].message.as_deref(), Some("till is stuck"));
+}
+
+#[tokio::test]
+async fn a_batch_without_a_quota_is_a_problem_that_says_when_to_come_again() {
+    let home = home().await;
+    home.limit(Category::Error, 1).await;
+    let bearer = format!("Bearer {KEY}");
+    let headers = [("authorization", bearer.as_str())];
+    let answer = home
+        .post("/v1/1/batches", &headers, sealed(&home, "b1").await)
+        .await;
+    assert_eq!(answer.json()["events"], 1);
+    let limited = home
+        .post("/v1/1/batches", &headers, sealed(&home, "b2").await)
+        .await;
+    limited.is_problem(429, "RATE_LIMITED");
+    assert_eq!(limited.header("retry-after"), Some("60"));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use kintsugi_app::records;
 use kintsugi_domain::Timestamp;
+use kintsugi_domain::accounting::Category;
 use kintsugi_domain::channel::{
     CHANNEL_FORMAT, ChannelDocument, ChannelRelease, ChannelRollout, Head, HealthCheck, Package,
     Priority, Target,
@@ -17,6 +18,7 @@ use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::Content;
 use kintsugi_domain::ports::{Commit, KeyName, KeyUse, Ports, Signer as _, Store as _};
 use kintsugi_domain::project::Project;
+use kintsugi_domain::record::Stored;
 use kintsugi_testkit::memory::{
     FixedClock, MemoryBlobs, MemoryHome, MemoryQueues, MemorySigner, MemoryStore,
 };
@@ -145,6 +147,14 @@ impl Home {
     }
 
     /// What a stage handed on, whether or not the relay has been by.
+    /// Lets each key of the project send so many items of a category a minute. Before the first request: projects are remembered.
+    pub(crate) async fn limit(&self, category: Category, per_minute: u32) {
+        let mut value = project(PROJECT, KEY);
+        value.config.quota.categories = [(category, per_minute)].into();
+        let commit = Commit::new().update(&Stored { value, version: 1 });
+        self.store.commit(commit).await.unwrap();
+    }
+
     pub(crate) async fn handed_on(&self, queue: Queue) -> Vec<Envelope> {
         kintsugi_app::outbox::relay(&self.ports).await.unwrap();
         self.queues.waiting(queue)

@@ -126,6 +126,20 @@ async fn a_body_over_the_cap_is_refused_by_the_stage_and_counted() {
     assert_eq!(counted["refused/request/body_too_large"], 1);
 }
 
+/// A chunked body has no length, and its pieces end anywhere.
+#[tokio::test]
+async fn a_body_that_comes_in_pieces_without_a_length_is_taken_whole() {
+    let home = home().await;
+    let text = envelope();
+    let pieces = text.as_bytes().chunks(7).map(<[u8]>::to_vec);
+    let pieces: Vec<Result<Vec<u8>, std::io::Error>> = pieces.map(Ok).collect();
+    let body = Body::from_stream(futures::stream::iter(pieces));
+    let headers = [("x-sentry-auth", &*auth())];
+    let answer = home.post("/api/1/envelope/", &headers, body).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(reported(&home).await, 1);
+}
+
 #[tokio::test]
 async fn a_body_that_ends_early_stores_nothing() {
     let home = home().await;

@@ -6,8 +6,6 @@ use axum::http::Request;
 use kintsugi_app::records;
 use kintsugi_domain::accounting::Category;
 use kintsugi_domain::kept::Feedback;
-use kintsugi_domain::ports::{Commit, Store as _};
-use kintsugi_domain::record::Stored;
 use kintsugi_domain::series::Series;
 use serde_json::json;
 
@@ -69,14 +67,7 @@ async fn refused_metrics_and_feedback_are_problems() {
 #[tokio::test]
 async fn a_page_is_told_when_its_feedback_will_be_taken_again() {
     let home = home().await;
-    let mut project = crate::home::project(PROJECT, KEY);
-    project.config.quota.categories = [(Category::Feedback, 0)].into();
-    let stored = Stored {
-        value: project,
-        version: 1,
-    };
-    let commit = Commit::new().update(&stored);
-    home.store.commit(commit).await.unwrap();
+    home.limit(Category::Feedback, 0).await;
     let bearer = format!("Bearer {KEY}");
     let headers = [("authorization", bearer.as_str())];
     let said = json!({"message": "again"}).to_string();

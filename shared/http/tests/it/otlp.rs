@@ -1,6 +1,7 @@
 //! Requests of OpenTelemetry's exporters.
 
 use crate::home::{KEY, home};
+use kintsugi_domain::accounting::Category;
 use kintsugi_domain::envelope::Queue;
 use serde_json::json;
 
@@ -26,4 +27,23 @@ async fn exceptions_of_logs_and_traces_are_handed_on() {
         let stranger = home.post(path, &headers[..1], body.to_string()).await;
         assert_eq!(stranger.status, 403);
     }
+}
+
+#[tokio::test]
+async fn an_exporter_is_told_when_there_is_a_quota_again() {
+    let home = home().await;
+    home.limit(Category::Error, 0).await;
+    let attributes = json!([{"key": "exception.type", "value": {"stringValue": "E"}}]);
+    let log =
+        json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"attributes": attributes}]}]}]});
+    let bearer = format!("Bearer {KEY}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", bearer.as_str()),
+        ("kintsugi-project", "1"),
+    ];
+    let answer = home.post("/otlp/v1/logs", &headers, log.to_string()).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.header("retry-after"), Some("60"));
+    assert_eq!(answer.json(), json!({"message": "the quota is used up"}));
 }

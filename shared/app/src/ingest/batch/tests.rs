@@ -19,6 +19,8 @@ use serde_json::Value;
 use serde_json::json;
 use std::io::Write as _;
 
+mod quotas;
+
 const KEYS: &str = "kintsugi batch tests";
 
 fn keys(home: &Home) -> Vec<PublishedKey> {
@@ -322,8 +324,8 @@ fn a_batch_whose_answer_was_lost_is_not_lost_and_not_doubled() {
         ..ports
     });
     let request = batch(&home, "b1", &[event("once")]);
-    // The project, the look for the batch, the message, the commit.
-    faults.crash_after(4);
+    // The project, the look for the batch, the quota and its lease, the message, the commit.
+    faults.crash_after(6);
     assert!(block_on(ingest.take_batch(request.clone())).is_err());
     assert_eq!(take(&home, request), Err(Refusal::Replayed));
     assert_eq!(home.events().len(), 1);

@@ -1,5 +1,6 @@
 //! Requests of exporters over memory ports. The protobuf is written here, field by field, as protobuf.dev has it.
 
+use super::super::tests::limits::limited;
 use super::super::tests::{Home, KEY, PROJECT, at, home};
 use super::*;
 use futures::executor::block_on;
@@ -183,6 +184,34 @@ fn an_exception_in_a_log_record_becomes_an_event_in_both_encodings() {
         seen.push(event);
     }
     assert_eq!(seen[0], seen[1]);
+}
+
+#[test]
+fn records_beyond_the_quota_are_rejected_and_a_request_without_any_may_come_again() {
+    let home = limited(&json!({"categories": {"error": 2}}));
+    let record = |message: &str| json!({"attributes": [attribute("exception.message", message)]});
+    let plain = json!({"body": {"stringValue": "all is well"}});
+    let first = json!([record("a"), plain, record("b"), record("c")]);
+    let send = |records: &Value| {
+        take(
+            &home,
+            request(Signal::Logs, "application/json", logs(records)),
+        )
+    };
+    let answer = send(&first);
+    assert_eq!((answer.status, answer.retry_after), (200, None));
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(body["partialSuccess"]["rejectedLogRecords"], "1");
+    assert_eq!(body["partialSuccess"]["errorMessage"], LIMITED);
+    assert_eq!(home.events().len(), 2);
+    let answer = send(&json!([record("c"), plain]));
+    assert_eq!((answer.status, answer.retry_after), (429, Some(30)));
+    let account = home.account();
+    assert!(account.adds_up(), "{account:?}");
+    let error = &account.categories["error"];
+    assert_eq!((error.accepted, error.refused["rate_limited"]), (2, 2));
+    // What holds no exception needs no quota.
+    assert_eq!(send(&json!([plain])).status, 200);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use kintsugi_domain::record::{Kind, Stored};
 use serde_json::json;
 
 /// A home whose project has these quotas.
-fn limited(quota: &serde_json::Value) -> Home {
+pub(in crate::ingest) fn limited(quota: &serde_json::Value) -> Home {
     let home = home();
     let mut value = project(PROJECT, KEY);
     value.config.quota = serde_json::from_value(quota.clone()).unwrap();
