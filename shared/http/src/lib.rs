@@ -22,6 +22,7 @@ mod file;
 mod flags;
 mod health;
 mod ingest;
+mod later;
 mod manifest;
 mod native;
 mod otlp;
@@ -37,6 +38,7 @@ pub use relay::with_relay;
 use axum::Router;
 use dress::dress;
 use kintsugi_domain::ports::Ports;
+use later::later;
 
 /// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` and `/minidump/`; sealed batches of our own
 /// reporter: `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; metrics and feedback in forms of our own:
@@ -89,8 +91,15 @@ pub fn health() -> Router {
 /// The admin API, the console that browsers reach over `transport`, health and version: what one function of the
 /// cloud serves.
 pub fn control(ports: &Ports, transport: Transport) -> Router {
-    let routes = admin::routes(ports).merge(console::routes(ports, transport));
-    dress(routes.merge(health::routes()))
+    let (for_api, for_pages) = (ports.clone(), ports.clone());
+    let pages = later(move || console(&for_pages, transport));
+    dress(
+        health::routes()
+            .route("/admin/{*rest}", later(move || admin(&for_api)))
+            .route("/console", pages.clone())
+            .route("/console/", pages.clone())
+            .route("/console/{*rest}", pages),
+    )
 }
 
 /// Every route, for the local server: with a relay, because no runtime around it has one.

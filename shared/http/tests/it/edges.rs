@@ -66,6 +66,39 @@ async fn every_answer_keeps_browsers_from_guessing() {
 }
 
 #[tokio::test]
+async fn one_function_serves_the_admin_api_the_console_and_health() {
+    let mut home = home().await;
+    home.router = kintsugi_http::control(&home.ports, kintsugi_http::Transport::Tls);
+    for path in ["/admin/v1/me", "/admin/v1/projects/1/issues"] {
+        home.get(path).await.is_problem(401, "token.missing");
+    }
+    for path in ["/console", "/console/", "/console/projects/1/issues"] {
+        let page = home.get(path).await;
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=utf-8"),
+            "{path}"
+        );
+        assert!(page.header("content-security-policy").is_some());
+    }
+    assert_eq!(home.get("/console/style.css").await.status, 200);
+    assert_eq!(home.get("/health").await.status, 200);
+    for path in [
+        "/",
+        "/admin",
+        "/admin/v1/nothing",
+        "/console/nothing",
+        "/v1/1/outcomes",
+    ] {
+        home.get(path).await.is_problem(404, "route.unknown");
+    }
+    for path in ["/admin/v1/me", "/health", "/console/"] {
+        let delete = Request::delete(path).body(Body::empty()).unwrap();
+        home.ask(delete).await.is_problem(405, "method.unknown");
+    }
+}
+
+#[tokio::test]
 async fn health_and_version_answer() {
     let home = home().await;
     assert_eq!(home.get("/health").await.json(), json!({"status": "ok"}));

@@ -146,7 +146,6 @@ impl Home {
         self.ask(request.body(body.into()).unwrap()).await
     }
 
-    /// What a stage handed on, whether or not the relay has been by.
     /// Lets each key of the project send so many items of a category a minute. Before the first request: projects are remembered.
     pub(crate) async fn limit(&self, category: Category, per_minute: u32) {
         let mut value = project(PROJECT, KEY);
@@ -155,6 +154,7 @@ impl Home {
         self.store.commit(commit).await.unwrap();
     }
 
+    /// What a stage handed on, whether or not the relay has been by.
     pub(crate) async fn handed_on(&self, queue: Queue) -> Vec<Envelope> {
         kintsugi_app::outbox::relay(&self.ports).await.unwrap();
         self.queues.waiting(queue)
