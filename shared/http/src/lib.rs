@@ -36,9 +36,11 @@ pub use problem::Problem;
 pub use relay::with_relay;
 
 use axum::Router;
+use axum::extract::Request;
 use dress::dress;
 use kintsugi_domain::ports::Ports;
 use later::later;
+use tower::ServiceExt as _;
 
 /// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` and `/minidump/`; sealed batches of our own
 /// reporter: `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; metrics and feedback in forms of our own:
@@ -93,13 +95,13 @@ pub fn health() -> Router {
 pub fn control(ports: &Ports, transport: Transport) -> Router {
     let (for_api, for_pages) = (ports.clone(), ports.clone());
     let pages = later(move || console(&for_pages, transport));
-    dress(
-        health::routes()
-            .route("/admin/{*rest}", later(move || admin(&for_api)))
-            .route("/console", pages.clone())
-            .route("/console/", pages.clone())
-            .route("/console/{*rest}", pages),
-    )
+    let rest = later(move || dress(admin::routes(&for_api).merge(health::routes())));
+    // No route of its own: what one captures of the address would be taken for what the inner one captures.
+    Router::new().fallback(move |request: Request| {
+        let is_page = request.uri().path().starts_with("/console");
+        let router = if is_page { pages() } else { rest() };
+        router.oneshot(request)
+    })
 }
 
 /// Every route, for the local server: with a relay, because no runtime around it has one.

@@ -117,7 +117,9 @@ impl Home {
                 format!("Bearer {}", self.token(role).await),
             );
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
-        call(crate::admin(&self.ports), request.body(body).unwrap()).await
+        // As the function of the cloud serves it.
+        let router = crate::control(&self.ports, crate::Transport::Tls);
+        call(router, request.body(body).unwrap()).await
     }
 
     pub(crate) async fn project(&self) {
