@@ -170,6 +170,9 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+/// How often a delta is applied; the fastest counts. It takes hundredths of a second, and whatever else the machine does adds to it.
+const APPLY_ROUNDS: usize = 9;
+
 /// Where everything of this bench is.
 struct Place {
     folder: PathBuf,
@@ -225,6 +228,12 @@ pub(crate) fn run(root: &Path, json: bool) -> Result<(), Failure> {
         [] => Ok(()),
         missed => Err(Failure::Check(format!("missed: {}", missed.join("; ")))),
     }
+}
+
+/// What a step took.
+fn seconds(measured: &Value) -> f64 {
+    let seconds = measured.get("seconds").and_then(Value::as_f64);
+    seconds.unwrap_or(f64::INFINITY)
 }
 
 /// The bounds that are not held, with the pair.
@@ -408,7 +417,13 @@ impl Place {
             Err(format!("{} failed: {measured} {why}", tool.name))
         };
         let make = run(tool.make)?;
-        let apply = run(tool.apply)?;
+        let mut apply = run(tool.apply)?;
+        for _ in 1..APPLY_ROUNDS {
+            let again = run(tool.apply)?;
+            if seconds(&again) < seconds(&apply) {
+                apply = again;
+            }
+        }
         if fs::read(&out).ok() != fs::read(new).ok() {
             return Err(format!("{}: the result is not the new content", tool.name));
         }
