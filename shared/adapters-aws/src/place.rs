@@ -36,12 +36,8 @@ impl Places {
 
     /// So many days from now, in the form of the table's time to live: seconds since 1970.
     pub(crate) fn days_from_now(&self, days: i64) -> i64 {
-        self.now_second()
-            .saturating_add(days.saturating_mul(86_400))
-    }
-
-    fn now_second(&self) -> i64 {
-        self.clock.now().as_second()
+        let now = self.clock.now().as_second();
+        now.saturating_add(days.saturating_mul(86_400))
     }
 }
 

@@ -17,7 +17,6 @@ pub const OUTBOX_LANES: u8 = 8;
 /// Days for which the id of a sent message is kept: as long as an event's id, the longest any cause lives.
 pub const SENT_DAYS: i64 = EVENT_ID_DAYS;
 
-/// The attribute by which the table forgets ids: seconds since 1970.
 /// When the table may forget an item: seconds since 1970, its time to live.
 pub(super) const EXPIRES: &str = "expires";
 /// Items of the outbox read at a time.
