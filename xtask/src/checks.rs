@@ -3,7 +3,7 @@
 //! Not here: what a check checks. Every rule is a lint or a test.
 
 use crate::summary::{Stopwatch, Tally, say, spoken};
-use crate::{Failure, e2e, tools};
+use crate::{Failure, disk, e2e, tools};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -106,6 +106,9 @@ fn plan(quick: bool, nextest: bool) -> Vec<Check> {
 pub(crate) fn run(root: &Path, quick: bool) -> Result<(), Failure> {
     let whole = Stopwatch::start();
     let target = target_folder(root);
+    if let Some(free) = disk::free(root) {
+        say(&format!("{:<10} {}", "disk", disk::spoken(free)));
+    }
     let ready = timed("tools", || tools::ready(&target)).map_err(Failure::Tools)?;
     let nextest = Command::new(cargo())
         .args(["nextest", "--version"])
@@ -133,8 +136,10 @@ pub(crate) fn run(root: &Path, quick: bool) -> Result<(), Failure> {
         say(&format!("{:<10} {took:>12}   {counted}", check.name));
         if !status.success() {
             return Err(Failure::Check(format!(
-                "{} failed ({status}): {}",
-                check.name, check.advice
+                "{} failed ({status}): {}{}",
+                check.name,
+                check.advice,
+                disk::advice(disk::free(root))
             )));
         }
         total.passed += tally.passed;

@@ -8,6 +8,7 @@
 
 mod bench;
 mod checks;
+mod disk;
 mod e2e;
 mod fuzz;
 mod summary;

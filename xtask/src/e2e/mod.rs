@@ -25,7 +25,7 @@ const STACK: &str = "kintsugi-e2e";
 pub(crate) const REPOSITORIES: [&str; 4] =
     ["peace.git", "killed.git", "broken.git", "restarted.git"];
 /// The emulator, in the repository.
-pub(crate) const EMULATOR: &str = "shared/adapters-aws/tests/common/emulator.py";
+pub(crate) const EMULATOR: &str = "shared/adapters-aws/tests/it/common/emulator.py";
 /// What the emulator lacks.
 const STAND_IN: &str = include_str!("stand_in.py");
 /// What must be so at the end.
@@ -139,7 +139,7 @@ impl Site {
         })
     }
 
-    /// Whatever checkov finds fails, however grave; what it need not look for stands in its settings, with the reason.
+    /// Whatever checkov finds fails, however grave; what it need not look for stands in the template, with the reason.
     fn look_for_insecure_settings(&self) -> Result<(), String> {
         let target = crate::checks::target_folder(&self.root);
         let python = tools::CHECKOV.ready(&target)?;

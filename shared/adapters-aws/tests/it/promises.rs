@@ -1,8 +1,6 @@
 //! DynamoDB, SQS, S3, KMS and Secrets Manager keep the promises of their ports.
 
-mod common;
-
-use common::Aws;
+use crate::common::Aws;
 use kintsugi_adapters_aws::{DynamoStore, KmsSigner, RandomIds, SqsQueues};
 use kintsugi_domain::ports::{Blobs, Queues, Signer, Store};
 use kintsugi_testkit::contract;

@@ -2,10 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
-mod common;
-
+use crate::common::Aws;
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::Aws;
 use kintsugi_adapters_aws::store::{LANES, SENT_DAYS, TRANSACTION_ITEMS_MAX};
 use kintsugi_adapters_aws::{DynamoStore, S3Blobs, Table};
 use kintsugi_domain::envelope::{Envelope, Message};

@@ -2,10 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-mod common;
-
+use crate::common::Aws;
 use aws_sdk_kms::types::KeyState;
-use common::Aws;
 use kintsugi_adapters_aws::{KmsSigner, SecretText};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::ports::{KeyName, KeyUse, PortError, Signer};

@@ -1,10 +1,8 @@
 //! Signed metadata that nobody can take away for a while.
 
-mod common;
-
+use crate::common::Aws;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::types::ObjectLockMode;
-use common::Aws;
 use kintsugi_adapters_aws::S3Blobs;
 use kintsugi_domain::ports::{Blobs, Clock, PortError};
 use kintsugi_testkit::memory::FixedClock;

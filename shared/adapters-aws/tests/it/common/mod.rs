@@ -1,11 +1,6 @@
 //! AWS on loopback, and what the template would have made there.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test binary uses its part"
-)]
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::types::{
@@ -74,7 +69,7 @@ impl Aws {
         let mut child = Command::new(python)
             .arg(concat!(
                 env!("CARGO_MANIFEST_DIR"),
-                "/tests/common/emulator.py"
+                "/tests/it/common/emulator.py"
             ))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())

@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-mod common;
-
-use common::Aws;
+use crate::common::Aws;
 use kintsugi_adapters_aws::{Home, Outside, Settings};
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::ProjectId;

@@ -3,9 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-mod common;
-
-use common::Aws;
+use crate::common::Aws;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::ports::{Blobs, Link};
 use std::time::Duration;

@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
-mod common;
-
-use common::Aws;
+use crate::common::Aws;
 use kintsugi_adapters_aws::{Mail, MailNotifier};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::{Alert, Urgency};
@@ -127,7 +125,7 @@ fn one_answer(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_request_holds_nothing_that_reports_brought() {
     let (url, asked) = one_answer("200 OK", r#"{"MessageId": "1"}"#);
-    let ses = common::clients(&url).await.ses;
+    let ses = crate::common::clients(&url).await.ses;
     let notifier = MailNotifier::new(ses, Some(mail()), Arc::new(MemoryNotifier::default()));
     notifier
         .notify(&AlertChannel::Mail, &alert())
@@ -157,7 +155,7 @@ async fn the_request_holds_nothing_that_reports_brought() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_whose_fate_is_unknown_is_not_sent_again_by_the_client_and_may_be_by_the_queue() {
     let (url, asked) = one_answer("503 Service Unavailable", "{}");
-    let ses = common::clients(&url).await.ses;
+    let ses = crate::common::clients(&url).await.ses;
     let notifier = MailNotifier::new(ses, Some(mail()), Arc::new(MemoryNotifier::default()));
     let error = notifier
         .notify(&AlertChannel::Mail, &alert())
@@ -172,7 +170,7 @@ async fn a_mail_whose_fate_is_unknown_is_not_sent_again_by_the_client_and_may_be
 #[tokio::test(flavor = "multi_thread")]
 async fn a_home_that_mails_nobody_says_so_and_a_link_that_is_not_known_is_left_out() {
     let others = Arc::new(MemoryNotifier::default());
-    let ses = common::clients("http://127.0.0.1:1").await.ses;
+    let ses = crate::common::clients("http://127.0.0.1:1").await.ses;
     let notifier = MailNotifier::new(ses, None, others.clone());
     let error: PortError = notifier
         .notify(&AlertChannel::Mail, &alert())
@@ -181,7 +179,7 @@ async fn a_home_that_mails_nobody_says_so_and_a_link_that_is_not_known_is_left_o
     assert!(!error.is_transient(), "{error}");
 
     let (url, asked) = one_answer("200 OK", r#"{"MessageId": "1"}"#);
-    let ses = common::clients(&url).await.ses;
+    let ses = crate::common::clients(&url).await.ses;
     let notifier = MailNotifier::new(
         ses,
         Some(Mail {

@@ -1,9 +1,7 @@
 //! What SQS adds to the promises of the queues: dead readers, foreign messages, characters that it refuses.
 
-mod common;
-
+use crate::common::Aws;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
-use common::Aws;
 use kintsugi_adapters_aws::SqsQueues;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{Envelope, Message, Queue};

@@ -1,9 +1,7 @@
 //! Alerts published to an SNS topic, heard by a queue that is subscribed to it.
 
-mod common;
-
+use crate::common::Aws;
 use aws_sdk_sqs::types::QueueAttributeName;
-use common::Aws;
 use kintsugi_adapters_aws::TopicNotifier;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::alert::{Alert, Urgency};
