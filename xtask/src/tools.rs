@@ -54,6 +54,8 @@ const TESTS: Environment = Environment {
         ("osslsigncode", &["osslsigncode", "--version"]),
         ("openssl", &["openssl", "version"]),
         ("p7zip-full", &["7z", "i"]),
+        // Runs the installers for Windows.
+        ("wine64", &["/usr/lib/wine/wine64", "--version"]),
     ],
     requirements: include_str!("../python-requirements.txt"),
     options: &[],

@@ -6,3 +6,4 @@ mod platforms;
 mod product;
 mod search;
 mod stamps;
+mod wine;

@@ -58,7 +58,7 @@ pub(crate) async fn build_signed(
     }
 }
 
-async fn build(product: &Product, order: BuildOrder) -> BuildReport {
+pub(crate) async fn build(product: &Product, order: BuildOrder) -> BuildReport {
     build_signed(product, order, None).await.unwrap()
 }
 
