@@ -64,10 +64,11 @@ fn plan(quick: bool, nextest: bool) -> Vec<Check> {
             ],
             "warnings are errors here; each says what to change",
         ),
+        // With the tests, so that nothing is compiled twice. `aws-e2e` builds programs as they are released.
         check(
             "programs",
-            &["build", "--workspace", "--bins"],
-            "a program does not build",
+            &["build", "--workspace", "--bins", "--tests"],
+            "a program or a test does not build",
         ),
     ];
     if !quick {

@@ -36,18 +36,21 @@ pub use problem::Problem;
 pub use relay::with_relay;
 
 use axum::Router;
-use axum::extract::Request;
 use dress::dress;
 use kintsugi_domain::ports::Ports;
-use later::later;
-use tower::ServiceExt as _;
+use later::divided;
 
 /// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` and `/minidump/`; sealed batches of our own
 /// reporter: `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; metrics and feedback in forms of our own:
 /// `POST /v1/{project}/{metrics,feedback}`; exceptions of OpenTelemetry:
 /// `POST /otlp/v1/{logs,traces}`.
 pub fn ingest(ports: &Ports) -> Router {
-    dress(ingest::routes(ports).merge(batches::routes(ports)))
+    let (of_sentry, of_others) = (ports.clone(), ports.clone());
+    divided(
+        "/api/",
+        move || dress(ingest::routes(&of_sentry)),
+        move || dress(batches::routes(&of_others)),
+    )
 }
 
 /// Update checks: `GET /v1/{project}/updates/{channel}/{platform}/{arch}/{version}?device=…`.
@@ -93,15 +96,12 @@ pub fn health() -> Router {
 /// The admin API, the console that browsers reach over `transport`, health and version: what one function of the
 /// cloud serves.
 pub fn control(ports: &Ports, transport: Transport) -> Router {
-    let (for_api, for_pages) = (ports.clone(), ports.clone());
-    let pages = later(move || console(&for_pages, transport));
-    let rest = later(move || dress(admin::routes(&for_api).merge(health::routes())));
-    // No route of its own: what one captures of the address would be taken for what the inner one captures.
-    Router::new().fallback(move |request: Request| {
-        let is_page = request.uri().path().starts_with("/console");
-        let router = if is_page { pages() } else { rest() };
-        router.oneshot(request)
-    })
+    let (for_pages, for_api) = (ports.clone(), ports.clone());
+    divided(
+        "/console",
+        move || console(&for_pages, transport),
+        move || dress(admin::routes(&for_api).merge(health::routes())),
+    )
 }
 
 /// Every route, for the local server: with a relay, because no runtime around it has one.

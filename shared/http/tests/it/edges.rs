@@ -157,6 +157,8 @@ async fn the_router_of_one_stage_is_complete_in_itself() {
     let ports = &home.ports;
     for (router, path) in [
         (kintsugi_http::ingest(ports), "/api/1/store/"),
+        (kintsugi_http::ingest(ports), "/v1/1/batches"),
+        (kintsugi_http::ingest(ports), "/otlp/v1/logs"),
         (kintsugi_http::manifest(ports), "/v1/1/updates/s/l/x/1.0.0"),
         (kintsugi_http::tuf(ports), "/tuf/1/metadata/timestamp.json"),
         (kintsugi_http::updates(ports), "/tuf/1/metadata/1.root.json"),
