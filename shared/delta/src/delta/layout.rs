@@ -152,6 +152,14 @@ impl Layout {
             .filter(|region| position < region.end())
     }
 
+    /// The region of a position, or else the next one.
+    pub(super) fn region_from(&self, position: u32) -> Option<&Region> {
+        let before = self
+            .regions
+            .partition_point(|region| region.end() <= position);
+        self.regions.get(before)
+    }
+
     /// The region and the position of an address of an image.
     pub(super) fn find(&self, image: u32, address: u64) -> Option<(&Region, u32)> {
         let (start, end) = self.bounds;

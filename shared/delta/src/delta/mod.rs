@@ -52,11 +52,12 @@ mod tests_opening;
 mod view;
 mod words;
 mod x64;
+mod x64_find;
 mod x64_walk;
 
 use kintsugi_domain::digest::Digest;
 
-pub use apply::{apply, apply_to};
+pub use apply::{Prepared, apply, apply_to};
 pub use info::Info;
 pub use make::{MAKE_BYTES_MAX, make};
 
@@ -75,11 +76,7 @@ impl Expected {
     /// What a delta says of itself, for deltas that nothing else vouches for. Only the header is read.
     pub fn declared_by(delta: &[u8]) -> Result<Self, DeltaError> {
         let (header, _) = header::read(delta)?;
-        Ok(Self {
-            base: header.base,
-            digest: header.result,
-            length: header.length,
-        })
+        Ok(header.expected())
     }
 }
 

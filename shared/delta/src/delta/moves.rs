@@ -105,6 +105,38 @@ pub(super) fn code(
     Ok(found)
 }
 
+/// Codes places of a content, sorted and four bytes apart or more; a reader gives none of its own.
+pub(super) fn code_places(
+    coder: &mut impl Coder,
+    places: &[u32],
+    length: u32,
+) -> Result<Vec<u32>, &'static str> {
+    let (mut count, mut gaps) = (Number::default(), Number::default());
+    let mut aligned = Bit::NEW;
+    let stored = u32::try_from(places.len()).unwrap_or(u32::MAX);
+    let stored = count.code(coder, stored);
+    let mut found: Vec<u32> = Vec::new();
+    let mut after = 0_u32;
+    for at in 0..stored as usize {
+        let gap = places.get(at).map_or(0, |place| place.wrapping_sub(after));
+        // Most are aligned, from the first one on.
+        let is_aligned = aligned.code(coder, gap.is_multiple_of(4));
+        let gap = if is_aligned {
+            gaps.code(coder, gap >> 2).wrapping_mul(4)
+        } else {
+            gaps.code(coder, gap)
+        };
+        let place = after.checked_add(gap).filter(|place| *place < length);
+        let place = place.ok_or("it reads outside the base")?;
+        if coder.is_exhausted() {
+            return Err("it is cut off");
+        }
+        found.push(place);
+        after = place.saturating_add(4);
+    }
+    Ok(found)
+}
+
 fn code_recent(
     coder: &mut impl Coder,
     models: Option<&mut [Bit; RECENT]>,
