@@ -139,8 +139,8 @@ pub(super) fn find(search: Search<'_, '_>) {
         near,
         found,
     } = search;
-    let code = region.start as usize..region.end() as usize;
-    let code = content.get(code).unwrap_or_default();
+    let end = (region.end() as usize).min(content.len());
+    let code = content.get(region.start as usize..end).unwrap_or_default();
     let word = |at: usize| {
         let bytes = code.get(at * 4..).and_then(<[u8]>::first_chunk);
         bytes.map(|bytes| u32::from_le_bytes(*bytes))
@@ -248,6 +248,7 @@ const CLASSES: [bool; 256] = {
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::{Kind, Layout, Near, Region};
     use super::*;
 
     #[test]
@@ -277,5 +278,59 @@ mod tests {
         assert_eq!(Field::Page.value(target, own), 0x123 - 0x10);
         assert_eq!(Field::Low(3).value(target, own), 0x458 >> 3);
         assert_eq!(Field::Far.value(own - 8, own), -2);
+    }
+
+    /// Positions, targets and forms in a part of code at address 0x10_0000.
+    fn found(words: &[u32], part: (u32, u32), along: (u32, u32)) -> Vec<(u32, u32, Field)> {
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let region = Region {
+            start: 0,
+            length: 1 << 20,
+            address: 0x10_0000,
+            image: 0,
+            kind: Kind::A64,
+            base: 0,
+        };
+        let layout = Layout::new(vec![region]).unwrap();
+        let mut found = Vec::new();
+        find(Search {
+            content: &code,
+            part,
+            region: &layout.regions()[0],
+            along,
+            near: &mut Near::new(&layout),
+            found: &mut found,
+        });
+        let fields = found.iter().map(|one| match one.form {
+            Form::Arm(field) => (one.at, one.target, field),
+            _ => unreachable!(),
+        });
+        fields.collect()
+    }
+
+    /// `adrp x1` of the page two after this, something else, and `add x1, x1` and `ldr x2, [x1]` with low bits.
+    const PAIR: [u32; 4] = [0xd000_0001, 0xd503_201f, 0x9101_0021, 0xf940_0822];
+
+    #[test]
+    fn a_page_is_found_with_what_completes_it_wherever_the_part_begins() {
+        let page = (0, 0x2040, Field::Page);
+        let low = (8, 0x2040, Field::Low(0));
+        // The load is from another address: the register holds more than the page by then.
+        assert_eq!(found(&PAIR, (0, 16), (0, 0)), [page, low]);
+        assert_eq!(found(&PAIR, (4, 16), (0, 0)), [low]);
+        assert_eq!(found(&PAIR, (0, 4), (0, 0)), [page]);
+        let far = [&[PAIR[0]][..], &[PAIR[1]; 12], &[PAIR[2]]].concat();
+        assert_eq!(found(&far, (0, 56), (0, 0)), [(0, 0x2000, Field::Page)]);
+    }
+
+    #[test]
+    fn a_distance_to_what_moves_along_is_left_out() {
+        // `b` by 8 and by 64 bytes.
+        let code = [0x1400_0002, 0x1400_0010];
+        let all = [(0, 8, Field::Far), (4, 68, Field::Far)];
+        assert_eq!(found(&code, (0, 8), (0, 0)), all);
+        assert_eq!(found(&code, (0, 8), (0, 64)), all[1..]);
+        // A page counts from its own address, so it does not.
+        assert_eq!(found(&PAIR, (0, 4), (0, 1 << 20)).len(), 1);
     }
 }

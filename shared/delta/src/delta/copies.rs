@@ -480,3 +480,38 @@ fn region_of<'a>(
     last.filter(|region| region.start <= position && position < region.end())
         .or_else(|| layout.region_at(position))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_are_found_from_any_place_on() {
+        // `lea rax, [rip + 1]; call 2; ret`, over and over.
+        let one = [0x48, 0x8d, 5, 1, 0, 0, 0, 0xe8, 2, 0, 0, 0, 0xc3];
+        let code = one.repeat(30);
+        let region = Region {
+            start: 0,
+            length: 390,
+            address: 0,
+            image: 0,
+            kind: Kind::X64,
+            base: 0,
+        };
+        for at in 100..380 {
+            let found = Walk::default().unit(&code, &region, at);
+            let begun = at - at % 13;
+            let [second, third, end] = [7, 12, 13].map(|offset| begun + offset);
+            let wanted = match at % 13 {
+                0..7 => (begun, second),
+                7..12 => (second, third),
+                _ => (third, end),
+            };
+            assert_eq!(found, wanted, "{at}");
+        }
+        // Going on, and from the start of the region.
+        let mut walk = Walk::default();
+        assert_eq!(walk.unit(&code, &region, 3), (0, 7));
+        assert_eq!(walk.unit(&code, &region, 8), (7, 12));
+    }
+}

@@ -127,3 +127,43 @@ pub(super) fn find_offsets(search: Search<'_, '_>, layout: &Layout) {
         at += 4;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::refs::Finder;
+    use super::*;
+
+    #[test]
+    fn entries_of_a_jump_table_are_found_in_any_part_by_where_it_begins() {
+        let region = |start, kind| Region {
+            start,
+            length: 256,
+            address: 0x1000 + u64::from(start),
+            image: 0,
+            kind,
+            base: 0,
+        };
+        let regions = vec![region(0, Kind::X64), region(256, Kind::Tables)];
+        let layout = Layout::new(regions).unwrap();
+        let mut content = vec![0x90; 512];
+        let mut put = |at: usize, value: i32| {
+            content[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        };
+        // A table at 300 leads to 44 and 60, and one at 308 to 8; a text begins at 400.
+        for (at, value) in [(300, -256), (304, -240), (308, -300), (400, 0x2020_2020)] {
+            put(at, value);
+        }
+        assert_eq!(tables(&content, &layout, &[300, 308, 400]), [300, 308]);
+        let found = |part| {
+            let mut found = Vec::new();
+            let tables = [300, 308];
+            Finder::new(&content, &layout, &tables).find(part, (0, 0), &mut found);
+            let found = found.iter().map(|one| (one.at, one.base, one.target));
+            found.collect::<Vec<_>>()
+        };
+        let all = [(300, 300, 44), (304, 300, 60), (308, 308, 8)];
+        assert_eq!(found((0, 512)), all);
+        assert_eq!(found((304, 512)), all[1..]);
+        assert_eq!(found((301, 311)), all[1..2]);
+    }
+}

@@ -6,7 +6,7 @@
 //! *fresh*, packed by LZMA or Zstandard ([`pack`]). [`header`] has the outer form.
 //!
 //! When a function grows by a few bytes, every call over it, every jump table and every pointer behind it
-//! changes. So the code of the base is walked for references ([`refs`], [`x64`], [`a64`]): a reader knows
+//! changes. So references are looked for in what is copied ([`refs`], [`x64_find`], [`a64`], [`data`]): a reader knows
 //! from the plan where each target went ([`moves`]) and computes what the reference became. Only what is
 //! predicted wrongly is sent, and is remembered for the next reference to the same target. Courgette and
 //! Zucchini (Chromium) follow references too; here a delta carries the layouts, so a device parses no

@@ -249,6 +249,7 @@ impl Map {
 
 #[cfg(test)]
 mod tests {
+    use super::super::coder::{Decoder, Encoder};
     use super::*;
 
     #[test]
@@ -269,5 +270,18 @@ mod tests {
         let map = Map::new(vec![(0, 10, 50), (5, 100, 205)]);
         assert_eq!((map.get(4), map.get(5)), ((54, true), (205, true)));
         assert_eq!(Map::new(vec![]).get(7), (7, false));
+    }
+
+    #[test]
+    fn places_come_back_and_lie_in_the_content() {
+        let places = [3, 8, 12, 400, 4_000_000];
+        let mut encoder = Encoder::new();
+        code_places(&mut encoder, &places, u32::MAX).unwrap();
+        let bytes = encoder.finish();
+        let read = |bytes, length| code_places(&mut Decoder::new(bytes), &[], length);
+        assert_eq!(read(&bytes, 4_000_001), Ok(places.to_vec()));
+        let outside = Err("it reads outside the base");
+        assert_eq!(read(&bytes, 4_000_000), outside);
+        assert!(read(&[0xff; 4], u32::MAX).is_err());
     }
 }
