@@ -56,8 +56,8 @@ fn is_worth(old: &[u8], expected: &Expected) -> bool {
 /// Unpacking and the parts of the corrections run on up to five threads that end before this
 /// does; `out` is written to on the thread of the caller, not before the digest of the base was checked.
 ///
-/// Beside the base and the delta it holds, in the worst case, 36 bytes for each byte of the result that is a copy by itself, and
-/// 120 MiB; executables take about 8 MiB. Of an archive that is diffed by member,
+/// Beside the base and the delta it holds, in the worst case, 48 bytes for each copy (each gives a byte of the result or more), two
+/// for each byte of the base, and 120 MiB; executables take about 10 MiB. Of an archive that is diffed by member,
 /// what is unpacked of the base is held, at most 256 MiB, and counts as the base.
 pub fn apply_to(
     old: &[u8],
