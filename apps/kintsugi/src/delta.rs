@@ -7,12 +7,14 @@ use crate::args::Delta;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::print;
-use kintsugi_delta::{DeltaError, Expected, Info, apply_to, is_worthwhile, make};
+use kintsugi_delta::{DeltaError, Info, Prepared, is_worthwhile, make};
+use memmap2::MmapMut;
 use serde_json::{Value, json};
-use std::fs::{self, Permissions};
-use std::io::Write as _;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::{panic, thread};
 use tempfile::NamedTempFile;
 
 /// Does what was asked about a delta.
@@ -53,10 +55,26 @@ fn make_file(old: &Path, new: &Path, out: &Path, json: bool) -> Result<Exit, Err
 }
 
 fn apply_file(old: &Path, delta: &Path, out: &Path, json: bool) -> Result<Exit, Error> {
-    let (old, delta) = (read(old)?, read(delta)?);
-    let expected = Expected::declared_by(&delta).map_err(refused)?;
+    let delta = read(delta)?;
+    let (base, prepared) = thread::scope(|scope| {
+        let reading = thread::Builder::new().spawn_scoped(scope, || read_base(old));
+        let prepared = Prepared::read(&delta);
+        let base = reading.map_or_else(
+            |_| read_base(old),
+            |reading| {
+                reading
+                    .join()
+                    .unwrap_or_else(|panic| panic::resume_unwind(panic))
+            },
+        );
+        (base, prepared)
+    });
+    let base = base.map_err(|error| Error::read(old, &error))?;
+    let prepared = prepared.map_err(refused)?;
+    let expected = prepared.expected();
     write(out, |file| {
-        apply_to(&old, &delta, &expected, file).map_err(|error| match error {
+        let applied = prepared.apply_to((*base).as_ref(), file);
+        applied.map_err(|error| match error {
             DeltaError::NotWritten { why } => Error::write(out, &why),
             DeltaError::NotADelta
             | DeltaError::UnknownFormat { .. }
@@ -145,6 +163,28 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|error| Error::read(path, &error))
 }
 
+/// From this length on a base is read into large pages, bytes: one of those.
+const LARGE: u64 = 2 << 20;
+
+/// Reads the base of a delta, into large pages if it is long and they can be had: parts of it are copied from all over it, and
+/// small pages have to be looked up for each.
+fn read_base(path: &Path) -> io::Result<Box<dyn AsRef<[u8]> + Send>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let map = usize::try_from(length).ok().filter(|_| length >= LARGE);
+    if let Some(Ok(mut map)) = map.map(MmapMut::map_anon) {
+        // Without them it is read all the same.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        file.read_exact(&mut map)?;
+        if file.read(&mut [0])? == 0 {
+            return Ok(Box::new(map));
+        }
+        // It became longer meanwhile.
+    }
+    Ok(Box::new(fs::read(path)?))
+}
+
 /// Writes a file whole or not at all, as far as programs can tell. What is worth waiting for the disk waits in `fill`: a
 /// delta is, since making it takes long; what it leads to is not, since it can be had again.
 fn write(
@@ -153,7 +193,7 @@ fn write(
 ) -> Result<(), Error> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
-    let failed = |error: std::io::Error| Error::write(path, &error);
+    let failed = |error: io::Error| Error::write(path, &error);
     // Readable for whom the user's mask allows, as any other file: a temporary one is not.
     let mut file = tempfile::Builder::new()
         .permissions(Permissions::from_mode(0o666))

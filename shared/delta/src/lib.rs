@@ -16,4 +16,6 @@ pub mod archive;
 pub mod compression;
 mod delta;
 
-pub use delta::{DeltaError, Expected, Info, MAKE_BYTES_MAX, apply, apply_to, is_worthwhile, make};
+pub use delta::{
+    DeltaError, Expected, Info, MAKE_BYTES_MAX, Prepared, apply, apply_to, is_worthwhile, make,
+};

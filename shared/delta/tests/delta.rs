@@ -92,7 +92,7 @@ fn a_delta_says_what_it_is() {
         (info.base, info.digest),
         (Digest::of(&old), Digest::of(&new))
     );
-    assert_eq!((info.format, info.code_bytes), (5, 0));
+    assert_eq!((info.format, info.code_bytes), (6, 0));
     assert!(info.copies >= 2 && info.copied_bytes > info.length - 60);
     assert_eq!(Info::read(b"no delta"), Err(DeltaError::NotADelta));
 }
@@ -128,8 +128,8 @@ fn a_delta_that_the_metadata_does_not_name_is_refused() {
         assert_eq!(apply(&old, &delta, &wrong), refused);
     }
     let mut later = delta.clone();
-    later[4] = 6;
-    let refused = Err(DeltaError::UnknownFormat { format: 6 });
+    later[4] = 7;
+    let refused = Err(DeltaError::UnknownFormat { format: 7 });
     assert_eq!(apply(&old, &later, &right), refused);
     assert_eq!(apply(&old, b"BSDIFF40", &right), Err(DeltaError::NotADelta));
     assert_eq!(apply(&old, b"", &right), Err(DeltaError::NotADelta));

@@ -3,8 +3,7 @@
 //! All instructions have 32 bits. An address that is far away takes two of them: `adrp` names its page,
 //! and a later `add`, load or store with the same register adds the low twelve bits.
 
-use super::layout::{Layout, Near, Region};
-use super::refs::{Form, Reference};
+use super::refs::{Form, Reference, Search};
 
 /// Instructions after an `adrp` among which the one that completes it is looked for.
 const PAIR_WITHIN: usize = 12;
@@ -112,11 +111,9 @@ fn direct(word: u32) -> Option<Field> {
     }
 }
 
-/// The field of an instruction that adds the low bits to the register, and whether it is done with it.
-fn low(word: u32, register: u32) -> Option<Field> {
-    if word >> 5 & 0x1f != register {
-        return None;
-    }
+/// The field of an instruction that adds the low bits to a register.
+#[inline]
+fn low(word: u32) -> Option<Field> {
     if word & 0xffc0_0000 == 0x9100_0000 {
         return Some(Field::Low(0));
     }
@@ -129,79 +126,129 @@ fn low(word: u32, register: u32) -> Option<Field> {
     None
 }
 
-/// Finds the references of a part of a region of code, sorted by place; the part begins at `offset` in the region. Two
-/// instructions that name an address together are found if both are in the part.
-pub(super) fn scan(
-    code: &[u8],
-    offset: u32,
-    region: &Region,
-    layout: &Layout,
-    found: &mut Vec<Reference>,
-) {
-    let before = found.len();
-    let words: Vec<u32> = code
-        .chunks_exact(4)
-        .filter_map(|bytes| bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)))
-        .collect();
-    let mut near = Near::new(layout);
+/// What is known of a register: the page that it holds, and how many instructions ago it got it.
+type Held = Option<(u64, usize)>;
+
+/// Finds the references of a part of a region of code. Instructions beside the part tell what registers hold.
+pub(super) fn find(search: Search<'_, '_>) {
+    let Search {
+        content,
+        part,
+        region,
+        along,
+        near,
+        found,
+    } = search;
+    let end = (region.end() as usize).min(content.len());
+    let code = content.get(region.start as usize..end).unwrap_or_default();
+    let word = |at: usize| {
+        let bytes = code.get(at * 4..).and_then(<[u8]>::first_chunk);
+        bytes.map(|bytes| u32::from_le_bytes(*bytes))
+    };
     let mut push = |at: u32, address: u64, field: Field| {
-        if let Some((_, target)) = near.find(region.image, address) {
+        let is_distance = !matches!(field, Field::Page | Field::Low(_));
+        if let Some((owner, target)) = near.find(region.image, address)
+            && !(is_distance && owner.start == region.start && is_within(along, target))
+        {
             found.push(Reference::new(at, target, Form::Arm(field)));
         }
     };
-    let mut low_taken = vec![false; words.len()];
-    let mut at = region.start + offset;
-    for (index, word) in words.iter().enumerate() {
-        let own = region.address_of(at);
-        if let Some(field) = direct(*word) {
-            let value = field.read(*word);
-            let distance = if field == Field::Byte {
-                value
-            } else {
-                value << 2
-            };
-            push(at, own.wrapping_add_signed(distance), field);
-        } else if word & 0x9f00_0000 == 0x9000_0000 {
-            let page = (own & !0xfff).wrapping_add_signed(Field::Page.read(*word) << 12);
-            let register = word & 0x1f;
-            let mut first = None;
-            for ahead in 1..=PAIR_WITHIN {
-                let Some(next) = words.get(index + ahead) else {
-                    break;
-                };
-                if next & 0x9f00_001f == 0x9000_0000 | register {
-                    break;
-                }
-                let Some(field) = low(*next, register) else {
-                    continue;
-                };
-                let Some(taken) = low_taken.get_mut(index + ahead).filter(|taken| !**taken) else {
-                    continue;
-                };
-                *taken = true;
-                let Field::Low(shift) = field else { continue };
-                let address = page.wrapping_add_signed(field.read(*next) << shift);
-                first = first.or(Some(address));
-                push(
-                    at + u32::try_from(ahead * 4).unwrap_or_default(),
-                    address,
-                    field,
-                );
-                // The register holds something else from here on.
-                if next & 0xffc0_001f == 0x9100_0000 | register {
-                    break;
-                }
-            }
-            push(at, first.unwrap_or(page), Field::Page);
+    let first = (part.0 - region.start).div_ceil(4) as usize;
+    let end = ((part.1 - region.start) / 4) as usize;
+    let mut held: [Held; 32] = [None; 32];
+    for index in first.saturating_sub(PAIR_WITHIN)..end {
+        let Some(one) = word(index) else { break };
+        if CLASSES.get((one >> 24) as usize) != Some(&true) {
+            continue;
         }
-        at += 4;
+        let at = region.start + u32::try_from(index * 4).unwrap_or_default();
+        let own = region.address_of(at);
+        if let Some(field) = direct(one) {
+            if index >= first {
+                let value = field.read(one);
+                let shift = if field == Field::Byte { 0 } else { 2 };
+                push(at, own.wrapping_add_signed(value << shift), field);
+            }
+        } else if one & 0x9f00_0000 == 0x9000_0000 {
+            let page = (own & !0xfff).wrapping_add_signed(Field::Page.read(one) << 12);
+            let register = one & 0x1f;
+            if let Some(held) = held.get_mut(register as usize) {
+                *held = Some((page, index));
+            }
+            if index >= first {
+                let rest = (index + 1..=index + PAIR_WITHIN).map_while(word);
+                push(
+                    at,
+                    page.wrapping_add(completed(rest, register)),
+                    Field::Page,
+                );
+            }
+        } else if let Some(slot) = held.get_mut((one >> 5 & 0x1f) as usize)
+            && let Some((page, since)) = slot.filter(|(_, since)| index - since <= PAIR_WITHIN)
+            && let Some(field) = low(one)
+        {
+            if index >= first {
+                push(at, page.wrapping_add(offset(field, one)), field);
+            }
+            // An addition to the register itself: it holds something else from here on.
+            if one & 0xffc0_0000 == 0x9100_0000 && one & 0x1f == one >> 5 & 0x1f {
+                *slot = None;
+            } else {
+                *slot = Some((page, since));
+            }
+        }
     }
-    let found = found.get_mut(before..).unwrap_or_default();
-    found.sort_by_key(|one| one.at);
 }
+
+fn is_within((start, end): (u32, u32), position: u32) -> bool {
+    (start..end).contains(&position)
+}
+
+/// What the first of the instructions after an `adrp` adds to its page.
+fn completed(rest: impl Iterator<Item = u32>, register: u32) -> u64 {
+    for next in rest {
+        if next & 0x9f00_001f == 0x9000_0000 | register {
+            break;
+        }
+        if let Some(field) = low(next).filter(|_| next >> 5 & 0x1f == register) {
+            return offset(field, next);
+        }
+    }
+    0
+}
+
+/// What an instruction adds to a page.
+fn offset(field: Field, word: u32) -> u64 {
+    let shift = field.scale();
+    u64::try_from(field.read(word) << shift).unwrap_or_default()
+}
+
+/// By the high byte of an instruction: whether it may name an address.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "computed when this is compiled, which fails beside the table"
+)]
+const CLASSES: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut high = 0_u32;
+    while high < 256 {
+        let word = high << 24;
+        all[high as usize] = word & 0x7c00_0000 == 0x1400_0000
+            || word & 0xff00_0000 == 0x5400_0000
+            || word & 0x7e00_0000 == 0x3400_0000
+            || word & 0x3b00_0000 == 0x1800_0000
+            || word & 0x7e00_0000 == 0x3600_0000
+            || word & 0x1f00_0000 == 0x1000_0000
+            || word & 0xff00_0000 == 0x9100_0000
+            || word & 0x3b00_0000 == 0x3900_0000;
+        high += 1;
+    }
+    all
+};
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::{Kind, Layout, Near, Region};
     use super::*;
 
     #[test]
@@ -231,5 +278,61 @@ mod tests {
         assert_eq!(Field::Page.value(target, own), 0x123 - 0x10);
         assert_eq!(Field::Low(3).value(target, own), 0x458 >> 3);
         assert_eq!(Field::Far.value(own - 8, own), -2);
+    }
+
+    /// Positions, targets and forms in a part of code whose addresses begin at a mebibyte.
+    fn found(words: &[u32], part: (u32, u32), along: (u32, u32)) -> Vec<(u32, u32, Field)> {
+        let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        let region = Region {
+            start: 0,
+            length: 1 << 20,
+            address: 0x10_0000,
+            image: 0,
+            kind: Kind::A64,
+            base: 0,
+        };
+        let layout = Layout::new(vec![region]).unwrap();
+        let mut found = Vec::new();
+        find(Search {
+            content: &code,
+            part,
+            region: &layout.regions()[0],
+            along,
+            near: &mut Near::new(&layout),
+            found: &mut found,
+        });
+        let fields = found.iter().filter_map(|one| {
+            let Form::Arm(field) = one.form else {
+                return None;
+            };
+            Some((one.at, one.target, field))
+        });
+        fields.collect()
+    }
+
+    /// `adrp x1` of the page two after this, something else, and `add x1, x1` and `ldr x2, [x1]` with low bits.
+    const PAIR: [u32; 4] = [0xd000_0001, 0xd503_201f, 0x9101_0021, 0xf940_0822];
+
+    #[test]
+    fn a_page_is_found_with_what_completes_it_wherever_the_part_begins() {
+        let page = (0, 0x2040, Field::Page);
+        let low = (8, 0x2040, Field::Low(0));
+        // The load is from another address: the register holds more than the page by then.
+        assert_eq!(found(&PAIR, (0, 16), (0, 0)), [page, low]);
+        assert_eq!(found(&PAIR, (4, 16), (0, 0)), [low]);
+        assert_eq!(found(&PAIR, (0, 4), (0, 0)), [page]);
+        let far = [&[PAIR[0]][..], &[PAIR[1]; 12], &[PAIR[2]]].concat();
+        assert_eq!(found(&far, (0, 56), (0, 0)), [(0, 0x2000, Field::Page)]);
+    }
+
+    #[test]
+    fn a_distance_to_what_moves_along_is_left_out() {
+        // `b` by 8 and by 64 bytes.
+        let code = [0x1400_0002, 0x1400_0010];
+        let all = [(0, 8, Field::Far), (4, 68, Field::Far)];
+        assert_eq!(found(&code, (0, 8), (0, 0)), all);
+        assert_eq!(found(&code, (0, 8), (0, 64)), all[1..]);
+        // A page counts from its own address, so it does not.
+        assert_eq!(found(&PAIR, (0, 4), (0, 1 << 20)).len(), 1);
     }
 }

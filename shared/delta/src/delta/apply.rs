@@ -3,10 +3,10 @@
 use super::beside::{self, Chunks, Hand, Made};
 use super::coder::{Coder as _, Decoder};
 use super::header::{self, Header, Streams};
+use super::moves::Map;
 use super::opening::Recipe;
 use super::plan::{self, Ground, Piece, Plan, State};
 use super::rebuild::Rebuild;
-use super::refs::Scan;
 use super::{CUT_OFF, DeltaError, Expected, corrupt, opening, pack};
 use kintsugi_domain::digest::Digest;
 use sha2::{Digest as _, Sha256};
@@ -53,11 +53,11 @@ fn is_worth(old: &[u8], expected: &Expected) -> bool {
 /// Applies a delta and writes the result as it comes, never more than `expected.length` bytes. **What was
 /// written counts only if this succeeds:** the digest is known at the end.
 ///
-/// The digest of the base, unpacking, and the parts of the corrections run on up to five threads that end before this
-/// does; `out` is written to on the thread of the caller.
+/// Unpacking and the parts of the corrections run on up to five threads that end before this
+/// does; `out` is written to on the thread of the caller, not before the digest of the base was checked.
 ///
-/// Beside the base and the delta it holds, in the worst case, twelve bytes for each byte of the base and
-/// 112 MiB; executables take about one and a half for each byte of the base. Of an archive that is diffed by member,
+/// Beside the base and the delta it holds, in the worst case, 48 bytes for each copy (each gives a byte of the result or more), two
+/// for each byte of the base, and 120 MiB; executables take about 10 MiB. Of an archive that is diffed by member,
 /// what is unpacked of the base is held, at most 256 MiB, and counts as the base.
 pub fn apply_to(
     old: &[u8],
@@ -66,11 +66,91 @@ pub fn apply_to(
     out: &mut dyn Write,
 ) -> Result<(), DeltaError> {
     let threads = is_worth(old, expected);
-    apply_with((old, delta), expected, threads, &mut |part| {
+    apply_with((old, delta), expected, threads, &mut written(out))
+}
+
+fn written(out: &mut dyn Write) -> impl FnMut(&[u8]) -> Result<(), DeltaError> + use<'_> {
+    |part| {
         out.write_all(part).map_err(|error| DeltaError::NotWritten {
             why: error.to_string(),
         })
-    })
+    }
+}
+
+/// A delta that was read as far as that goes without its base: a base can be fetched from the disk at the same time.
+#[derive(Debug)]
+pub struct Prepared<'d> {
+    header: Header,
+    streams: Streams<'d>,
+    plan: Plan,
+    map: Map,
+}
+
+impl<'d> Prepared<'d> {
+    /// Reads a delta as far as that goes without its base.
+    pub fn read(delta: &'d [u8]) -> Result<Self, DeltaError> {
+        let (header, streams) = header::read(delta)?;
+        Self::new(header, streams)
+    }
+
+    fn new(header: Header, streams: Streams<'d>) -> Result<Self, DeltaError> {
+        let plan = read_plan(&header, &streams)?;
+        let [old, new] = header.lengths()?;
+        let map = plan.map(old, new);
+        Ok(Self {
+            header,
+            streams,
+            plan,
+            map,
+        })
+    }
+
+    /// What it says of itself.
+    pub fn expected(&self) -> Expected {
+        self.header.expected()
+    }
+
+    /// The same as [`apply_to`] with what it says of itself.
+    pub fn apply_to(&self, old: &[u8], out: &mut dyn Write) -> Result<(), DeltaError> {
+        let threads = is_worth(old, &self.expected());
+        self.apply_with(old, threads, &mut written(out))
+    }
+
+    fn apply_with(&self, old: &[u8], threads: bool, out: &mut Out<'_>) -> Result<(), DeltaError> {
+        let (header, streams) = (&self.header, &self.streams);
+        let mut sink = Sink {
+            out,
+            digest: Sha256::new(),
+            left: header.length,
+        };
+        std::thread::scope(|scope| {
+            let fresh = beside::ahead(threads, scope, || {
+                pack::unpack(header.packing, streams.fresh)
+            })?;
+            // An archive is not opened before it is known to be the right one; else that is seen to beside the first corrections.
+            if header.opened.is_some() {
+                check_base(old, header)?;
+            }
+            let ready = Ready::new(old, self)?;
+            let mut take = |bytes: &[u8]| sink.give(bytes);
+            let mut output = Output {
+                rebuild: ready.recipe.as_ref().map(Rebuild::new),
+                chunks: Chunks::new(&mut take),
+            };
+            let check = || match header.opened {
+                Some(_) => Ok(()),
+                None => check_base(old, header),
+            };
+            ready.run(fresh, check, threads, &mut output)?;
+            output.finish()
+        })?;
+        let found: [u8; 32] = sink.digest.finalize().into();
+        if found == *header.result.as_bytes() {
+            Ok(())
+        } else {
+            Err(DeltaError::WrongResult)
+        }
+    }
 }
 
 /// Whether this is the delta that the metadata names.
@@ -88,8 +168,8 @@ fn check(header: &Header, expected: &Expected) -> Result<(), DeltaError> {
 }
 
 /// Whether the base is there.
-fn check_base(old: &[u8], found: Digest, header: &Header) -> Result<(), DeltaError> {
-    let needed = header.base;
+fn check_base(old: &[u8], header: &Header) -> Result<(), DeltaError> {
+    let (needed, found) = (header.base, Digest::of(old));
     if found != needed {
         return Err(DeltaError::WrongBase { needed, found });
     }
@@ -107,39 +187,7 @@ fn apply_with(
 ) -> Result<(), DeltaError> {
     let (header, streams) = header::read(delta)?;
     check(&header, expected)?;
-    let mut sink = Sink {
-        out,
-        digest: Sha256::new(),
-        left: expected.length,
-    };
-    std::thread::scope(|scope| {
-        let fresh = beside::ahead(threads, scope, || {
-            pack::unpack(header.packing, streams.fresh)
-        });
-        // An archive is not opened before it is known to be the right one.
-        let early = threads && header.opened.is_none();
-        let (found, ground) = beside::both(
-            early,
-            || Digest::of(old),
-            || early.then(|| Ready::new(old, &header, &streams, threads)),
-        );
-        let found = found.unwrap_or_else(|| Digest::of(old));
-        check_base(old, found, &header)?;
-        let ready = ground.unwrap_or_else(|| Ready::new(old, &header, &streams, threads))?;
-        let mut take = |bytes: &[u8]| sink.give(bytes);
-        let mut output = Output {
-            rebuild: ready.recipe.as_ref().map(Rebuild::new),
-            chunks: Chunks::new(&mut take),
-        };
-        ready.run(fresh?, &streams.corrections, threads, &mut output)?;
-        output.finish()
-    })?;
-    let found: [u8; 32] = sink.digest.finalize().into();
-    if found == *expected.digest.as_bytes() {
-        Ok(())
-    } else {
-        Err(DeltaError::WrongResult)
-    }
+    Prepared::new(header, streams)?.apply_with(old, threads, out)
 }
 
 /// Reads the plan of a delta.
@@ -210,58 +258,46 @@ impl Output<'_, '_> {
     }
 }
 
-/// Everything that is known before the first byte of the result.
+/// A delta with its base, opened if it is to be.
 struct Ready<'a> {
     base: Cow<'a, [u8]>,
     new_length: u32,
     recipe: Option<Recipe>,
-    plan: Plan,
-    scan: Scan,
+    prepared: &'a Prepared<'a>,
 }
 
 impl<'a> Ready<'a> {
-    fn new(
-        old: &'a [u8],
-        header: &Header,
-        streams: &Streams<'_>,
-        threads: bool,
-    ) -> Result<Self, DeltaError> {
-        let [old_length, new_length] = header.lengths()?;
-        let plan = read_plan(header, streams)?;
+    fn new(old: &'a [u8], prepared: &'a Prepared<'_>) -> Result<Self, DeltaError> {
+        let [old_length, new_length] = prepared.header.lengths()?;
         let (mut base, mut recipe) = (Cow::Borrowed(old), None);
-        if header.opened.is_some() {
-            let opened = opening::open(old, streams.opening, [old_length, new_length])?;
+        if prepared.header.opened.is_some() {
+            let lengths = [old_length, new_length];
+            let opened = opening::open(old, prepared.streams.opening, lengths)?;
             base = Cow::Owned(opened.0.bytes);
             recipe = Some(opened.1);
         }
-        // The lengths are compared with the contents, and the plan's copies lie below them.
-        let (map, mut scan) = beside::both(
-            threads,
-            || plan.map(old_length, new_length),
-            || plan::scan(&base, &plan, threads),
-        );
-        let map = map.unwrap_or_else(|| plan.map(old_length, new_length));
-        scan.resolve(&map, threads);
         Ok(Self {
             base,
             new_length,
             recipe,
-            plan,
-            scan,
+            prepared,
         })
     }
 
-    /// Gives the result, or the opened form of it.
+    /// Gives the result, or the opened form of it, if `check` allows it.
     fn run(
         &self,
         mut fresh: Box<dyn Read + Send + '_>,
-        corrections: &[&[u8]],
+        check: impl FnOnce() -> Result<(), DeltaError>,
         threads: bool,
         output: &mut Output<'_, '_>,
     ) -> Result<(), DeltaError> {
-        let ground = Ground::new(&self.base, &self.plan, &self.scan, corrections.len());
+        let Prepared { plan, map, .. } = self.prepared;
+        let corrections = self.prepared.streams.corrections.as_slice();
+        let ground = Ground::new(&self.base, plan, map, corrections.len());
         let work = |number: usize, hand: &Hand| work(&ground, corrections, number, hand);
         beside::made(threads, corrections.len(), work, |made| {
+            check()?;
             let mut source = match made {
                 Some(made) => Source::Made(made),
                 None => Source::Here(Here::new(&ground, corrections)),
@@ -315,7 +351,7 @@ impl Source<'_, '_, '_> {
             Self::Here(here) => {
                 here.buffer.clear();
                 let state = here.states.get_mut(part).ok_or(CUT_OFF)?;
-                ground.code(state, &piece.copy, None, &mut here.buffer)?;
+                ground.code(state, piece, None, &mut here.buffer)?;
                 Ok(&here.buffer)
             }
         }
@@ -352,7 +388,7 @@ fn work(
     let own = |piece: &Piece| ground.part_of(piece.stripe) == number;
     let mut pieces = ground.pieces().filter(own);
     let mut batch = Vec::with_capacity(plan::NEAR);
-    let (mut chunk, mut stripe) = (Vec::new(), None);
+    let (mut chunk, mut stripe) = (beside::blank(), None);
     loop {
         batch.clear();
         batch.extend(pieces.by_ref().take(plan::NEAR));
@@ -366,7 +402,7 @@ fn work(
                 hand.give(&mut chunk)?;
             }
             let start = chunk.len();
-            if let Err(error) = ground.code(&mut state, &piece.copy, None, &mut chunk) {
+            if let Err(error) = ground.code(&mut state, piece, None, &mut chunk) {
                 // What came before it counts: there may be an error of another in it.
                 chunk.truncate(start);
                 hand.give(&mut chunk)?;

@@ -1,5 +1,5 @@
-//! Work on threads of their own: the base's digest, unpacking, and the parts of the corrections run beside the caller,
-//! who takes the result's digest and writes it.
+//! Work on threads of their own: unpacking, and the parts of the corrections run beside the caller,
+//! who takes both digests and writes the result.
 //!
 //! **Invariants: threads change no result and no error; at most five run beside the caller's and all end before
 //! the call does; what waits between them is bounded. Where a thread cannot be had, the work is done one
@@ -7,14 +7,15 @@
 
 use super::{CUT_OFF, DeltaError};
 use std::io::{self, Read};
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, Scope, available_parallelism, scope};
 
 /// Bytes that are handed on at once: enough that a call per piece costs nothing.
 const CHUNK: usize = 1 << 18;
-/// Chunks of one worker that may wait for who takes them.
-const WAITING: usize = 2;
+/// A chunk may be longer by a part of a copy.
+const CHUNK_MOST: usize = CHUNK + (1 << 16);
+/// Chunks of one worker that may wait for who takes them: while the caller takes the digest of the base, all do.
+const WAITING: usize = 6;
 /// Chunks that are unpacked ahead of their use.
 const AHEAD: usize = 8;
 /// Contents below so many bytes are not worth a thread.
@@ -23,31 +24,6 @@ const SMALL: u64 = 1 << 20;
 /// Whether threads are of use for this many bytes here.
 pub(super) fn is_worth(bytes: u64) -> bool {
     bytes >= SMALL && available_parallelism().is_ok_and(|cores| cores.get() > 1)
-}
-
-/// Does `other` on a thread of its own, if one can be had and `threads` says so, while it does `own`.
-pub(super) fn both<A, B: Send>(
-    threads: bool,
-    other: impl FnOnce() -> B + Send,
-    own: impl FnOnce() -> A,
-) -> (Option<B>, A) {
-    let waiting = Mutex::new(Some(other));
-    let work = || {
-        let work = waiting.lock().ok().and_then(|mut work| work.take());
-        work.map(|work| work())
-    };
-    scope(|scope| {
-        let thread = threads.then(|| Builder::new().spawn_scoped(scope, work));
-        if let Some(Ok(thread)) = thread {
-            let own = own();
-            match thread.join() {
-                Ok(other) => (other, own),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        } else {
-            (work(), own())
-        }
-    })
 }
 
 /// Takes the result.
@@ -95,11 +71,16 @@ pub(super) struct Hand {
     spare: Receiver<Vec<u8>>,
 }
 
+/// A chunk to fill.
+pub(super) fn blank() -> Vec<u8> {
+    Vec::with_capacity(CHUNK_MOST)
+}
+
 impl Hand {
     /// Hands a chunk on and leaves an empty one. It fails only if nobody wants more.
     pub(super) fn give(&self, chunk: &mut Vec<u8>) -> Result<(), DeltaError> {
         let empty = self.spare.try_recv();
-        let empty = empty.unwrap_or_else(|_| Vec::with_capacity(CHUNK));
+        let empty = empty.unwrap_or_else(|_| blank());
         let chunk = std::mem::replace(chunk, empty);
         self.sender.send(Ok(chunk)).map_err(|_| CUT_OFF)
     }
@@ -314,13 +295,6 @@ mod tests {
             }
             chunks.flush().unwrap();
             assert!(got == bytes() && calls < 20, "{calls}");
-        }
-    }
-
-    #[test]
-    fn both_are_done_with_threads_and_without() {
-        for threads in [true, false] {
-            assert_eq!(both(threads, || 2, || 1), (Some(2), 1));
         }
     }
 

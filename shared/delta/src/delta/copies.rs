@@ -8,10 +8,11 @@
 
 use super::coder::{Bit, Coder, Number, code_pair};
 use super::layout::{Kind, Layout, Near, Region};
-use super::refs::{Form, Reference, Scan};
+use super::moves::Map;
+use super::refs::{Finder, Form, Reference, Span};
 use super::roles::{self, RoleModel};
 use super::words::{self, Words};
-use super::x64;
+use super::{x64, x64_walk};
 
 /// Bytes about whose units one decision is made first.
 const WINDOW: u32 = 32;
@@ -21,7 +22,8 @@ pub(super) struct Known<'a> {
     pub(super) old: &'a [u8],
     pub(super) old_layout: &'a Layout,
     pub(super) new_layout: &'a Layout,
-    pub(super) scan: &'a Scan,
+    /// Where old positions went.
+    pub(super) map: &'a Map,
 }
 
 /// The last corrections of targets. A table of fixed size: the newer of two that claim a slot has it.
@@ -98,6 +100,10 @@ pub(super) struct Models {
     windows: usize,
     clean: [Bit; 2],
     was_clean: bool,
+    /// The references of the piece.
+    found: Vec<Reference>,
+    /// Where their targets went, and whether that is sure.
+    went: Vec<(u32, bool)>,
     /// Which bytes of the piece are known from their reference, or from their word.
     known: Vec<bool>,
     /// Where the references of the piece are that are known, as start and end.
@@ -119,10 +125,20 @@ impl Models {
             windows: 0,
             clean: [Bit::NEW; 2],
             was_clean: false,
+            found: Vec::new(),
+            went: Vec::new(),
             known: Vec::new(),
             certain: Vec::new(),
             words: Words::default(),
         }
+    }
+
+    /// Finds the references of the next piece, a part of a copy that moves along as a whole, and where they lead now.
+    pub(super) fn find(&mut self, finder: &mut Finder<'_>, map: &Map, piece: Span, whole: Span) {
+        finder.find(piece, whole, &mut self.found);
+        self.went.clear();
+        let went = self.found.iter().map(|one| map.get(one.target));
+        self.went.extend(went);
     }
 
     /// Turns a piece of the old content into what it becomes. `buffer` holds the old bytes at first; a
@@ -162,8 +178,11 @@ impl Models {
         truth: Option<&[u8]>,
     ) {
         let mut region: Option<&Region> = None;
-        let from = known.scan.after(old);
-        for one in known.scan.references.get(from..).unwrap_or_default() {
+        let mut base = (0, known.map.get(0).0);
+        let found = std::mem::take(&mut self.found);
+        let went = std::mem::take(&mut self.went);
+        for (one, (target, is_sure)) in found.iter().zip(&went) {
+            let (target, is_sure) = (*target, *is_sure);
             let start = (one.at - old) as usize;
             let end = start + one.form.width() as usize;
             let Some(field) = buffer.get_mut(start..end) else {
@@ -171,45 +190,49 @@ impl Models {
             };
             let place = new + (one.at - old);
             region = region_of(known.new_layout, region, place);
-            let (Some(own), Some(to)) = (region, near.region_at(one.target)) else {
+            let (Some(own), Some(to)) = (region, near.region_at(target)) else {
                 continue;
             };
-            let base = if one.form == Form::Offset {
-                let base = near.region_at(one.base);
-                base.map(|it| it.address_of(one.base))
+            let from = if one.form == Form::Offset {
+                if one.base != base.0 {
+                    base = (one.base, known.map.get(one.base).0);
+                }
+                near.region_at(base.1).map(|it| it.address_of(base.1))
             } else {
                 Some(0)
             };
-            let Some(base) = base.filter(|_| own.image == to.image) else {
+            let Some(from) = from.filter(|_| own.image == to.image) else {
                 continue;
             };
             let predicted = one.form.value(
-                to.address_of(one.target),
+                to.address_of(target),
                 own.address_of(place),
-                base,
+                from,
                 one.to_end,
             );
             let truth = truth.and_then(|truth| truth.get(start..end));
-            if self.reference(coder, one, predicted, field, truth) {
+            if self.reference(coder, one.form, (target, is_sure), predicted, field, truth) {
                 self.certain.push((start, end));
             }
         }
+        (self.found, self.went) = (found, went);
     }
 
     /// Codes one reference and says whether its bytes are certain now.
     fn reference(
         &mut self,
         coder: &mut impl Coder,
-        one: &Reference,
+        form: Form,
+        (target, is_sure): (u32, bool),
         predicted: i64,
         field: &mut [u8],
         truth: Option<&[u8]>,
     ) -> bool {
-        let Some(class) = self.classes.get_mut(one.form.class()) else {
+        let Some(class) = self.classes.get_mut(form.class()) else {
             return false;
         };
-        let unit = one.form.memory();
-        let key = unit.map(|unit| one.target.wrapping_mul(4) ^ unit);
+        let unit = form.memory();
+        let key = unit.map(|unit| target.wrapping_mul(4) ^ unit);
         let remembered = key.and_then(|key| self.memory.get(key));
         let state = match remembered {
             None => 0,
@@ -217,23 +240,22 @@ impl Models {
             Some(_) => 2,
         };
         let believed = remembered.unwrap_or_default();
-        let old = one.form.read(field);
+        let old = form.read(field);
         let change = truth.map(|truth| {
-            let value = one.form.read(truth).unwrap_or_default();
+            let value = form.read(truth).unwrap_or_default();
             (value.wrapping_sub(predicted), Some(value) == old)
         });
-        let scale = one.form.scale();
+        let scale = form.scale();
         let right = change.is_some_and(|(change, _)| change << scale == i64::from(believed));
-        let slot = (state * 2 + usize::from(one.is_sure)) * 4 + class.history;
+        let slot = (state * 2 + usize::from(is_sure)) * 4 + class.history;
         let Some(model) = class.right.get_mut(slot) else {
             return false;
         };
         let right = model.code(coder, right);
         class.history = (class.history << 1 | usize::from(right)) & 3;
         if right {
-            one.form
-                .write(field, predicted.wrapping_add(i64::from(believed) >> scale));
-            return !matches!(one.form, Form::Arm(_));
+            form.write(field, predicted.wrapping_add(i64::from(believed) >> scale));
+            return !matches!(form, Form::Arm(_));
         }
         let small = change.and_then(|(change, _)| i32::try_from(change << scale).ok());
         let unchanged = change.is_some_and(|(_, unchanged)| unchanged) || small.is_none();
@@ -242,12 +264,11 @@ impl Models {
         }
         let small = small.unwrap_or_default() >> scale;
         let change = class.corrections.code_signed(coder, small);
-        one.form
-            .write(field, predicted.wrapping_add(i64::from(change)));
+        form.write(field, predicted.wrapping_add(i64::from(change)));
         if let Some(key) = key {
             self.memory.insert(key, change << scale);
         }
-        !matches!(one.form, Form::Arm(_))
+        !matches!(form, Form::Arm(_))
     }
 
     fn units(
@@ -260,14 +281,15 @@ impl Models {
     ) {
         let length = u32::try_from(buffer.len()).unwrap_or(u32::MAX);
         let end = old.saturating_add(length);
-        let mut region = None;
+        let mut region: Option<&Region> = None;
         let mut at = old;
         let mut certain = std::mem::take(&mut self.known);
+        let mut walk = Walk::default();
         while at < end {
             region = region_of(known.old_layout, region, at);
             let kind = region.map_or(Kind::Plain, |region| region.kind);
             let limit = region.map_or(end, |region| region.end().min(end));
-            let mut until = next_unit(known.scan, kind, at | (WINDOW - 1), limit);
+            let mut until = ((at | (WINDOW - 1)) + 1).min(limit);
             let is_text = kind == Kind::Plain;
             if is_text {
                 until = end_of_word(known.old, until, limit);
@@ -288,17 +310,21 @@ impl Models {
                 continue;
             }
             while at < until {
-                let next = next_unit(known.scan, kind, at, until);
+                let (first, next) = match (kind, region) {
+                    (Kind::X64, Some(region)) => walk.unit(known.old, region, at),
+                    _ => (at, (at | within_unit(kind)) + 1),
+                };
+                let next = next.min(until);
                 let span = (at - old) as usize..(next - old) as usize;
                 let certain = certain.get(span.clone()).unwrap_or_default();
                 let truth = truth.and_then(|truth| truth.get(span.clone()));
-                let before = known.old.get(at as usize..next as usize);
+                let before = known.old.get(first as usize..).unwrap_or_default();
                 let Some(unit) = buffer.get_mut(span) else {
                     return;
                 };
                 if certain.contains(&false) {
-                    let before = before.unwrap_or_default();
-                    self.unit(coder, kind, at, before, unit, certain, truth);
+                    let index = (at - first) as usize;
+                    self.unit(coder, kind, (at, index), before, unit, certain, truth);
                 }
                 at = next;
             }
@@ -326,7 +352,7 @@ impl Models {
         &mut self,
         coder: &mut impl Coder,
         kind: Kind,
-        at: u32,
+        (at, begun): (u32, usize),
         old: &[u8],
         unit: &mut [u8],
         known: &[bool],
@@ -371,7 +397,7 @@ impl Models {
                 continue;
             }
             let role = match group {
-                0 => roles::of_x64(instruction, index),
+                0 => roles::of_x64(instruction, begun + index),
                 1 => roles::ARM + (index & 3),
                 _ => roles::DATA + ((at as usize + index) & 7),
             };
@@ -395,13 +421,44 @@ fn group_of(kind: Kind) -> usize {
     }
 }
 
-/// Where the first unit after a position begins, at most `limit`.
-fn next_unit(scan: &Scan, kind: Kind, at: u32, limit: u32) -> u32 {
+/// The bits of a position within a unit that is no instruction of x86-64.
+fn within_unit(kind: Kind) -> u32 {
     match kind {
-        Kind::X64 => scan.next_start(at, limit),
-        Kind::A64 => ((at | 3) + 1).min(limit),
-        Kind::Plain | Kind::Words | Kind::Tables | Kind::Data | Kind::Relative | Kind::Based => {
-            ((at | 7) + 1).min(limit)
+        Kind::A64 => 3,
+        Kind::X64
+        | Kind::Plain
+        | Kind::Words
+        | Kind::Tables
+        | Kind::Data
+        | Kind::Relative
+        | Kind::Based => 7,
+    }
+}
+
+/// Bytes before a place where reading instructions of x86-64 begins: wherever it begins, it soon finds where instructions do.
+const BEFORE: u32 = 48;
+
+/// Where an instruction of x86-64 begins, as far as was read.
+#[derive(Default)]
+struct Walk(u32);
+
+impl Walk {
+    /// The instruction that a place of a region lies in: where it begins, and where the next one does.
+    fn unit(&mut self, old: &[u8], region: &Region, at: u32) -> (u32, u32) {
+        let is_near = self.0 >= region.start && at.wrapping_sub(self.0) <= BEFORE;
+        let mut first = self.0;
+        if !is_near {
+            first = at.saturating_sub(BEFORE).max(region.start);
+        }
+        loop {
+            let code = old.get(first as usize..region.end() as usize);
+            let length = x64_walk::length(code.unwrap_or_default());
+            let next = first.saturating_add(length);
+            if next > at {
+                self.0 = first;
+                return (first, next);
+            }
+            first = next;
         }
     }
 }
@@ -422,4 +479,39 @@ fn region_of<'a>(
 ) -> Option<&'a Region> {
     last.filter(|region| region.start <= position && position < region.end())
         .or_else(|| layout.region_at(position))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_are_found_from_any_place_on() {
+        // `lea rax, [rip + 1]; call 2; ret`, over and over.
+        let one = [0x48, 0x8d, 5, 1, 0, 0, 0, 0xe8, 2, 0, 0, 0, 0xc3];
+        let code = one.repeat(30);
+        let region = Region {
+            start: 0,
+            length: 390,
+            address: 0,
+            image: 0,
+            kind: Kind::X64,
+            base: 0,
+        };
+        for at in 100..380 {
+            let found = Walk::default().unit(&code, &region, at);
+            let begun = at - at % 13;
+            let [second, third, end] = [7, 12, 13].map(|offset| begun + offset);
+            let wanted = match at % 13 {
+                0..7 => (begun, second),
+                7..12 => (second, third),
+                _ => (third, end),
+            };
+            assert_eq!(found, wanted, "{at}");
+        }
+        // Going on, and from the start of the region.
+        let mut walk = Walk::default();
+        assert_eq!(walk.unit(&code, &region, 3), (0, 7));
+        assert_eq!(walk.unit(&code, &region, 8), (7, 12));
+    }
 }

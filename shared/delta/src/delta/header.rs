@@ -3,7 +3,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 4 | `KTSG` |
-//! | 1 | the format, 5 |
+//! | 1 | the format, 6 |
 //! | 32 | SHA-256 of the base |
 //! | 32 | SHA-256 of the result |
 //! | 1 | how the new bytes are packed: 0 not, 1 LZMA, 2 Zstandard; 16 more if archives are opened; 32 more for each part of the corrections after the first |
@@ -22,7 +22,7 @@
 //! a delta by hand has nothing else to hold base and result to.
 
 use super::pack::Packing;
-use super::{CUT_OFF, DeltaError, corrupt};
+use super::{CUT_OFF, DeltaError, Expected, corrupt};
 use kintsugi_domain::digest::Digest;
 
 /// Added to the packing if archives are opened.
@@ -33,7 +33,7 @@ const PARTS_SHIFT: u32 = 5;
 pub(super) const PARTS_MAX: usize = 4;
 const MAGIC: &[u8; 4] = b"KTSG";
 /// The format that is written and read. Formats 1 and 2 had a longer header and read as format 68.
-pub(super) const FORMAT: u8 = 5;
+pub(super) const FORMAT: u8 = 6;
 
 /// What stands before the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,15 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// What a delta says of itself.
+    pub(super) fn expected(&self) -> Expected {
+        Expected {
+            base: self.base,
+            digest: self.result,
+            length: self.length,
+        }
+    }
+
     /// The lengths of the contents that the plan is about.
     pub(super) fn lengths(&self) -> Result<[u32; 2], DeltaError> {
         let bytes = self.length;

@@ -152,10 +152,24 @@ impl Layout {
             .filter(|region| position < region.end())
     }
 
+    /// The region of a position, or else the next one.
+    pub(super) fn region_from(&self, position: u32) -> Option<&Region> {
+        let before = self
+            .regions
+            .partition_point(|region| region.end() <= position);
+        self.regions.get(before)
+    }
+
+    /// Whether an address is of nothing that is loaded, as most numbers are.
+    #[inline]
+    fn is_beside(&self, address: u64) -> bool {
+        let (start, end) = self.bounds;
+        address < UNLOADED && (address < start || address >= end)
+    }
+
     /// The region and the position of an address of an image.
     pub(super) fn find(&self, image: u32, address: u64) -> Option<(&Region, u32)> {
-        let (start, end) = self.bounds;
-        if address < UNLOADED && (address < start || address >= end) {
+        if self.is_beside(address) {
             return None;
         }
         let after = self
@@ -254,6 +268,9 @@ impl<'l> Near<'l> {
     /// The same as [`Layout::find`].
     #[inline]
     pub(super) fn find(&mut self, image: u32, address: u64) -> Option<(&'l Region, u32)> {
+        if self.layout.is_beside(address) {
+            return None;
+        }
         let at = usize::try_from(address >> NEAR_LOG & (NEAR as u64 - 1));
         let slot = self.slots.get_mut(at.unwrap_or_default())?;
         if let Some(region) = *slot

@@ -4,7 +4,7 @@ use super::coder::Encoder;
 use super::header::{self, Header, Streams};
 use super::pack::{self, Packing};
 use super::plan::{Ground, Plan};
-use super::refs::{self, Scan};
+use super::refs::{self, Reference};
 use super::{DeltaError, choice, image, search, view};
 use kintsugi_domain::digest::Digest;
 
@@ -92,8 +92,8 @@ struct Maker<'a> {
     old_length: u32,
     new_length: u32,
     layouts: Plan,
-    old_scan: Scan,
-    new_scan: Scan,
+    old_references: Vec<Reference>,
+    new_references: Vec<Reference>,
 }
 
 /// A delta that is not put together yet.
@@ -117,13 +117,16 @@ impl<'a> Maker<'a> {
     fn new(old: image::Content<'a>, new: image::Content<'a>) -> Self {
         let (old_layout, new_layout) = image::layouts(old, new);
         let ((old, _), (new, _)) = (old, new);
+        let (old_references, tables) = refs::all(old, &old_layout);
+        let (new_references, _) = refs::all(new, &new_layout);
         Self {
-            old_scan: refs::scan(old, &old_layout, false),
-            new_scan: refs::scan(new, &new_layout, false),
+            old_references,
+            new_references,
             layouts: Plan {
                 old_layout,
                 new_layout,
                 copies: Vec::new(),
+                tables,
             },
             old,
             new,
@@ -135,15 +138,15 @@ impl<'a> Maker<'a> {
 
     fn best(&self) -> Result<Draft, DeltaError> {
         let blank = self.search(
-            &view::blank(self.old, &self.old_scan),
-            &view::blank(self.new, &self.new_scan),
+            &view::blank(self.old, &self.old_references),
+            &view::blank(self.new, &self.new_references),
         )?;
         let mut best = self.draft(blank)?;
-        if !self.old_scan.references.is_empty() {
+        if !self.old_references.is_empty() {
             let back = best.plan.map_back(self.old_length, self.new_length);
             let labelled = self.search(
-                &view::labelled(self.old, &self.old_scan, None),
-                &view::labelled(self.new, &self.new_scan, Some(&back)),
+                &view::labelled(self.old, &self.old_references, None),
+                &view::labelled(self.new, &self.new_references, Some(&back)),
             )?;
             let other = self.draft(labelled)?;
             if other.bytes() < best.bytes() {
@@ -165,6 +168,7 @@ impl<'a> Maker<'a> {
             old_layout: self.layouts.old_layout.clone(),
             new_layout: self.layouts.new_layout.clone(),
             copies: search::copies(&index, new),
+            tables: self.layouts.tables.clone(),
         })
     }
 
@@ -190,16 +194,14 @@ impl<'a> Maker<'a> {
     /// The corrections of a plan, in so many parts.
     fn corrections(&self, plan: &Plan, parts: usize) -> Result<Vec<Vec<u8>>, DeltaError> {
         let map = plan.map(self.old_length, self.new_length);
-        let mut scan = self.old_scan.clone();
-        scan.resolve(&map, false);
-        let ground = Ground::new(self.old, plan, &scan, parts);
+        let ground = Ground::new(self.old, plan, &map, parts);
         let states = (0..parts).map(|_| ground.state(Encoder::new()));
         let mut states: Vec<_> = states.collect();
         let mut buffer = Vec::new();
         for piece in ground.pieces() {
             buffer.clear();
             if let Some(state) = states.get_mut(ground.part_of(piece.stripe)) {
-                ground.code(state, &piece.copy, Some(self.new), &mut buffer)?;
+                ground.code(state, &piece, Some(self.new), &mut buffer)?;
             }
         }
         Ok(states.into_iter().map(|it| it.coder.finish()).collect())

@@ -6,7 +6,7 @@
 //! *fresh*, packed by LZMA or Zstandard ([`pack`]). [`header`] has the outer form.
 //!
 //! When a function grows by a few bytes, every call over it, every jump table and every pointer behind it
-//! changes. So the code of the base is walked for references ([`refs`], [`x64`], [`a64`]): a reader knows
+//! changes. So references are looked for in what is copied ([`refs`], [`x64_find`], [`a64`], [`data`]): a reader knows
 //! from the plan where each target went ([`moves`]) and computes what the reference became. Only what is
 //! predicted wrongly is sent, and is remembered for the next reference to the same target. Courgette and
 //! Zucchini (Chromium) follow references too; here a delta carries the layouts, so a device parses no
@@ -52,11 +52,12 @@ mod tests_opening;
 mod view;
 mod words;
 mod x64;
+mod x64_find;
 mod x64_walk;
 
 use kintsugi_domain::digest::Digest;
 
-pub use apply::{apply, apply_to};
+pub use apply::{Prepared, apply, apply_to};
 pub use info::Info;
 pub use make::{MAKE_BYTES_MAX, make};
 
@@ -75,11 +76,7 @@ impl Expected {
     /// What a delta says of itself, for deltas that nothing else vouches for. Only the header is read.
     pub fn declared_by(delta: &[u8]) -> Result<Self, DeltaError> {
         let (header, _) = header::read(delta)?;
-        Ok(Self {
-            base: header.base,
-            digest: header.result,
-            length: header.length,
-        })
+        Ok(header.expected())
     }
 }
 

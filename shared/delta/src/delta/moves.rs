@@ -105,6 +105,38 @@ pub(super) fn code(
     Ok(found)
 }
 
+/// Codes places of a content, sorted and four bytes apart or more; a reader gives none of its own.
+pub(super) fn code_places(
+    coder: &mut impl Coder,
+    places: &[u32],
+    length: u32,
+) -> Result<Vec<u32>, &'static str> {
+    let (mut count, mut gaps) = (Number::default(), Number::default());
+    let mut aligned = Bit::NEW;
+    let stored = u32::try_from(places.len()).unwrap_or(u32::MAX);
+    let stored = count.code(coder, stored);
+    let mut found: Vec<u32> = Vec::new();
+    let mut after = 0_u32;
+    for at in 0..stored as usize {
+        let gap = places.get(at).map_or(0, |place| place.wrapping_sub(after));
+        // Most are aligned, from the first one on.
+        let is_aligned = aligned.code(coder, gap.is_multiple_of(4));
+        let gap = if is_aligned {
+            gaps.code(coder, gap >> 2).wrapping_mul(4)
+        } else {
+            gaps.code(coder, gap)
+        };
+        let place = after.checked_add(gap).filter(|place| *place < length);
+        let place = place.ok_or("it reads outside the base")?;
+        if coder.is_exhausted() {
+            return Err("it is cut off");
+        }
+        found.push(place);
+        after = place.saturating_add(4);
+    }
+    Ok(found)
+}
+
 fn code_recent(
     coder: &mut impl Coder,
     models: Option<&mut [Bit; RECENT]>,
@@ -217,6 +249,7 @@ impl Map {
 
 #[cfg(test)]
 mod tests {
+    use super::super::coder::{Decoder, Encoder};
     use super::*;
 
     #[test]
@@ -237,5 +270,18 @@ mod tests {
         let map = Map::new(vec![(0, 10, 50), (5, 100, 205)]);
         assert_eq!((map.get(4), map.get(5)), ((54, true), (205, true)));
         assert_eq!(Map::new(vec![]).get(7), (7, false));
+    }
+
+    #[test]
+    fn places_come_back_and_lie_in_the_content() {
+        let places = [3, 8, 12, 400, 4_000_000];
+        let mut encoder = Encoder::new();
+        code_places(&mut encoder, &places, u32::MAX).unwrap();
+        let bytes = encoder.finish();
+        let read = |bytes, length| code_places(&mut Decoder::new(bytes), &[], length);
+        assert_eq!(read(&bytes, 4_000_001), Ok(places.to_vec()));
+        let outside = Err("it reads outside the base");
+        assert_eq!(read(&bytes, 4_000_000), outside);
+        assert!(read(&[0xff; 4], u32::MAX).is_err());
     }
 }

@@ -4,7 +4,7 @@ use super::coder::{Coder, Decoder, Encoder};
 use super::copies::{Known, Models};
 use super::layout::{Layout, Near};
 use super::moves::{self, Copy, Map};
-use super::refs::{self, Scan};
+use super::refs::{Finder, Span};
 use super::{DeltaError, corrupt};
 
 /// Bytes of a copy that are worked on at once.
@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) old_layout: Layout,
     pub(super) new_layout: Layout,
     pub(super) copies: Vec<Copy>,
+    /// Where jump tables of the old content begin, sorted.
+    pub(super) tables: Vec<u32>,
 }
 
 impl Plan {
@@ -29,6 +31,7 @@ impl Plan {
             old_layout: self.old_layout.code(coder)?,
             new_layout: self.new_layout.code(coder)?,
             copies: moves::code(coder, &self.copies, old_length, new_length)?,
+            tables: moves::code_places(coder, &self.tables, old_length)?,
         })
     }
 
@@ -88,8 +91,8 @@ impl Plan {
 pub(super) struct Ground<'a> {
     old: &'a [u8],
     plan: &'a Plan,
-    /// With targets that are resolved.
-    scan: &'a Scan,
+    /// Where old positions went.
+    map: &'a Map,
     /// Into how many parts the corrections are divided.
     parts: usize,
 }
@@ -100,6 +103,8 @@ pub(super) struct Piece {
     /// New bytes before it.
     pub(super) gap: u32,
     pub(super) copy: Copy,
+    /// The copy that it is a piece of, as a part of the base.
+    pub(super) whole: Span,
     /// Of how many bytes of the result it is, as [`STRIPE`]s: pieces of one stripe are corrected by one part.
     pub(super) stripe: u32,
 }
@@ -117,15 +122,16 @@ const STRIPE: u32 = 18;
 pub(super) struct State<'p, C> {
     models: Models,
     pub(super) coder: C,
+    finder: Finder<'p>,
     near: Near<'p>,
 }
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(old: &'a [u8], plan: &'a Plan, scan: &'a Scan, parts: usize) -> Self {
+    pub(super) fn new(old: &'a [u8], plan: &'a Plan, map: &'a Map, parts: usize) -> Self {
         Self {
             old,
             plan,
-            scan,
+            map,
             parts,
         }
     }
@@ -135,6 +141,7 @@ impl<'a> Ground<'a> {
         State {
             models: Models::new(self.old.len()),
             coder,
+            finder: Finder::new(self.old, &self.plan.old_layout, &self.plan.tables),
             near: Near::new(&self.plan.new_layout),
         }
     }
@@ -146,9 +153,8 @@ impl<'a> Ground<'a> {
 
     /// All copies in pieces, in the order of the result.
     pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> + use<'a> {
-        let scan = self.scan;
         let mut copies = self.plan.copies.iter();
-        let mut end = 0;
+        let (mut end, mut whole) = (0, (0, 0));
         let mut rest = Copy {
             old: 0,
             new: 0,
@@ -157,9 +163,10 @@ impl<'a> Ground<'a> {
         std::iter::from_fn(move || {
             if rest.length == 0 {
                 rest = *copies.next()?;
+                whole = (rest.old, rest.old_end());
             }
             let copy = Copy {
-                length: piece(scan, rest.old, rest.length),
+                length: rest.length.min(PIECE),
                 ..rest
             };
             let gap = copy.new.saturating_sub(end);
@@ -172,6 +179,7 @@ impl<'a> Ground<'a> {
             Some(Piece {
                 gap,
                 copy,
+                whole,
                 stripe: copy.new >> STRIPE,
             })
         })
@@ -179,14 +187,9 @@ impl<'a> Ground<'a> {
 
     /// Brings near what the next pieces need, up to [`NEAR`] of them.
     pub(super) fn fetch(&self, pieces: &[Piece]) {
-        let mut firsts = [0; NEAR];
-        for (first, piece) in firsts.iter_mut().zip(pieces) {
-            *first = self.scan.after(piece.copy.old);
-        }
         let mut sum = 0;
-        for (first, piece) in firsts.iter().zip(pieces) {
+        for piece in pieces {
             let copy = &piece.copy;
-            sum ^= self.scan.fetch(copy.old, *first);
             let end = copy.old as usize + (copy.length as usize).min(AHEAD);
             let part = self.old.get(copy.old as usize..end).unwrap_or_default();
             for byte in part.iter().step_by(LINE) {
@@ -200,53 +203,34 @@ impl<'a> Ground<'a> {
     pub(super) fn code<C: Coder>(
         &self,
         state: &mut State<'_, C>,
-        copy: &Copy,
+        piece: &Piece,
         new: Option<&[u8]>,
         buffer: &mut Vec<u8>,
     ) -> Result<(), DeltaError> {
+        let (copy, whole) = (&piece.copy, piece.whole);
         let known = Known {
             old: self.old,
             old_layout: &self.plan.old_layout,
             new_layout: &self.plan.new_layout,
-            scan: self.scan,
+            map: self.map,
         };
         let before = self.old.get(copy.old as usize..copy.old_end() as usize);
         let start = buffer.len();
         buffer.extend_from_slice(before.ok_or_else(|| corrupt("it reads outside the base"))?);
-        let piece = buffer.get_mut(start..).unwrap_or_default();
+        let bytes = buffer.get_mut(start..).unwrap_or_default();
         let truth = new.and_then(|new| new.get(copy.new as usize..copy.new_end() as usize));
         let place = (copy.old, copy.new);
         let State {
             models,
             coder,
+            finder,
             near,
         } = state;
-        models.code(coder, &known, near, place, piece, truth);
+        models.find(finder, self.map, (copy.old, copy.old_end()), whole);
+        models.code(coder, &known, near, place, bytes, truth);
         if coder.is_exhausted() {
             return Err(super::CUT_OFF);
         }
         Ok(())
-    }
-}
-
-/// How much of a copied part is worked on at once: no reference is cut in two.
-fn piece(scan: &Scan, old: u32, length: u32) -> u32 {
-    if length <= PIECE {
-        return length;
-    }
-    let end = old + PIECE;
-    let last = scan.after(end).checked_sub(1);
-    match last.and_then(|last| scan.references.get(last)) {
-        Some(one) if one.at > old && one.at + one.form.width() > end => one.at - old,
-        _ => PIECE,
-    }
-}
-
-/// The references of the old content, if there are copies to follow them.
-pub(super) fn scan(old: &[u8], plan: &Plan, threads: bool) -> Scan {
-    if plan.copies.is_empty() {
-        Scan::default()
-    } else {
-        refs::scan(old, &plan.old_layout, threads)
     }
 }

@@ -1,11 +1,11 @@
 //! References: the places of a content that name another place.
 //!
-//! [`scan`] finds them in a content with its layout; nothing is sure about them, because data looks like
+//! [`Finder::find`] finds them in a part of a content with its layout, by itself: a device looks only into what it copies, when it
+//! copies it, and keeps nothing. Nothing is sure about references, because data looks like
 //! code and numbers look like addresses. A wrong find costs a correction, never correctness.
 
 use super::layout::{Kind, Layout, Near, Region};
-use super::moves::Map;
-use super::{a64, beside, data, x64, x64_walk};
+use super::{a64, data, x64_find};
 
 /// How a reference is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,28 +31,25 @@ pub(super) enum Form {
 pub(super) struct Reference {
     /// The position of the field, or of the instruction on `AArch64`.
     pub(super) at: u32,
-    /// The position that it names; once that is known ([`Scan::resolve`]), where it went.
+    /// The position that it names.
     pub(super) target: u32,
-    /// What an [`Form::Offset`] counts from; the same holds.
+    /// What an [`Form::Offset`] counts from.
     pub(super) base: u32,
     /// How it is written.
     pub(super) form: Form,
     /// From the field to the end of the instruction.
     pub(super) to_end: u8,
-    /// Whether the target was copied, so that it is sure where it went.
-    pub(super) is_sure: bool,
 }
 
 impl Reference {
-    /// A reference of which is not known yet where its target went.
+    /// A reference whose field ends its instruction.
     pub(super) fn new(at: u32, target: u32, form: Form) -> Self {
         Self {
             at,
             target,
             base: 0,
             form,
-            to_end: 0,
-            is_sure: false,
+            to_end: 4,
         }
     }
 }
@@ -171,342 +168,104 @@ impl Form {
     }
 }
 
-/// What a scan finds.
-#[derive(Debug, Default, Clone)]
-pub(super) struct Scan {
-    /// Sorted by place; they do not overlap.
-    pub(super) references: Vec<Reference>,
-    /// For each block of positions, the first reference at or after its start.
-    blocks: Vec<u32>,
-    /// One bit for each position: whether an instruction begins there.
-    starts: Vec<u64>,
+/// A part of a content, as positions of its first byte and after its last.
+pub(super) type Span = (u32, u32);
+
+/// Where references are looked for.
+pub(super) struct Search<'a, 'f> {
+    /// The whole content.
+    pub(super) content: &'a [u8],
+    /// The part that fields lie in.
+    pub(super) part: Span,
+    /// The region that the part lies in.
+    pub(super) region: &'a Region,
+    /// What moves along: a reference that is a distance to a place in here stays as it is and is none.
+    pub(super) along: Span,
+    pub(super) near: &'f mut Near<'a>,
+    pub(super) found: &'f mut Vec<Reference>,
 }
 
-/// Positions per entry of the index of references, as a power of two: few references, so that finding one takes one
-/// look into memory that is far away.
-const BLOCK: u32 = 7;
-
-impl Scan {
-    /// The references at and after a position.
-    pub(super) fn after(&self, position: u32) -> usize {
-        let block = (position >> BLOCK) as usize;
-        let end = self.references.len();
-        let at = |block: usize| self.blocks.get(block).map_or(end, |at| *at as usize);
-        let from = at(block);
-        let within = self.references.get(from..at(block + 1));
-        from + within
-            .unwrap_or_default()
-            .partition_point(|one| one.at < position)
+impl<'a> Search<'a, '_> {
+    /// The bytes of the part.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        let part = self.part.0 as usize..self.part.1 as usize;
+        self.content.get(part).unwrap_or_default()
     }
 
-    /// Brings what is known of a part of the content near, before it is needed: copies are from all over the
-    /// content, and memory takes long to answer a first question but answers many at once.
-    pub(super) fn fetch(&self, position: u32, first: usize) -> u64 {
-        let one = self.references.get(first).map_or(0, |one| one.target);
-        let starts = self.starts.get((position >> 6) as usize);
-        u64::from(one) ^ starts.copied().unwrap_or_default()
-    }
-
-    /// Finds where all targets and bases went, on two threads if `threads` says so.
-    pub(super) fn resolve(&mut self, map: &Map, threads: bool) {
-        let resolve = |part: &mut [Reference]| {
-            let mut base = (0, map.get(0).0);
-            for one in part {
-                (one.target, one.is_sure) = map.get(one.target);
-                if one.form == Form::Offset {
-                    if one.base != base.0 {
-                        base = (one.base, map.get(one.base).0);
-                    }
-                    one.base = base.1;
-                }
-            }
-        };
-        let middle = self.references.len() / 2;
-        if let Some((first, second)) = self.references.split_at_mut_checked(middle) {
-            beside::both(threads, || resolve(second), || resolve(first));
-        }
-    }
-
-    /// Puts together what was found in a content of this length, and makes an index of it.
-    fn of(found: &[&Walked], length: usize) -> Self {
-        let mut runs: Vec<Run<'_>> = found.iter().flat_map(|it| it.runs()).collect();
-        runs.sort_unstable_by_key(|(position, _)| *position);
-        let count = found.iter().map(|it| it.references.len()).sum();
-        let mut scan = Self {
-            references: Vec::with_capacity(count),
-            blocks: Vec::with_capacity((length >> BLOCK) + 1),
-            starts: vec![0; length / 64 + 1],
-        };
-        for (_, run) in runs {
-            scan.references.extend_from_slice(run);
-        }
-        for (at, bits) in found.iter().flat_map(|it| &it.starts) {
-            if let Some(word) = scan.starts.get_mut(*at as usize) {
-                *word |= bits;
-            }
-        }
-        let mut next = 0;
-        for block in 0..=length >> BLOCK {
-            let start = block << BLOCK;
-            while let Some(one) = scan.references.get(next) {
-                if one.at as usize >= start {
-                    break;
-                }
-                next += 1;
-            }
-            scan.blocks.push(u32::try_from(next).unwrap_or(u32::MAX));
-        }
-        scan
-    }
-
-    /// The first start of an instruction after a position, at most `limit`.
-    pub(super) fn next_start(&self, position: u32, limit: u32) -> u32 {
-        let from = position + 1;
-        let mut at = (from >> 6) as usize;
-        let mut mask = u64::MAX << (from & 63);
-        while (at as u64) << 6 < u64::from(limit) {
-            let word = self.starts.get(at).copied().unwrap_or_default() & mask;
-            if word != 0 {
-                let found = u32::try_from(at << 6).unwrap_or(limit) + word.trailing_zeros();
-                return found.min(limit);
-            }
-            mask = u64::MAX;
-            at += 1;
-        }
-        limit
+    /// Whether a place moves along.
+    #[inline]
+    pub(super) fn is_along(&self, position: u32) -> bool {
+        position.wrapping_sub(self.along.0) < self.along.1 - self.along.0
     }
 }
 
-/// Bytes of code that are walked by themselves, so that several threads can walk.
-const WALK: u32 = 1 << 16;
-
-/// References of a part of the content, and where it begins. The parts do not overlap.
-type Run<'r> = (u32, &'r [Reference]);
-
-/// Finds the references of a content, on two threads if `threads` says so.
-pub(super) fn scan(content: &[u8], layout: &Layout, threads: bool) -> Scan {
-    let within = |region: &Region| {
-        let bytes = content.get(region.start as usize..);
-        let bytes = bytes.unwrap_or_default();
-        bytes.get(..region.length as usize).unwrap_or(bytes)
-    };
-    let parts = |kind: Kind| -> Vec<(&Region, u32)> {
-        let regions = layout.regions().iter().filter(|it| it.kind == kind);
-        let parts = regions.flat_map(|region| {
-            let blocks = (0..region.length).step_by(WALK as usize);
-            blocks.map(move |offset| (region, offset))
-        });
-        parts.collect()
-    };
-    let walk = |parts: &[(&Region, u32)]| {
-        let (first, second) = parts.split_at(parts.len() / 2);
-        let mut lanes = [first, second].map(|parts| Lane::new(content, layout, parts));
-        let [one, other] = &mut lanes;
-        // Each step waits for the one before it: two at once take little longer than one.
-        while one.step() & other.step() {}
-        while one.step() || other.step() {}
-        lanes.map(|lane| lane.found)
-    };
-    let words = |parts: &[(&Region, u32)]| {
-        let mut found = Walked::new(parts.len());
-        for (region, offset) in parts {
-            let code = within(region).get(*offset as usize..).unwrap_or_default();
-            let code = code.get(..WALK as usize).unwrap_or(code);
-            found.begin(region.start + offset);
-            a64::scan(code, *offset, region, layout, &mut found.references);
-        }
-        found
-    };
-    let (x64, a64) = (parts(Kind::X64), parts(Kind::A64));
-    let (first, second) = x64.split_at(x64.len() / 2);
-    let (third, fourth) = a64.split_at(a64.len() / 2);
-    let (theirs, ours) = beside::both(
-        threads,
-        || (walk(second), words(fourth)),
-        || (walk(first), words(third)),
-    );
-    let halves = [Some(ours), theirs].into_iter().flatten();
-    let code: Vec<Walked> = halves
-        .flat_map(|(x64, a64)| x64.into_iter().chain([a64]))
-        .collect();
-    let labels = data::labels(code.iter().flat_map(|it| &it.references), layout);
-    let search = |regions: &[&Region]| {
-        let mut found = Walked::new(0);
-        for region in regions {
-            found.begin(region.start);
-            data::scan(
-                within(region),
-                region,
-                layout,
-                &labels,
-                &mut found.references,
-            );
-        }
-        found
-    };
-    let regions = layout.regions().iter().filter(|it| !it.kind.is_code());
-    let regions: Vec<&Region> = regions.collect();
-    let (first, second) = halve(&regions);
-    let (theirs, ours) = beside::both(threads, || search(second), || search(first));
-    let found = [Some(ours), theirs];
-    let all: Vec<&Walked> = code.iter().chain(found.iter().flatten()).collect();
-    Scan::of(&all, content.len())
+/// Finds references in parts of a content.
+pub(super) struct Finder<'a> {
+    content: &'a [u8],
+    layout: &'a Layout,
+    /// Where jump tables begin, sorted.
+    tables: &'a [u32],
+    near: Near<'a>,
+    region: Option<&'a Region>,
 }
 
-/// Divides regions where half of their bytes are before.
-fn halve<'r, 'l>(regions: &'r [&'l Region]) -> (&'r [&'l Region], &'r [&'l Region]) {
-    let bytes = |regions: &[&Region]| regions.iter().map(|it| u64::from(it.length)).sum::<u64>();
-    let all = bytes(regions);
-    let at = (0..regions.len()).find(|at| {
-        let (before, _) = regions.split_at(at + 1);
-        bytes(before) * 2 > all
-    });
-    // The region in the middle goes where less is.
-    let at = at.map_or(0, |at| {
-        let (before, rest) = regions.split_at(at);
-        let after = rest.split_first().map_or(0, |(_, after)| bytes(after));
-        at + usize::from(bytes(before) < after)
-    });
-    regions.split_at(at)
-}
-
-/// What a walk over code finds.
-struct Walked {
-    references: Vec<Reference>,
-    /// Where each part begins, and how many references come before it.
-    parts: Vec<(u32, usize)>,
-    /// Where instructions begin: 64 positions each, and which of them.
-    starts: Vec<(u32, u64)>,
-}
-
-impl Walked {
-    /// Takes how many parts of code there will be, for the memory that is taken at once.
-    fn new(parts: usize) -> Self {
-        Self {
-            references: Vec::with_capacity(parts * WALK as usize / REFERENCE_EACH),
-            parts: Vec::with_capacity(parts),
-            starts: Vec::new(),
-        }
-    }
-
-    fn begin(&mut self, position: u32) {
-        self.parts.push((position, self.references.len()));
-    }
-
-    fn runs(&self) -> impl Iterator<Item = Run<'_>> {
-        let ends = self.parts.iter().skip(1).map(|(_, end)| *end);
-        let ends = ends.chain([self.references.len()]);
-        self.parts.iter().zip(ends).map(|((position, start), end)| {
-            let run = self.references.get(*start..end);
-            (*position, run.unwrap_or_default())
-        })
-    }
-}
-
-/// Bytes of code for each reference, about: memory is taken at once, at most that of the code.
-const REFERENCE_EACH: usize = 16;
-
-/// A walk over some parts of the code.
-struct Lane<'w> {
-    content: &'w [u8],
-    near: Near<'w>,
-    parts: std::slice::Iter<'w, (&'w Region, u32)>,
-    region: Option<&'w Region>,
-    /// What is left of the part, and its position.
-    code: &'w [u8],
-    at: u32,
-    /// Which 64 positions are worked on, and the starts in them.
-    word: u32,
-    bits: u64,
-    found: Walked,
-}
-
-impl<'w> Lane<'w> {
-    fn new(content: &'w [u8], layout: &'w Layout, parts: &'w [(&'w Region, u32)]) -> Self {
+impl<'a> Finder<'a> {
+    pub(super) fn new(content: &'a [u8], layout: &'a Layout, tables: &'a [u32]) -> Self {
         Self {
             content,
+            layout,
+            tables,
             near: Near::new(layout),
-            parts: parts.iter(),
             region: None,
-            code: &[],
-            at: 0,
-            word: 0,
-            bits: 0,
-            found: Walked {
-                starts: Vec::with_capacity(parts.len() * WALK as usize / 64),
-                ..Walked::new(parts.len())
-            },
         }
     }
 
-    /// Begins the next part, if there is one.
-    fn next(&mut self) -> bool {
-        if self.bits != 0 {
-            self.found.starts.push((self.word, self.bits));
-            self.bits = 0;
-        }
-        let Some((region, offset)) = self.parts.next() else {
-            return false;
-        };
-        self.region = Some(region);
-        self.at = region.start + offset;
-        self.found.begin(self.at);
-        self.word = self.at >> 6;
-        let end = self.at.saturating_add(WALK).min(region.end()) as usize;
-        let end = end.min(self.content.len());
-        let code = self.content.get(self.at as usize..end);
-        self.code = code.unwrap_or_default();
-        true
+    /// The region at a position, or else the next.
+    fn from(&mut self, position: u32) -> Option<&'a Region> {
+        let last = self.region;
+        let last = last.filter(|it| position.wrapping_sub(it.start) < it.length);
+        self.region = last.or_else(|| self.layout.region_from(position));
+        self.region
     }
 
-    /// Takes one instruction; says whether there may be more.
-    #[inline]
-    fn step(&mut self) -> bool {
-        if self.code.is_empty() {
-            return self.next();
-        }
-        if self.at >> 6 != self.word {
-            self.found.starts.push((self.word, self.bits));
-            (self.word, self.bits) = (self.at >> 6, 0);
-        }
-        self.bits |= 1 << (self.at & 63);
-        let step = x64_walk::step(self.code);
-        if let Some(form) = form_of(step.target) {
-            self.reference(form, step);
-        }
-        self.code = self
-            .code
-            .get(usize::from(step.length)..)
-            .unwrap_or_default();
-        self.at += u32::from(step.length);
-        true
-    }
-
-    #[inline]
-    fn reference(&mut self, form: Form, step: x64_walk::Step) {
-        let field = self.code.get(usize::from(step.field)..);
-        let value = field.and_then(|field| form.read(field)).unwrap_or_default();
-        let Some(region) = self.region else { return };
-        let end = region.address_of(self.at + u32::from(step.length));
-        let address = end.wrapping_add_signed(value);
-        if let Some((_, target)) = self.near.find(region.image, address) {
-            self.found.references.push(Reference {
-                to_end: step.length.saturating_sub(step.field),
-                ..Reference::new(self.at + u32::from(step.field), target, form)
-            });
+    /// Finds the references whose fields lie in a part, sorted by place and without overlaps. Distances to what moves `along`
+    /// are left out.
+    pub(super) fn find(&mut self, part: Span, along: Span, found: &mut Vec<Reference>) {
+        found.clear();
+        let length = u32::try_from(self.content.len()).unwrap_or(u32::MAX);
+        let (mut at, end) = (part.0, part.1.min(length));
+        while at < end
+            && let Some(region) = self.from(at).filter(|region| region.start < end)
+        {
+            let until = region.end().min(end);
+            let search = Search {
+                content: self.content,
+                part: (at.max(region.start), until),
+                region,
+                along,
+                near: &mut self.near,
+                found: &mut *found,
+            };
+            match region.kind {
+                Kind::Plain => {}
+                Kind::X64 => x64_find::find(search),
+                Kind::A64 => a64::find(search),
+                Kind::Words => data::find(search, &[]),
+                Kind::Tables | Kind::Data => data::find(search, self.tables),
+                Kind::Relative | Kind::Based => data::find_offsets(search, self.layout),
+            }
+            at = until;
         }
     }
 }
 
-fn form_of(target: x64::Target) -> Option<Form> {
-    match target {
-        // Jumps of 8 bits stay in their function and seldom change; following them was measured to cost
-        // more than it saves.
-        x64::Target::None | x64::Target::Short => None,
-        x64::Target::Call => Some(Form::Call),
-        x64::Target::Jump => Some(Form::Jump),
-        x64::Target::Branch => Some(Form::Branch),
-        x64::Target::Data => Some(Form::Data),
-        x64::Target::Lea => Some(Form::Lea),
-    }
+/// All references of a content, and where its jump tables begin: what a maker has to know.
+pub(super) fn all(content: &[u8], layout: &Layout) -> (Vec<Reference>, Vec<u32>) {
+    let end = u32::try_from(content.len()).unwrap_or(u32::MAX);
+    let mut found = Vec::new();
+    Finder::new(content, layout, &[]).find((0, end), (0, 0), &mut found);
+    let labels = data::labels(&found, layout);
+    let tables = data::tables(content, layout, &labels);
+    Finder::new(content, layout, &tables).find((0, end), (0, 0), &mut found);
+    (found, tables)
 }

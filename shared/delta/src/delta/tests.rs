@@ -47,6 +47,7 @@ fn plan(copies: &[Copy]) -> Vec<u8> {
     Layout::default().code(&mut encoder).unwrap();
     Layout::default().code(&mut encoder).unwrap();
     let _ = moves::code(&mut encoder, copies, u32::MAX, u32::MAX);
+    moves::code_places(&mut encoder, &[], 0).unwrap();
     encoder.finish()
 }
 
@@ -245,6 +246,7 @@ proptest! {
         new_parts in proptest::collection::vec(any_region(), 0..6),
         copies in proptest::collection::vec((0_u32..900, 0_u32..50, 1_u32..400), 0..6),
         old in proptest::collection::vec(prop_oneof![Just(0xe8), Just(0), Just(0x48), any::<u8>()], 1_000),
+        tables_each in 4_usize..500,
         corrections in any::<Vec<u8>>(),
     ) {
         let mut end = 0;
@@ -253,7 +255,8 @@ proptest! {
             end = one.new_end();
             one
         }).collect();
-        let plan = Plan { old_layout: layout(&old_parts), new_layout: layout(&new_parts), copies };
+        let tables = (0..1_000).step_by(tables_each).collect();
+        let plan = Plan { old_layout: layout(&old_parts), new_layout: layout(&new_parts), copies, tables };
         let length = end + 10;
         let plan = plan.write(1_000, length).unwrap();
         let header = Header {

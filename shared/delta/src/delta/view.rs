@@ -5,12 +5,12 @@
 //! the old position of its target, which for new content is known from the copies of the first search.
 
 use super::moves::Map;
-use super::refs::{Form, Scan};
+use super::refs::{Form, Reference};
 
 /// The view with blank references.
-pub(super) fn blank(content: &[u8], scan: &Scan) -> Vec<u8> {
+pub(super) fn blank(content: &[u8], references: &[Reference]) -> Vec<u8> {
     let mut view = content.to_vec();
-    for one in &scan.references {
+    for one in references {
         let is_code = match one.form {
             Form::Call | Form::Jump | Form::Branch | Form::Data | Form::Lea | Form::Arm(_) => true,
             Form::Word | Form::Offset | Form::Own => false,
@@ -23,9 +23,9 @@ pub(super) fn blank(content: &[u8], scan: &Scan) -> Vec<u8> {
 }
 
 /// The view with labels. `back` leads from positions of this content to old ones; none if it is the old.
-pub(super) fn labelled(content: &[u8], scan: &Scan, back: Option<&Map>) -> Vec<u8> {
+pub(super) fn labelled(content: &[u8], references: &[Reference], back: Option<&Map>) -> Vec<u8> {
     let mut view = content.to_vec();
-    for one in &scan.references {
+    for one in references {
         let label = back.map_or(one.target, |back| back.get(one.target).0);
         let label = match one.form {
             Form::Arm(_) => label.wrapping_mul(0x9e37_79b1) >> 5,

@@ -1,21 +1,11 @@
-//! A walk over code of x86-64 that is quick where instructions are ordinary: their length and where a reference is
-//! come from one load of eight bytes and one look into a table. What is not ordinary goes to [`x64::read`].
+//! How long instructions of x86-64 are, quickly where they are ordinary: by one load of eight bytes and two looks into
+//! tables. What is not ordinary goes to [`x64::read`].
 //!
 //! **Invariant: what is found is what [`x64::read`] finds.**
 
-use super::x64::{self, Target};
+use super::x64;
 
-/// What an instruction is to the walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Step {
-    /// Its length, bytes.
-    pub(super) length: u8,
-    /// Where the field is that names an address, if the target is one.
-    pub(super) field: u8,
-    pub(super) target: Target,
-}
-
-/// Bytes that a quick step looks at; an ordinary instruction is not longer.
+/// Bytes that there have to be for a quick look; an ordinary instruction is not longer.
 const WINDOW: usize = 16;
 
 // What is known of an opcode: how long its immediate is, and these.
@@ -23,8 +13,6 @@ const IMMEDIATE: u8 = 7;
 /// The immediate has two bytes less after the prefix `66`.
 const SIZED: u8 = 8;
 const MODRM: u8 = 0x10;
-/// A distance of 32 bits.
-const BRANCH: u8 = 0x20;
 /// The immediate has eight bytes if the operand is wide.
 const WIDE: u8 = 0x40;
 /// To be read in full.
@@ -59,7 +47,7 @@ const fn known(tail: x64::Tail) -> u8 {
         x64::Tail::I2 => 2,
         x64::Tail::Iz => SIZED | 4,
         x64::Tail::Iv => WIDE | SIZED | 4,
-        x64::Tail::R4 => BRANCH | 4,
+        x64::Tail::R4 => 4,
         x64::Tail::Mt1 | x64::Tail::Mtz | x64::Tail::I3 | x64::Tail::A8 | x64::Tail::Bad => SLOW,
     }
 }
@@ -87,14 +75,14 @@ const OPERANDS: [u8; 256] = {
     all
 };
 
-/// The instruction at the start of `code`.
+/// The length of the instruction at the start of `code`, at least one.
 #[inline]
-pub(super) fn step(code: &[u8]) -> Step {
+pub(super) fn length(code: &[u8]) -> u32 {
     let quick = code
         .first_chunk::<WINDOW>()
         .and_then(|window| window.first_chunk())
         .and_then(|head| quick(u64::from_le_bytes(*head)));
-    quick.unwrap_or_else(|| slow(code))
+    u32::from(quick.unwrap_or_else(|| x64::read(code).length))
 }
 
 /// The low byte.
@@ -105,7 +93,7 @@ fn low(bytes: u64) -> u8 {
 
 /// Computes rather than branches: what comes next in code is hard to foretell.
 #[inline]
-fn quick(head: u64) -> Option<Step> {
+fn quick(head: u64) -> Option<u8> {
     let first = low(head);
     let prefix = u8::from(first == 0x66) | u8::from(first & 0xfe == 0xf2);
     let mut rest = head >> (8 * prefix);
@@ -123,44 +111,9 @@ fn quick(head: u64) -> Option<Step> {
     let sized = u8::from(first == 0x66) & (1 ^ wide) & (known / SIZED);
     let modrm = low(rest >> 8);
     let has_modrm = (known / MODRM) & 1;
-    let beside = has_modrm & u8::from(modrm & 0xc7 == 5);
     let based = u8::from(modrm & 0xc7 == 4) & u8::from(low(rest >> 16) & 7 == 5);
     let operand = OPERANDS.get(usize::from(modrm)).copied().unwrap_or(1) + 4 * based;
-    let length = field + operand * has_modrm + (known & IMMEDIATE) - 2 * (sized & 1);
-    let target = if beside | known & BRANCH == 0 {
-        Target::None
-    } else {
-        target(opcode, beside != 0)
-    };
-    Some(Step {
-        length,
-        field: field + beside,
-        target,
-    })
-}
-
-fn target(opcode: usize, beside: bool) -> Target {
-    match (opcode, beside) {
-        (0x8d, true) => Target::Lea,
-        (_, true) => Target::Data,
-        (0xe8, false) => Target::Call,
-        (0xe9, false) => Target::Jump,
-        (_, false) => Target::Branch,
-    }
-}
-
-fn slow(code: &[u8]) -> Step {
-    let found = x64::read(code);
-    let (field, target) = match found.target {
-        Target::None | Target::Short => (0, Target::None),
-        Target::Call | Target::Jump | Target::Branch => (found.immediate, found.target),
-        Target::Data | Target::Lea => (found.displacement, found.target),
-    };
-    Step {
-        length: found.length,
-        field,
-        target,
-    }
+    Some(field + operand * has_modrm + (known & IMMEDIATE) - 2 * (sized & 1))
 }
 
 #[cfg(test)]
@@ -169,19 +122,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn assert_same(code: &[u8]) {
-        let (quick, full) = (step(code), slow(code));
-        assert_eq!(
-            (quick.length, quick.target),
-            (full.length, full.target),
-            "{code:x?}"
-        );
-        if full.target != Target::None {
-            assert_eq!(quick.field, full.field, "{code:x?}");
-        }
+        assert_eq!(length(code), u32::from(x64::read(code).length), "{code:x?}");
     }
 
     #[test]
-    fn a_quick_step_finds_what_reading_in_full_finds_for_every_opcode_and_operand() {
+    fn a_quick_look_finds_what_reading_in_full_finds_for_every_opcode_and_operand() {
         let mut code = [0x5c; WINDOW];
         for prefix in [
             &[][..],
@@ -211,7 +156,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_quick_step_finds_what_reading_in_full_finds_in_any_bytes(code in proptest::collection::vec(any::<u8>(), 0..24)) {
+        fn a_quick_look_finds_what_reading_in_full_finds_in_any_bytes(code in proptest::collection::vec(any::<u8>(), 0..24)) {
             assert_same(&code);
         }
     }
