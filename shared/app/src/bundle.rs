@@ -14,7 +14,6 @@ use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::id::{BundleId, FixId, IssueId, JobId, ProjectId};
 use kintsugi_domain::issue::{Issue, IssueMove};
 use kintsugi_domain::job::{BuildOrder, Built, Failure, Job, Order, PatchToApply, Report};
-use kintsugi_domain::limits::DELTA_BASES_MAX;
 use kintsugi_domain::platform::PlatformBase;
 use kintsugi_domain::ports::{Commit, PortError, Ports};
 use kintsugi_domain::record::Stored;
@@ -52,7 +51,7 @@ impl Bundles {
         let fixes = self.fixes(cause.project, &bundle.value.fixes).await?;
         let mut supported = self.published_below(&bundle.value).await?;
         let since = supported.first().map(|it| it.built.commit.clone());
-        supported.truncate(DELTA_BASES_MAX);
+        supported.truncate(config.package.supported_versions);
         let order = Order::Build(Box::new(BuildOrder {
             bundle: id.clone(),
             commit: bundle.value.commit.clone(),
@@ -326,3 +325,6 @@ impl Stage for Bundles {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

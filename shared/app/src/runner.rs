@@ -21,11 +21,11 @@ use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{Message, Queue};
 use kintsugi_domain::id::JobId;
 use kintsugi_domain::job::{
-    Artifact, BuildOrder, Built, Job, JobState, Order, Report, artifact_key, delta_name,
+    Artifact, BuildOrder, Built, Delta, Job, JobState, Order, Report, artifact_key, delta_name,
     package_name, zip_names,
 };
 use kintsugi_domain::limits::{
-    CONFLICT_RETRIES_MAX, DELIVERIES_MAX, DELTA_BASES_MAX, PACKAGE_BYTES_MAX, REASON_CHARS_MAX,
+    CONFLICT_RETRIES_MAX, DELIVERIES_MAX, PACKAGE_BYTES_MAX, REASON_CHARS_MAX,
 };
 use kintsugi_domain::ports::{Delivery, KeyName, KeyUse, Link, PortError, Ports};
 use kintsugi_domain::record::Stored;
@@ -34,6 +34,7 @@ use kintsugi_trust::lease::Lease;
 use kintsugi_trust::token::{Role, Token};
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long a job stays with a runner that gives no sign of life, seconds, unless the runner asks otherwise.
@@ -385,23 +386,17 @@ fn check_names(job: &Job, order: &BuildOrder, built: &Built) -> OrError<()> {
         artifact.blob == artifact_key(job.project, &artifact.digest, name)
             && artifact.length <= PACKAGE_BYTES_MAX
     };
-    let is_ordered = |version: &Version| {
-        let mut bases = order.delta_bases.iter();
-        bases.any(|(from, _)| from == version)
-    };
-    let mut deltas = built.deltas.iter();
+    let bases = order.delta_bases.iter().map(|(from, _)| from);
     let fits = is_at(&built.full, &package_name(app, version))
-        && built.deltas.len() <= DELTA_BASES_MAX
-        && deltas.all(|delta| {
-            is_ordered(&delta.from)
-                && is_at(&delta.artifact, &delta_name(app, &delta.from, version))
+        && deltas_fit(&built.deltas, bases, |delta| {
+            is_at(&delta.artifact, &delta_name(app, &delta.from, version))
         });
     let zips = zip_names(app, version);
     let mut made = built.zips.iter();
     let fits = fits
         && built.zips.len() <= zips.len()
         && made.all(|zip| zips.iter().any(|name| is_at(zip, name)));
-    let fits = fits && platforms_fit(job, order, built, is_ordered, is_at);
+    let fits = fits && platforms_fit(job, order, built, is_at);
     if fits {
         return Ok(());
     }
@@ -409,12 +404,23 @@ fn check_names(job: &Job, order: &BuildOrder, built: &Built) -> OrError<()> {
     refuse(RefusalKind::Invalid, "report.artifacts", why)
 }
 
+/// Whether deltas are of versions that were ordered, one of each at most.
+fn deltas_fit<'a>(
+    deltas: &[Delta],
+    bases: impl Iterator<Item = &'a Version>,
+    is_at: impl Fn(&Delta) -> bool,
+) -> bool {
+    let mut open: BTreeSet<&Version> = bases.collect();
+    deltas
+        .iter()
+        .all(|delta| open.remove(&delta.from) && is_at(delta))
+}
+
 /// Whether packages for platforms are such as the job makes.
 fn platforms_fit(
     job: &Job,
     order: &BuildOrder,
     built: &Built,
-    is_ordered: impl Fn(&Version) -> bool,
     is_at: impl Fn(&Artifact, &str) -> bool,
 ) -> bool {
     let (app, version) = (&job.config.product.name, &order.version);
@@ -423,13 +429,13 @@ fn platforms_fit(
     built.platforms.len() <= kinds.len()
         && made.all(|package| {
             let kind = package.kind;
-            let mut deltas = package.deltas.iter();
+            let bases = order.platform_bases.iter();
+            let bases = bases.filter(|base| base.kind == kind);
             kinds.contains(&kind)
-                && package.deltas.len() <= DELTA_BASES_MAX
                 && is_at(&package.artifact, &kind.file_name(app, version))
-                && deltas.all(|delta| {
+                && deltas_fit(&package.deltas, bases.map(|base| &base.version), |delta| {
                     let name = kind.delta_name(app, &delta.from, version);
-                    is_ordered(&delta.from) && is_at(&delta.artifact, &name)
+                    is_at(&delta.artifact, &name)
                 })
         })
 }

@@ -437,6 +437,7 @@ pub(crate) fn line_of(text: &str, key: &str) -> usize {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::limits::SUPPORTED_VERSIONS_MAX;
 
     pub(crate) const GOOD: &str = r#"
 [product]
@@ -496,6 +497,32 @@ steps_percent = [10, 50]
             let text = GOOD.replace(find, replace);
             let error = Config::parse("k.toml", &text).unwrap_err();
             assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_project_supports_five_versions_or_as_many_as_a_channel_lists() {
+        let config = Config::parse("k.toml", GOOD).unwrap();
+        assert_eq!(config.package.supported_versions, 5);
+        let with = |count: &str| {
+            let line = format!("include = [\"till\"]\nsupported_versions = {count}");
+            let config = Config::parse("k.toml", &GOOD.replace("include = [\"till\"]", &line));
+            config.map(|it| it.package.supported_versions)
+        };
+        for count in [1, SUPPORTED_VERSIONS_MAX] {
+            assert_eq!(with(&count.to_string()), Ok(count));
+        }
+        for (count, found) in [
+            ("0", "expected 1 to 20, as many as a channel lists, found 0"),
+            (
+                "21",
+                "expected 1 to 20, as many as a channel lists, found 21",
+            ),
+            ("-1", "invalid value: integer `-1`, expected usize"),
+            ("\"all\"", "invalid type: string \"all\", expected usize"),
+        ] {
+            let message = format!("k.toml:11: package.supported_versions: {found}");
+            assert_eq!(with(count).unwrap_err().to_string(), message);
         }
     }
 

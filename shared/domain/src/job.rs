@@ -99,7 +99,7 @@ pub struct BuildOrder {
     pub version: Version,
     /// The date of the build; part of what is built, so that the same order gives the same bytes.
     pub at: Timestamp,
-    /// Full packages of supported versions, to build deltas from: version and blob key.
+    /// Full packages of every supported version, the newest first, to build deltas from: version and blob key.
     pub delta_bases: Vec<(Version, String)>,
     /// Packages for platforms of the same versions, to build deltas from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -375,8 +375,9 @@ impl Job {
     fn is_of_platform(&self, order: &BuildOrder, name: &str) -> bool {
         let (app, version) = (&self.config.product.name, &order.version);
         self.config.package.platforms().into_iter().any(|kind| {
-            let from = order.delta_bases.iter().map(|(from, _)| from);
-            let mut deltas = from.map(|from| kind.delta_name(app, from, version));
+            let bases = order.platform_bases.iter();
+            let bases = bases.filter(|base| base.kind == kind);
+            let mut deltas = bases.map(|base| kind.delta_name(app, &base.version, version));
             name == kind.file_name(app, version) || deltas.any(|delta| name == delta)
         })
     }
@@ -441,6 +442,23 @@ impl Record for Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SUPPORTED_VERSIONS_MAX;
+    use crate::platform::PlatformKind;
+
+    fn order_of(version: Version) -> BuildOrder {
+        BuildOrder {
+            bundle: "b".parse().unwrap(),
+            commit: String::new(),
+            fixes: vec![],
+            version,
+            at: Timestamp::UNIX_EPOCH,
+            delta_bases: vec![],
+            platform_bases: vec![],
+            notes: String::new(),
+            since: None,
+            build: 0,
+        }
+    }
 
     #[test]
     fn notes_name_what_is_in_the_version_and_nothing_else() {
@@ -450,16 +468,8 @@ mod tests {
             title: format!("Fix {name}"),
         };
         let mut order = BuildOrder {
-            bundle: "b".parse().unwrap(),
-            commit: String::new(),
             fixes: vec![patch("a"), patch("b"), patch("c")],
-            version: Version::new(1, 0, 1),
-            at: Timestamp::UNIX_EPOCH,
-            delta_bases: vec![],
-            platform_bases: vec![],
-            notes: String::new(),
-            since: None,
-            build: 0,
+            ..order_of(Version::new(1, 0, 1))
         };
         let applied = ["a", "c"].map(|id| id.parse().unwrap());
         let fixed = "### Fixed\n\n- Fix a\n- Fix c";
@@ -470,5 +480,76 @@ mod tests {
             format!("Adds taxes.\n\n{fixed}")
         );
         assert_eq!(order.notes_with(&[], &[]), "Adds taxes.");
+    }
+
+    /// A delta, its names as long as they get: of a project with the longest name and number.
+    fn delta(app: &str, from: &Version, version: &Version, name: &str) -> Delta {
+        let digest = Digest::of(name.as_bytes());
+        assert!(name.starts_with(&format!("{app}-{from}-{version}")));
+        Delta {
+            from: from.clone(),
+            base: digest,
+            artifact: Artifact {
+                blob: artifact_key(ProjectId(u32::MAX), &digest, name),
+                digest,
+                length: u64::MAX,
+            },
+        }
+    }
+
+    #[test]
+    fn a_build_of_every_supported_version_and_platform_is_far_below_what_is_taken() {
+        let app = "x".repeat(40);
+        let version = Version::new(1_000_000, 1_000_000, 1_000_000);
+        let older = (0..SUPPORTED_VERSIONS_MAX as u64)
+            .map(|it| Version::new(1_000_000, 999_999, 999_979 + it));
+        let older: Vec<Version> = older.collect();
+        let kinds = [
+            PlatformKind::AppImage {
+                arch: crate::config::Arch::X86_64,
+            },
+            PlatformKind::WindowsInstaller,
+        ];
+        let key = |name: &str| artifact_key(ProjectId(u32::MAX), &Digest::of(b"x"), name);
+        let of_kind = |kind: PlatformKind| {
+            let app = &app;
+            older.iter().map(move |from| PlatformBase {
+                version: from.clone(),
+                kind,
+                blob: key(&kind.file_name(app, from)),
+            })
+        };
+        let bases = older.iter();
+        let order = BuildOrder {
+            delta_bases: bases
+                .map(|from| (from.clone(), key(&package_name(&app, from))))
+                .collect(),
+            platform_bases: kinds.into_iter().flat_map(of_kind).collect(),
+            ..order_of(version.clone())
+        };
+        let length = |value: Vec<u8>| value.len();
+        // The record of a job in DynamoDB has 400 KB, with its configuration, its fixes and its report.
+        let bytes = length(serde_json::to_vec(&order).unwrap());
+        assert!(bytes < 16 * 1024, "{bytes}");
+        let of_platform = |kind: PlatformKind| PlatformPackage {
+            kind,
+            artifact: delta(
+                &app,
+                &version,
+                &version,
+                &format!("{app}-{version}-{version}"),
+            )
+            .artifact,
+            deltas: older
+                .iter()
+                .map(|from| delta(&app, from, &version, &kind.delta_name(&app, from, &version)))
+                .collect(),
+        };
+        let deltas = older.iter();
+        let deltas =
+            deltas.map(|from| delta(&app, from, &version, &delta_name(&app, from, &version)));
+        let built = (deltas.collect::<Vec<_>>(), kinds.map(of_platform));
+        let bytes = length(serde_json::to_vec(&built).unwrap());
+        assert!(bytes < 40 * 1024, "{bytes}");
     }
 }

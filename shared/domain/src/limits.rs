@@ -52,12 +52,12 @@ pub const DELIVERIES_MAX: u32 = 8;
 pub const BUNDLE_FIXES_MAX: usize = 25;
 /// Largest report of a runner on one job, bytes as JSON. A function takes requests up to 6 MB.
 pub const REPORT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Supported versions for which deltas are built.
-pub const DELTA_BASES_MAX: usize = 5;
 /// Seconds for which a cache may keep a channel document or a timestamp.
 pub const CHANNEL_CACHE_SECONDS_MAX: u32 = 30;
 /// Published releases that a channel document lists, the newest.
 pub const CHANNEL_RELEASES_MAX: usize = 20;
+/// Most published versions of a channel that a project may support: a delta is made from each, for the package and for each platform.
+pub const SUPPORTED_VERSIONS_MAX: usize = CHANNEL_RELEASES_MAX;
 /// Largest package, bytes (unpacked archive).
 pub const PACKAGE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Largest metadata file a client reads, bytes.

@@ -7,11 +7,13 @@
 
 mod blame;
 
+use crate::depot::Depot;
+use crate::gates::Before;
 use crate::git::{CommitInfo, Git, Person};
 use crate::inputs;
 use crate::merge::{self, Applied};
-use crate::package::{self, Bases, Blob, Packages};
-use crate::platform::{self, PlatformBases};
+use crate::package::{self, Blob, Packages};
+use crate::platform;
 use crate::search::ran_none;
 use crate::tree::Tree;
 use crate::workshop::{self, Workshop};
@@ -53,8 +55,7 @@ pub(crate) fn run(
     site: &Site,
     job: &Job,
     order: &BuildOrder,
-    bases: &Bases,
-    platform_bases: &PlatformBases,
+    depot: &Depot,
 ) -> Result<Made, PortError> {
     platform::check(job, site.code_signing.as_ref())?;
     let git = Git::clone(&job.repository, site)?;
@@ -68,7 +69,8 @@ pub(crate) fn run(
         git: &git,
         site,
         workshop: &workshop,
-        platform_bases,
+        depot,
+        before: Before::of(&job.config.gates, order, depot)?,
         job,
         order,
         base: &base,
@@ -81,12 +83,12 @@ pub(crate) fn run(
         build.changes = messages.iter().filter_map(|it| Change::read(it)).collect();
     }
     let (mut applied, mut changes, mut blobs) = (Vec::new(), Vec::new(), Vec::new());
-    let built = match build.proven(bases)? {
+    let built = match build.proven()? {
         Err(failure) => Err(failure),
         Ok((steps, trees)) => {
             applied = self::applied(&steps);
             changes = build.changes_with(&steps);
-            build.finish(&steps, &trees, bases)?.map(|(built, stored)| {
+            build.finish(&steps, &trees)?.map(|(built, stored)| {
                 blobs = stored;
                 built
             })
@@ -105,7 +107,9 @@ pub(crate) fn run(
 struct Build<'a> {
     git: &'a Git,
     site: &'a Site,
-    platform_bases: &'a PlatformBases,
+    depot: &'a Depot,
+    /// What permissions are compared with, where they are.
+    before: Option<Before>,
     workshop: &'a Workshop<'a>,
     job: &'a Job,
     order: &'a BuildOrder,
@@ -251,7 +255,6 @@ impl<'a> Build<'a> {
         &mut self,
         steps: &[Step<'_>],
         Trees { release, product }: &Trees,
-        bases: &Bases,
     ) -> OrFailure<(Built, Vec<Blob>)> {
         let (config, project) = (&self.job.config, self.job.project);
         let packed = package::archive(product, config, self.order).and_then(|(archive, files)| {
@@ -269,7 +272,7 @@ impl<'a> Build<'a> {
             deltas,
             gates,
             mut blobs,
-        } = package::make(project, app, self.order, &archive, bases)?;
+        } = package::make(project, app, self.order, &archive, self.depot)?;
         self.gates.extend(gates);
         let (zips, of_zips): (Vec<_>, Vec<_>) = zips.into_iter().unzip();
         blobs.extend(of_zips);
@@ -281,7 +284,7 @@ impl<'a> Build<'a> {
             order: self.order,
         };
         let signing = self.site.code_signing.as_ref();
-        let made = match platform::make(&input, project, signing, self.platform_bases)? {
+        let made = match platform::make(&input, project, signing, self.depot)? {
             Ok(made) => made,
             Err(failure) => return Ok(Err(failure)),
         };

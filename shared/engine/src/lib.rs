@@ -17,6 +17,7 @@
 
 mod build;
 mod changelog;
+mod depot;
 mod gates;
 mod git;
 mod inputs;
@@ -33,14 +34,15 @@ mod zip;
 pub use needs::{Need, PROGRAM_FOLDERS, find_program, needs};
 pub use platform::CodeSigning;
 
+use crate::depot::Depot;
 use async_trait::async_trait;
 use kintsugi_domain::job::{Job, Order, Report};
-use kintsugi_domain::limits;
 use kintsugi_domain::ports::{Blobs, BuildEngine, PortError};
 use kintsugi_sandbox::Sandbox;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 /// How the folders of running jobs begin.
 const JOB_FOLDER_PREFIX: &str = "kintsugi-job-";
@@ -93,21 +95,10 @@ impl Engine {
         job: &Job,
         order: &kintsugi_domain::job::BuildOrder,
     ) -> Result<Report, PortError> {
-        let bytes_max = usize::try_from(limits::PACKAGE_BYTES_MAX).unwrap_or(usize::MAX);
-        let mut bases = Vec::new();
-        for (version, key) in order.delta_bases.iter().take(limits::DELTA_BASES_MAX) {
-            let package = self.blobs.get(key, bytes_max).await?;
-            bases.push((version.clone(), package));
-        }
-        let platforms_max = 2 * limits::DELTA_BASES_MAX;
-        let mut platform_bases = Vec::new();
-        for base in order.platform_bases.iter().take(platforms_max) {
-            let file = self.blobs.get(&base.blob, bytes_max).await?;
-            platform_bases.push((base.clone(), file));
-        }
+        let depot = Depot::new(self.blobs.clone(), Handle::current());
         let (job, order) = (job.clone(), order.clone());
         let made = self
-            .off_the_runtime(move |site| build::run(site, &job, &order, &bases, &platform_bases))
+            .off_the_runtime(move |site| build::run(site, &job, &order, &depot))
             .await?;
         for (key, content) in made.blobs {
             self.blobs.put(&key, content).await?;

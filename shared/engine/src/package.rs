@@ -1,8 +1,11 @@
 //! Packages of a built version: the archive, its compressed form, and deltas from older versions.
 //!
 //! **Invariant: the same tree and order give the same bytes, and every delta that is reported was
-//! applied and gave exactly the content.** Not here: signing, and which versions get a delta.
+//! applied and gave exactly the content.** Deltas come in the order of their bases, which are fetched one by one: in memory at once are the
+//! new package and its archive, one base, what the encoder needs for these two, and the deltas that are kept, each at least a fifth smaller
+//! than the package. Not here: signing, and which versions get a delta.
 
+use crate::depot::Depot;
 use crate::tree::{Node, Tree};
 use crate::zip;
 use kintsugi_delta::archive::{File, pack};
@@ -25,9 +28,6 @@ const DESCRIPTION_FILE: &str = "kintsugi-package.json";
 const MANIFEST: &str = "manifest.json";
 /// The version of that file's form.
 const DESCRIPTION_FORMAT: u16 = 1;
-
-/// Older packages as they were stored: version, and the package if it is still there.
-pub(crate) type Bases = [(semver::Version, Option<Vec<u8>>)];
 
 /// Something to store: its key and its bytes.
 pub(crate) type Blob = (String, Vec<u8>);
@@ -163,7 +163,7 @@ pub(crate) fn make(
     app: &str,
     order: &BuildOrder,
     archive: &[u8],
-    bases: &Bases,
+    depot: &Depot,
 ) -> Result<Packages, PortError> {
     let version = &order.version;
     let full = compression::compress(archive)
@@ -180,8 +180,9 @@ pub(crate) fn make(
         gates: Vec::new(),
         blobs: vec![blob],
     };
-    for (from, base) in bases.iter().filter(|(from, _)| from != version) {
-        let made = match unpacked(base.as_deref()) {
+    let bases = order.delta_bases.iter();
+    for (from, key) in bases.filter(|(from, _)| from != version) {
+        let made = match unpacked(depot.fetch(key)?) {
             Ok(base) => delta(&base, archive, full_bytes)?,
             Err(why) => Err(why),
         };
@@ -210,9 +211,9 @@ pub(crate) fn make(
 }
 
 /// The archive of a stored package.
-fn unpacked(package: Option<&[u8]>) -> Result<Vec<u8>, String> {
+fn unpacked(package: Option<Vec<u8>>) -> Result<Vec<u8>, String> {
     let package = package.ok_or("the package of that version is not stored")?;
-    compression::decompress(package, PACKAGE_BYTES_MAX).map_err(|error| error.to_string())
+    compression::decompress(&package, PACKAGE_BYTES_MAX).map_err(|error| error.to_string())
 }
 
 /// A delta that is worth it, with the digest of its base; or why there is none.

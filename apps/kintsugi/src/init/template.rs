@@ -90,6 +90,10 @@ const SECTIONS: &[Section] = &[
                 "A file that holds the version; written before the tests and the build.",
             ),
             (
+                "supported_versions",
+                "So many of the newest published versions get a delta to each new one, 1 to 20.",
+            ),
+            (
                 "zip",
                 "Whether it is made as a zip file too, for people who unpack it by hand.",
             ),
@@ -402,6 +406,7 @@ fn example(guess: &Guess) -> Config {
         package: PackageRules {
             include: guess.include.clone(),
             version_file: Some(version_file.to_owned()),
+            supported_versions: 5,
             zip: false,
             extension: String::new(),
             appimage: None,

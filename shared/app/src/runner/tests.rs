@@ -10,6 +10,7 @@ use kintsugi_domain::alert::Alert;
 use kintsugi_domain::bundle::{Bundle, BundleMove};
 use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::job::{BuildReport, Content, Delta, SearchReport};
+use kintsugi_domain::platform::{PlatformBase, PlatformKind, PlatformPackage};
 use kintsugi_domain::ports::{Blobs as _, Commit, Queues as _, Store as _};
 use kintsugi_domain::release::Release;
 use kintsugi_domain::train::Train;
@@ -352,7 +353,7 @@ fn a_report_of_another_kind_or_of_what_is_not_stored_is_refused() {
         |built| BASE.clone_into(&mut built.full.blob),
         |built| built.full.digest = Digest::of(b"x"),
         |built| built.deltas[0].from = Version::new(0, 9, 0),
-        |built| built.deltas = vec![built.deltas[0].clone(); 6],
+        |built| built.deltas.push(built.deltas[0].clone()),
     ];
     for change in wrong {
         let report = world.report("a", &leased, built_but(change));
@@ -360,6 +361,72 @@ fn a_report_of_another_kind_or_of_what_is_not_stored_is_refused() {
     }
     assert_eq!(world.job().state, JobState::Ordered);
     assert!(world.report("a", &leased, built()).unwrap().accepted);
+}
+
+#[test]
+fn a_delta_of_a_version_that_was_not_ordered_is_refused_and_every_ordered_one_is_taken() {
+    let versions = |count: u64| (0..count).map(|patch| Version::new(0, 9, patch));
+    let kind = PlatformKind::WindowsInstaller;
+    let windows = "[package.windows]\nprogram = \"till/till.exe\"\npublisher = \"Till\"\n";
+    let mut job = world().job;
+    job.config = product::config(windows);
+    let Order::Build(order) = &mut job.order else {
+        panic!("it is a build");
+    };
+    order.delta_bases = versions(20).map(|it| (it, BASE.to_owned())).collect();
+    // The oldest of them had no installer.
+    let with_installer = versions(20).skip(1);
+    let with_installer = with_installer.map(|version| PlatformBase {
+        version,
+        kind,
+        blob: BASE.to_owned(),
+    });
+    order.platform_bases = with_installer.collect();
+    let delta = |from: Version, end: &str| Delta {
+        artifact: artifact(&format!("till-{from}-1.0.1{end}"), DELTA),
+        base: Digest::of(b"base"),
+        from,
+    };
+    let report = |deltas: &[Version], of_installers: &[Version]| {
+        let of = |versions: &[Version], end: &str| {
+            let versions = versions.iter().cloned();
+            versions.map(|from| delta(from, end)).collect()
+        };
+        built_but(|built| {
+            built.deltas = of(deltas, ".delta");
+            built.platforms = vec![PlatformPackage {
+                kind,
+                artifact: artifact("till-1.0.1-setup.exe", FULL),
+                deltas: of(of_installers, "-setup.exe.delta"),
+            }];
+        })
+    };
+    let check = |report: &Report| {
+        let (Order::Build(order), Report::Build(report)) = (&job.order, report) else {
+            panic!("it is a build");
+        };
+        check_names(&job, order, report.built.as_ref().unwrap())
+    };
+    let all: Vec<Version> = versions(20).collect();
+    check(&report(&all, &all[1..])).unwrap();
+    check(&report(&[], &[])).unwrap();
+    let stranger = [Version::new(0, 8, 0)];
+    let twice = [all[3].clone(), all[3].clone()];
+    for (deltas, of_installers) in [
+        (&stranger[..], &[][..]),
+        (&[], &stranger),
+        (&[], &all[..1]),
+        (&twice, &[]),
+        (&[], &twice),
+    ] {
+        let refused = check(&report(deltas, of_installers));
+        assert_eq!(code(refused), "report.artifacts");
+    }
+    // What may not be reported cannot be stored either.
+    let key = |from: &Version| artifact(&format!("till-{from}-1.0.1-setup.exe.delta"), DELTA).blob;
+    assert!(job.artifact_digest(&key(&all[1])).is_some());
+    assert_eq!(job.artifact_digest(&key(&all[0])), None);
+    assert_eq!(job.artifact_digest(&key(&stranger[0])), None);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::is_inside;
 use crate::digest::Digest;
+use crate::limits::SUPPORTED_VERSIONS_MAX;
 use crate::platform::PlatformKind;
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,9 @@ pub struct PackageRules {
     /// A file that holds the version: written before the tests and the build.
     #[serde(default)]
     pub version_file: Option<String>,
+    /// So many of the newest published versions of a channel are supported, 1 to [`SUPPORTED_VERSIONS_MAX`]: a delta is made from each of them.
+    #[serde(default = "supported_versions")]
+    pub supported_versions: usize,
     /// Whether the package is made as a zip file too, for people who unpack it by hand.
     #[serde(default)]
     pub zip: bool,
@@ -111,6 +115,10 @@ pub struct WindowsRules {
     pub timestamp_url: String,
 }
 
+fn supported_versions() -> usize {
+    5
+}
+
 fn utility() -> Vec<String> {
     vec!["Utility".to_owned()]
 }
@@ -136,6 +144,13 @@ impl PackageRules {
         if self.include.is_empty() {
             let found = "expected at least one path, found none";
             return Err(("package.include", found.into()));
+        }
+        if !(1..=SUPPORTED_VERSIONS_MAX).contains(&self.supported_versions) {
+            let found = format!(
+                "expected 1 to {SUPPORTED_VERSIONS_MAX}, as many as a channel lists, found {}",
+                self.supported_versions
+            );
+            return Err(("package.supported_versions", found));
         }
         let one = |key, path| std::iter::once((key, path));
         let extension = (!self.extension.is_empty()).then_some(&self.extension);

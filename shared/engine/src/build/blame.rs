@@ -7,7 +7,6 @@
 
 use super::{Build, OrFailure, Step, Trees, build_failure, tip};
 use crate::gates;
-use crate::package::Bases;
 use crate::workshop;
 use kintsugi_domain::job::{Failure, Gate, PatchToApply};
 use kintsugi_domain::ports::PortError;
@@ -17,14 +16,14 @@ const PROBES_MAX: usize = 40;
 
 impl<'a> Build<'a> {
     /// Fixes with which the product passes everything, and what it is then.
-    pub(super) fn proven(&mut self, bases: &Bases) -> OrFailure<(Vec<Step<'a>>, Trees)> {
+    pub(super) fn proven(&mut self) -> OrFailure<(Vec<Step<'a>>, Trees)> {
         let mut probes = 0;
         loop {
             let steps = match self.assemble()? {
                 Ok(steps) => steps,
                 Err(failure) => return Ok(Err(failure)),
             };
-            let (gates, passed) = self.attempt(&steps, bases)?;
+            let (gates, passed) = self.attempt(&steps)?;
             let failure = match passed {
                 Ok(trees) => {
                     self.gates.extend(gates);
@@ -37,7 +36,7 @@ impl<'a> Build<'a> {
             let guilty = if patches.is_empty() {
                 None
             } else {
-                self.guilty(&patches, bases, &mut probes, failure.clone())?
+                self.guilty(&patches, &mut probes, failure.clone())?
             };
             match guilty {
                 Some(Guilty::Fix(patch, why)) => {
@@ -61,7 +60,6 @@ impl<'a> Build<'a> {
     fn attempt(
         &self,
         steps: &[Step<'_>],
-        bases: &Bases,
     ) -> Result<(Vec<Gate>, Result<Trees, Failure>), PortError> {
         let mut all = Vec::new();
         let release = match self.dressed(steps) {
@@ -87,7 +85,13 @@ impl<'a> Build<'a> {
             }
         };
         let rules = &self.job.config.gates;
-        let (gates, failure) = gates::run(self.workshop, &product, rules, self.order, bases)?;
+        let (gates, failure) = gates::run(
+            self.workshop,
+            &product,
+            rules,
+            self.order,
+            self.before.as_ref(),
+        )?;
         all.extend(gates);
         let passed = match failure {
             Some(failure) => Err(failure),
@@ -101,14 +105,13 @@ impl<'a> Build<'a> {
     fn guilty(
         &mut self,
         patches: &[&'a PatchToApply],
-        bases: &Bases,
         probes: &mut usize,
         failure: Failure,
     ) -> Result<Option<Guilty<'a>>, PortError> {
         // What it is without any does not change from one search to the next.
         if *probes == 0 {
             *probes += 1;
-            let (gates, passed) = self.attempt(&[], bases)?;
+            let (gates, passed) = self.attempt(&[])?;
             if let Err(failure) = passed {
                 let why = format!("without any fix the product fails: {}", failure.why);
                 return Ok(Some(Guilty::Product(gates, Failure { why, ..failure })));
@@ -124,7 +127,7 @@ impl<'a> Build<'a> {
             let middle = good + (bad - good) / 2;
             let steps = self.first(patches.get(..middle).unwrap_or_default())?;
             *probes += 1;
-            match self.attempt(&steps, bases)?.1 {
+            match self.attempt(&steps)?.1 {
                 Ok(_) => good = middle,
                 Err(why) => (bad, failure) = (middle, why),
             }

@@ -2,7 +2,7 @@
 //!
 //! The tools are programs of the machine (`mksquashfs`, `makensis`, `osslsigncode`); they run in the box as product code does, because they
 //! read what the product made. **Invariants: the same files, order and tools give the same bytes; every delta that is reported was applied
-//! and gave exactly the file; no key and no passphrase is an argument, a variable or a word of any report.** What the machine lacks is an
+//! and gave exactly the file; one older file is in memory at a time; no key and no passphrase is an argument, a variable or a word of any report.** What the machine lacks is an
 //! error of the machine and blames no product. Not here: the package that the updater installs ([`crate::package`]).
 
 mod appimage;
@@ -12,6 +12,7 @@ mod windows;
 pub use authenticode::CodeSigning;
 
 use crate::build::OrFailure;
+use crate::depot::Depot;
 use crate::needs::PROGRAM_FOLDERS;
 use crate::package::{self, Blob, Files};
 use crate::tree::{Node, Tree};
@@ -19,7 +20,7 @@ use crate::workshop::Workshop;
 use kintsugi_domain::config::Config;
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::job::{BuildOrder, Delta, Failure, Gate, Job};
-use kintsugi_domain::platform::{PlatformBase, PlatformKind, PlatformPackage};
+use kintsugi_domain::platform::{PlatformKind, PlatformPackage};
 use kintsugi_domain::ports::PortError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,9 +29,6 @@ use std::sync::Arc;
 const TOOL_MISSING: &str = "TOOL_MISSING";
 /// The stable code of a project without the certificate that its configuration asks for.
 const CODE_SIGNING_MISSING: &str = "CODE_SIGNING_MISSING";
-
-/// Older packages for platforms, as far as they are still stored.
-pub(crate) type PlatformBases = [(PlatformBase, Option<Vec<u8>>)];
 
 /// Everything for platforms that is stored.
 #[derive(Debug, Default)]
@@ -134,7 +132,7 @@ pub(crate) fn make(
     input: &Input<'_>,
     project: ProjectId,
     signing: Option<&CodeSigning>,
-    bases: &PlatformBases,
+    depot: &Depot,
 ) -> OrFailure<Made> {
     let mut made = Made::default();
     for kind in input.config.package.platforms() {
@@ -161,7 +159,7 @@ pub(crate) fn make(
                 }));
             }
         };
-        made.add(input, project, kind, content, bases)?;
+        made.add(input, project, kind, content, depot)?;
     }
     Ok(Ok(made))
 }
@@ -179,18 +177,18 @@ impl Made {
         project: ProjectId,
         kind: PlatformKind,
         content: Vec<u8>,
-        bases: &PlatformBases,
+        depot: &Depot,
     ) -> Result<(), PortError> {
         let (app, version) = (&input.config.product.name, &input.order.version);
         let mut deltas = Vec::new();
-        for (base, bytes) in bases {
+        for base in &input.order.platform_bases {
             if base.kind != kind || base.version == *version {
                 continue;
             }
             let name = kind.delta_name(app, &base.version, version);
-            let made = match bytes {
+            let made = match depot.fetch(&base.blob)? {
                 None => Err("the package of that version is not stored".to_owned()),
-                Some(bytes) => package::delta(bytes, &content, content.len())?,
+                Some(bytes) => package::delta(&bytes, &content, content.len())?,
             };
             let detail = match made {
                 Err(why) => format!("none: {why}"),

@@ -146,6 +146,63 @@ async fn a_fix_becomes_a_version_with_notes_package_and_delta() {
 }
 
 #[tokio::test]
+async fn a_delta_is_made_from_every_supported_version_and_each_gives_the_same_content() {
+    let product = Product::sample();
+    let base = product.head();
+    let mut supported = Vec::new();
+    for patch in (0..7).rev() {
+        let version = format!("0.9.{patch}");
+        let report = build(&product, &order(&base, &version, &[])).await;
+        supported.push((version.parse().unwrap(), report.built.unwrap()));
+    }
+    let fix = right_fix(&product);
+    let mut order = order(&base, "1.0.0", &[("right", &fix)]);
+    let bases = supported.iter();
+    order.delta_bases = bases
+        .map(|(version, built)| (semver::Version::clone(version), built.full.blob.clone()))
+        .collect();
+    let report = build(&product, &order).await;
+    let built = report.built.clone().unwrap();
+    let (archive, _) = content(&product, &built).await;
+    let from: Vec<_> = built.deltas.iter().map(|delta| &delta.from).collect();
+    let ordered: Vec<_> = order.delta_bases.iter().map(|(from, _)| from).collect();
+    assert_eq!(from, ordered, "{:?}", report.gates);
+    for (delta, (version, old)) in built.deltas.iter().zip(&supported) {
+        assert!(delta.artifact.length * 5 <= built.full.length * 4);
+        let (old, _) = content(&product, old).await;
+        assert_eq!(delta.base, Digest::of(&old), "{version}");
+        let expected = Expected {
+            base: delta.base,
+            digest: built.content.digest,
+            length: built.content.length,
+        };
+        let bytes = stored(&product, &delta.artifact.blob).await;
+        assert_eq!(apply(&old, &bytes, &expected).unwrap(), archive);
+    }
+    assert_eq!(build(&product, &order).await, report);
+}
+
+#[tokio::test]
+async fn no_older_package_is_read_for_a_version_that_fails() {
+    let product = Product::sample();
+    let mut order = order(&product.head(), "1.0.1", &[]);
+    order.delta_bases = vec![("1.0.0".parse().unwrap(), "no/../key".to_owned())];
+    let ordered = Order::Build(Box::new(order.clone()));
+    let error = product.run(ordered).await.unwrap_err();
+    assert!(error.to_string().contains("no/../key"), "{error}");
+    product.replace(
+        "till/totals.py",
+        "    if whole == 0:\n",
+        "    if whole == 1:\n",
+    );
+    order.commit = product.commit("feat: broken");
+    let Report::Build(report) = product.run(Order::Build(Box::new(order))).await.unwrap() else {
+        panic!("it is a build");
+    };
+    assert_eq!(report.built.unwrap_err().code, "TEST_FAILURE");
+}
+
+#[tokio::test]
 async fn the_same_order_gives_the_same_commit_and_bytes() {
     let (one, other) = (Product::sample(), Product::sample());
     let fix = right_fix(&one);
