@@ -419,6 +419,8 @@ impl Place {
         let make = run(tool.make)?;
         let mut apply = run(tool.apply)?;
         for _ in 1..APPLY_ROUNDS {
+            // An update is a new file: nobody waits until the pages of another are freed.
+            drop(fs::remove_file(&out));
             let again = run(tool.apply)?;
             if seconds(&again) < seconds(&apply) {
                 apply = again;
