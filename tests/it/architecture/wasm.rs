@@ -21,7 +21,7 @@ const NEEDS_MORE: &[&str] = &[
 /// The crates below one of ours on wasm, with these features.
 fn crates_below(package: &str, features: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--package", package])
+        .args(["tree", "--locked", "--package", package])
         .args(["--target", "wasm32-unknown-unknown"])
         .args(["--edges", "normal", "--prefix", "none", "--format", "{p}"])
         .args(features)
