@@ -35,7 +35,7 @@ fn crates_below(stage: &str, features: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",
-            "--offline",
+            "--locked",
             "--package",
             &format!("kintsugi-fn-{stage}"),
         ])
