@@ -184,14 +184,16 @@ async fn content_of_reports_is_removed_after_its_days_and_no_other() {
         let file = File::options()
             .write(true)
             .open(folder.path().join("blobs").join(key));
-        file.unwrap().set_modified(now - age).unwrap();
+        file.unwrap()
+            .set_modified(now.checked_sub(age).unwrap())
+            .unwrap();
     };
     assert_eq!(home.forget().await.unwrap(), (0, 0), "there is nothing yet");
     for key in keys {
         home.blobs.put(key, b"x".to_vec()).await.unwrap();
-        age(key, day * days + day);
+        age(key, day * (days + 1));
     }
-    age(keys[1], day * days - day);
+    age(keys[1], day * (days - 1));
     assert_eq!(home.forget().await.unwrap(), (0, 1));
     let mut left = Vec::new();
     for key in keys {
@@ -199,7 +201,7 @@ async fn content_of_reports_is_removed_after_its_days_and_no_other() {
     }
     assert_eq!(left, [None, Some(1), Some(1)]);
     // What is stored again is as new.
-    age(keys[1], day * days + day);
+    age(keys[1], day * (days + 1));
     home.blobs.put(keys[1], b"x".to_vec()).await.unwrap();
     assert_eq!(home.forget().await.unwrap(), (0, 0));
 }
