@@ -14,6 +14,8 @@ use kintsugi_domain::ports::{Blobs, PortError, check_blob_key};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 const SCRATCH: &str = "~tmp";
 /// How much of a file is hashed at a time, bytes.
@@ -23,6 +25,8 @@ const PART_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub struct FileBlobs {
     folder: PathBuf,
+    /// Held by those who store, and alone by who removes: what was just stored again is not old.
+    storing: Arc<RwLock<()>>,
 }
 
 impl FileBlobs {
@@ -40,7 +44,19 @@ impl FileBlobs {
         open().map_err(|error| io_error(&what, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
+            storing: Arc::default(),
         })
+    }
+
+    /// Removes the content below a folder of keys that was stored before a time and not again since, and says how much of it went.
+    pub async fn forget(&self, below: &str, before: SystemTime) -> Result<usize, PortError> {
+        let folder = self.path(below)?;
+        let storing = Arc::clone(&self.storing);
+        let what = format!("forget blobs below {below}");
+        blocking("forget blobs", move || {
+            forget(&folder, before, &storing).map_err(|error| io_error(&what, &error))
+        })
+        .await
     }
 
     fn path(&self, key: &str) -> Result<PathBuf, PortError> {
@@ -66,6 +82,30 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+fn forget(folder: &Path, before: SystemTime, storing: &RwLock<()>) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if is_absent(&error) => return Ok(0),
+        entries => entries?,
+    };
+    let mut gone = 0;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            gone += forget(&entry.path(), before, storing)?;
+            continue;
+        }
+        let is_old = || Ok::<_, io::Error>(fs::metadata(entry.path())?.modified()? < before);
+        if is_old()? {
+            let _alone = storing.write().unwrap_or_else(PoisonError::into_inner);
+            if is_old()? {
+                fs::remove_file(entry.path())?;
+                gone += 1;
+            }
+        }
+    }
+    Ok(gone)
 }
 
 fn read(path: &Path, key: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, PortError> {
@@ -106,7 +146,9 @@ impl Blobs for FileBlobs {
         let path = self.path(key)?;
         let scratch = self.folder.join(SCRATCH);
         let what = format!("store blob {key}");
+        let storing = Arc::clone(&self.storing);
         blocking("store a blob", move || {
+            let _with_others = storing.read().unwrap_or_else(PoisonError::into_inner);
             let parent = path.parent().unwrap_or(&scratch);
             let stored = make_folder(parent).and_then(|()| write_whole(&path, &scratch, &content));
             stored.map_err(|error| {

@@ -4,8 +4,10 @@ use crate::{
     Database, FileBlobs, KeyFiles, RandomIds, SqliteQueues, SqliteStore, SystemClock, WebDocuments,
     WebhookNotifier,
 };
+use jiff::SignedDuration;
 use kintsugi_adapters_git::Forges;
-use kintsugi_domain::ports::{PortError, Ports};
+use kintsugi_domain::limits::{REPORT_DAYS, REPORTS_FOLDER};
+use kintsugi_domain::ports::{Clock, PortError, Ports};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,6 +63,15 @@ impl Home {
     #[must_use]
     pub fn with_forge(self, forge: Forges) -> Self {
         Self { forge, ..self }
+    }
+
+    /// Removes what was reported and has been here for its days ([`REPORT_DAYS`]): records and content. What follows from it, issues and
+    /// numbers, stays. Says how many records and how much content went.
+    pub async fn forget(&self) -> Result<(usize, usize), PortError> {
+        let records = self.store.forget().await?;
+        let before = self.clock.now() - SignedDuration::from_hours(24 * REPORT_DAYS);
+        let content = self.blobs.forget(REPORTS_FOLDER, before.into()).await?;
+        Ok((records, content))
     }
 
     /// All of them as the stages take them.

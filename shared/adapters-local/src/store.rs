@@ -2,12 +2,15 @@
 //!
 //! **Invariant: the id of a sent message is kept for [`SENT_DAYS`] days**, so that a stage that runs again, however late
 //! its message was delivered, does not send again. Older ids go in small portions, whenever messages are marked as sent.
+//!
+//! **Invariant: what was reported ([`Kind::is_report`]) stays for [`REPORT_DAYS`] after it was last written**, and then until
+//! [`SqliteStore::forget`] is called.
 
 use crate::database::{Database, sqlite_error};
 use async_trait::async_trait;
 use kintsugi_domain::envelope::Envelope;
 use kintsugi_domain::id::{MessageId, ProjectId};
-use kintsugi_domain::limits::{COMMIT_WRITES_MAX, PAGE_RECORDS_MAX};
+use kintsugi_domain::limits::{COMMIT_WRITES_MAX, PAGE_RECORDS_MAX, REPORT_DAYS};
 use kintsugi_domain::ports::{
     Add, Clock, Commit, PortError, Query, RawRecord, RecordKey, Store, Write, check_append_only,
 };
@@ -20,8 +23,10 @@ use std::sync::Arc;
 /// Days for which the id of a sent message is kept: as long as an event's id, the longest any cause lives.
 pub const SENT_DAYS: i64 = kintsugi_domain::limits::EVENT_ID_DAYS;
 
-/// Most old ids that one call of `sent` removes.
+/// Most that one transaction removes of what is old, so that nobody waits long for it.
 const PURGE_MAX: i64 = 500;
+
+const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Records, counters and the outbox in SQLite. Clones share the database.
 #[derive(Clone)]
@@ -44,6 +49,22 @@ impl SqliteStore {
             clock,
         }
     }
+
+    /// Removes records of what was reported whose days are over, in transactions of up to 500 records, and says how many went.
+    pub async fn forget(&self) -> Result<usize, PortError> {
+        let mut gone = 0;
+        loop {
+            let now = self.clock.now().as_millisecond();
+            let removed = self.database.write(move |connection| {
+                forget(connection, now)
+                    .map_err(|error| sqlite_error("forget what was reported", &error))
+            });
+            match removed.await? {
+                0 => return Ok(gone),
+                removed => gone += removed,
+            }
+        }
+    }
 }
 
 /// Refuses what no home takes, before anything is tried.
@@ -63,9 +84,9 @@ fn check(commit: &Commit) -> Result<(), PortError> {
     }
 }
 
-fn apply(connection: &Connection, commit: &Commit) -> Result<(), PortError> {
+fn apply(connection: &Connection, commit: &Commit, now: i64) -> Result<(), PortError> {
     for write in &commit.writes {
-        let written = write_record(connection, write);
+        let written = write_record(connection, write, now);
         if !written.map_err(|error| sqlite_error(&format!("write {}", write.key), &error))? {
             let what = write.key.to_string();
             return Err(PortError::Conflict { what });
@@ -89,17 +110,19 @@ fn apply(connection: &Connection, commit: &Commit) -> Result<(), PortError> {
 }
 
 /// Writes a record and its index entries; `false` when its version is not the expected one.
-fn write_record(connection: &Connection, write: &Write) -> Result<bool, rusqlite::Error> {
+fn write_record(connection: &Connection, write: &Write, now: i64) -> Result<bool, rusqlite::Error> {
     let RecordKey { project, kind, key } = &write.key;
     let place = (project.0, kind.name(), key);
+    let expires = now.saturating_add(REPORT_DAYS * DAY_MILLISECONDS);
+    let expires = kind.is_report().then_some(expires);
     let id: Option<i64> = if write.expected == 0 {
         connection
             .prepare_cached(
-                "INSERT INTO records (project, kind, key, version, format, body) \
-                 VALUES (?1, ?2, ?3, 1, ?4, ?5) ON CONFLICT DO NOTHING RETURNING id",
+                "INSERT INTO records (project, kind, key, version, format, body, expires_at) \
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6) ON CONFLICT DO NOTHING RETURNING id",
             )?
             .query_row(
-                params![place.0, place.1, place.2, write.format, write.body],
+                params![place.0, place.1, place.2, write.format, write.body, expires],
                 |row| row.get(0),
             )
             .optional()?
@@ -108,7 +131,7 @@ fn write_record(connection: &Connection, write: &Write) -> Result<bool, rusqlite
         let expected = i64::try_from(write.expected).unwrap_or(-1);
         connection
             .prepare_cached(
-                "UPDATE records SET version = version + 1, format = ?4, body = ?5 \
+                "UPDATE records SET version = version + 1, format = ?4, body = ?5, expires_at = ?7 \
                  WHERE project = ?1 AND kind = ?2 AND key = ?3 AND version = ?6 RETURNING id",
             )?
             .query_row(
@@ -118,7 +141,8 @@ fn write_record(connection: &Connection, write: &Write) -> Result<bool, rusqlite
                     place.2,
                     write.format,
                     write.body,
-                    expected
+                    expected,
+                    expires
                 ],
                 |row| row.get(0),
             )
@@ -217,7 +241,7 @@ fn mark_sent(connection: &Connection, ids: &[MessageId], now: i64) -> Result<(),
     for id in ids {
         mark.execute(params![id.as_str(), now])?;
     }
-    let old = now.saturating_sub(SENT_DAYS * 24 * 60 * 60 * 1_000);
+    let old = now.saturating_sub(SENT_DAYS * DAY_MILLISECONDS);
     connection
         .prepare_cached(
             "DELETE FROM outbox WHERE place IN \
@@ -225,6 +249,16 @@ fn mark_sent(connection: &Connection, ids: &[MessageId], now: i64) -> Result<(),
         )?
         .execute([old, PURGE_MAX])?;
     Ok(())
+}
+
+/// Removes what expired first, with its index entries.
+fn forget(connection: &Connection, now: i64) -> Result<usize, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "DELETE FROM records WHERE id IN \
+             (SELECT id FROM records WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+        )?
+        .execute([now, PURGE_MAX])
 }
 
 #[async_trait]
@@ -283,8 +317,9 @@ impl Store for SqliteStore {
         if commit.is_empty() {
             return Ok(());
         }
+        let now = self.clock.now().as_millisecond();
         self.database
-            .write(move |connection| apply(connection, &commit))
+            .write(move |connection| apply(connection, &commit, now))
             .await
     }
 

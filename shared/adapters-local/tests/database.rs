@@ -7,14 +7,16 @@ use kintsugi_adapters_local::store::SENT_DAYS;
 use kintsugi_adapters_local::{Database, Home, SqliteQueues, SqliteStore};
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::ProjectId;
-use kintsugi_domain::ports::{Commit, PortError, Query, Queues, RecordKey, Store, Write};
-use kintsugi_domain::record::Kind;
+use kintsugi_domain::limits::{COMMIT_WRITES_MAX, REPORT_DAYS};
+use kintsugi_domain::ports::{Blobs, Commit, PortError, Query, Queues, RecordKey, Store, Write};
+use kintsugi_domain::record::{IndexEntry, Kind};
 use kintsugi_testkit::memory::FixedClock;
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const PROJECT: ProjectId = ProjectId(1);
 const LEASE: Duration = Duration::from_hours(1);
@@ -116,6 +118,92 @@ async fn leases_of_a_dead_process_are_released_and_delays_are_kept() {
         [(message(2).id, 2)],
         "the death counts as an attempt"
     );
+}
+
+#[tokio::test]
+async fn what_was_reported_is_removed_after_its_days_and_what_follows_from_it_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = FixedClock::default();
+    let database = Database::open(folder.path()).unwrap();
+    let store = SqliteStore::new(&database, Arc::new(clock.clone()));
+    let written = async |kind: Kind, keys: &[String], expected: u64| {
+        for keys in keys.chunks(COMMIT_WRITES_MAX) {
+            let writes = keys.iter().map(|key| {
+                let mut write = write(key.clone());
+                write.key.kind = kind;
+                write.indexes = vec![IndexEntry::new("by", &"anybody")];
+                Write { expected, ..write }
+            });
+            let writes = writes.collect();
+            let commit = Commit {
+                writes,
+                ..Commit::new()
+            };
+            store.commit(commit).await.unwrap();
+        }
+    };
+    let left = async |kind| {
+        let query = Query {
+            project: PROJECT,
+            kind,
+            index: Some(IndexEntry::new("by", &"anybody")),
+            after: None,
+            limit: 10,
+        };
+        let left = store.list(&query).await.unwrap();
+        left.into_iter().map(|it| it.key.key).collect::<Vec<_>>()
+    };
+    let many: Vec<String> = (0..1_001).map(|number| format!("old-{number}")).collect();
+    let again = ["again".to_owned()];
+    written(Kind::Event, &many, 0).await;
+    written(Kind::Event, &again, 0).await;
+    written(Kind::Issue, &again, 0).await;
+    clock.advance(Duration::from_hours(24));
+    written(Kind::Event, &again, 1).await;
+    let rest = u32::try_from(REPORT_DAYS - 1).unwrap();
+    clock.advance(Duration::from_hours(24) * rest);
+    assert_eq!(store.forget().await.unwrap(), 0, "before its days are over");
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(store.forget().await.unwrap(), many.len());
+    assert_eq!(left(Kind::Event).await, again);
+    clock.advance(Duration::from_hours(24 * 365));
+    assert_eq!(store.forget().await.unwrap(), 1);
+    assert_eq!(left(Kind::Event).await, [""; 0]);
+    assert_eq!(left(Kind::Issue).await, again);
+}
+
+#[tokio::test]
+async fn content_of_reports_is_removed_after_its_days_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::open(folder.path(), None).await.unwrap();
+    let now = SystemTime::now();
+    let day = Duration::from_hours(24);
+    let days = u32::try_from(REPORT_DAYS).unwrap();
+    let keys = ["events/prj-1/a", "events/prj-1/attachments/b", "releases/c"];
+    let age = |key: &str, age: Duration| {
+        let file = File::options()
+            .write(true)
+            .open(folder.path().join("blobs").join(key));
+        file.unwrap()
+            .set_modified(now.checked_sub(age).unwrap())
+            .unwrap();
+    };
+    assert_eq!(home.forget().await.unwrap(), (0, 0), "there is nothing yet");
+    for key in keys {
+        home.blobs.put(key, b"x".to_vec()).await.unwrap();
+        age(key, day * (days + 1));
+    }
+    age(keys[1], day * (days - 1));
+    assert_eq!(home.forget().await.unwrap(), (0, 1));
+    let mut left = Vec::new();
+    for key in keys {
+        left.push(home.blobs.length(key).await.unwrap());
+    }
+    assert_eq!(left, [None, Some(1), Some(1)]);
+    // What is stored again is as new.
+    age(keys[1], day * (days + 1));
+    home.blobs.put(keys[1], b"x".to_vec()).await.unwrap();
+    assert_eq!(home.forget().await.unwrap(), (0, 0));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::records;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::event::{Event, FiledEvent};
 use kintsugi_domain::id::{EventId, ProjectId};
-use kintsugi_domain::limits::REQUEST_DECODED_BYTES_MAX;
+use kintsugi_domain::limits::{REPORTS_FOLDER, REQUEST_DECODED_BYTES_MAX};
 use kintsugi_domain::ports::{Blobs, PortError, Ports};
 use kintsugi_domain::record::Stored;
 use std::io::Read;
@@ -24,7 +24,10 @@ pub async fn keep(blobs: &dyn Blobs, project: ProjectId, json: &[u8]) -> Result<
         return Err(PortError::broken(what, why));
     }
     let packed = zstd::bulk::compress(json, 0).map_err(|error| PortError::broken(what, error))?;
-    let key = format!("events/{project}/{}.json.zst", Digest::of(&packed));
+    let key = format!(
+        "{REPORTS_FOLDER}/{project}/{}.json.zst",
+        Digest::of(&packed)
+    );
     blobs.put(&key, packed).await?;
     Ok(key)
 }

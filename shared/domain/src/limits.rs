@@ -33,6 +33,8 @@ pub const INLINE_EVENTS_BYTES_MAX: usize = 128 * 1024;
 pub const EVENT_ID_DAYS: i64 = 30;
 /// Days for which what was reported is kept after it was last written; longer than [`EVENT_ID_DAYS`].
 pub const REPORT_DAYS: i64 = 90;
+/// Where the content of what was reported lies: keys of blobs begin with it.
+pub const REPORTS_FOLDER: &str = "events";
 // An id counts once for as long as its event is there, and a batch may be on its way until a day after it is refused as old.
 const _: () = assert!(REPORT_DAYS > EVENT_ID_DAYS + 1);
 /// Users remembered exactly per issue before the count says "or more".

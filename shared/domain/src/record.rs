@@ -95,8 +95,8 @@ impl Kind {
     }
 
     /// Whether it is something that was reported, or that only tells whether it was reported before. **It is kept for
-    /// [`REPORT_DAYS`](crate::limits::REPORT_DAYS) after it was last written**, where a home removes anything at all; whoever reads
-    /// it must bear that it is gone.
+    /// [`REPORT_DAYS`](crate::limits::REPORT_DAYS) after it was last written** and removed some time after that; whoever reads it
+    /// must bear that it is gone.
     pub fn is_report(self) -> bool {
         match self {
             Self::Event

@@ -1,6 +1,6 @@
 //! The local home: every stage in one process over one data folder, with the HTTP interface in front.
 //!
-//! One task per queue drains it, a clock task ticks every second, one task serves HTTP. Messages that a
+//! One task per queue drains it, a clock task ticks every second, another removes old reports every hour, one task serves HTTP. Messages that a
 //! stage hands on, and requests that change something, ring a bell, so the next stage need not wait for
 //! its turn to look.
 //!
@@ -104,7 +104,7 @@ impl LocalHome {
             .map_err(|error| Error::from_open(&folder, disk_full(&folder, error)))?;
         let (credentials, signing) = (settings.git_credentials, settings.code_signing);
         let forge = Forges::with_credential_file(credentials.as_deref());
-        let ports = home.with_forge(forge).ports();
+        let ports = home.clone().with_forge(forge).ports();
         let (engine, no_sandbox) = if settings.leaves_jobs {
             let nobody: Arc<dyn BuildEngine> = Arc::new(NoSandbox::new(LEFT));
             (nobody, None)
@@ -128,6 +128,8 @@ impl LocalHome {
         }
         let clock = tasks::clock(worker, Arc::clone(&bell), tasks.stop_signal());
         tasks.spawn("clock", clock);
+        let forget = tasks::forget(home, tasks.stop_signal());
+        tasks.spawn("forget", forget);
         Ok(Self {
             ports,
             address,

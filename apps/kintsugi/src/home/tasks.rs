@@ -2,6 +2,7 @@
 
 use super::bell::Bell;
 use crate::error::Error;
+use kintsugi_adapters_local::Home;
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::envelope::Queue;
 use std::collections::HashMap;
@@ -21,6 +22,8 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_millis(200);
 /// How often the clock strikes.
 const TICK: Duration = Duration::from_secs(1);
+/// How often what was reported is looked through for what is old.
+const FORGET: Duration = Duration::from_hours(1);
 /// The longest wait before a queue that failed is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
@@ -190,6 +193,27 @@ pub(super) async fn clock(worker: Arc<Worker>, bell: Arc<Bell>, stop: Stop) -> R
         }
     }
     Ok(())
+}
+
+/// Removes what was reported and is old, each hour until the stop. Where that fails it is tried again an hour later.
+pub(super) async fn forget(home: Home, stop: Stop) -> Result<(), String> {
+    let mut strikes = interval(FORGET);
+    strikes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.clone().stopped() => return Ok(()),
+            _ = strikes.tick() => {}
+        }
+        match home.forget().await {
+            Ok((0, 0)) => {}
+            Ok((records, contents)) => {
+                tracing::info!(records, contents, "what was reported long ago was removed");
+            }
+            Err(error) => {
+                tracing::error!(reason = %error, "old reports were not removed; it will be tried again");
+            }
+        }
+    }
 }
 
 /// 1, 2, 4 … seconds, at most [`RETRY_MAX`], or until the stop.

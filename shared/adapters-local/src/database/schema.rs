@@ -16,7 +16,7 @@ pub const SCHEMA_VERSION: usize = STEPS.len();
 /// Marks the file as ours: "Kint".
 const APPLICATION_ID: i64 = 0x4b69_6e74;
 
-const STEPS: [&str; 1] = [STEP_1];
+const STEPS: [&str; 2] = [STEP_1, STEP_2];
 
 /// Times are milliseconds since 1970 UTC. Bodies are JSON as the domain writes it.
 const STEP_1: &str = "
@@ -78,6 +78,15 @@ CREATE INDEX messages_visible ON messages (queue, visible_at, place) WHERE parke
 CREATE INDEX messages_parked ON messages (queue, parked_at, place) WHERE parked_cause IS NOT NULL;
 ";
 
+/// What was reported may go from a time on; nothing stands there for what is kept. What is there already is kept for as long as if it
+/// came today.
+const STEP_2: &str = "
+ALTER TABLE records ADD COLUMN expires_at INTEGER;
+UPDATE records SET expires_at = (unixepoch() + 90 * 86400) * 1000
+    WHERE kind IN ('event', 'session', 'visitor', 'feedback', 'attachment', 'logs', 'quota', 'batch');
+CREATE INDEX records_expiring ON records (expires_at) WHERE expires_at IS NOT NULL;
+";
+
 /// Brings the database to [`SCHEMA_VERSION`], or refuses it.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), PortError> {
     let failed = |error| sqlite_error("open the database", &error);
@@ -123,6 +132,7 @@ fn run_step(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kintsugi_domain::limits::REPORT_DAYS;
 
     #[test]
     fn opening_twice_changes_nothing() {
@@ -134,6 +144,27 @@ mod tests {
             .map(|version| version.try_into().unwrap())
             .unwrap();
         assert_eq!(version, SCHEMA_VERSION);
+    }
+
+    #[test]
+    fn reports_of_an_older_home_are_kept_for_their_days_from_the_update_on() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(STEP_1).unwrap();
+        let application = ("application_id", APPLICATION_ID);
+        for (pragma, value) in [application, ("user_version", 1)] {
+            connection.pragma_update(None, pragma, value).unwrap();
+        }
+        let rows = "INSERT INTO records (project, kind, key, version, format, body)
+                    VALUES (1, 'event', 'a', 1, 1, ''), (1, 'issue', 'a', 1, 1, '')";
+        connection.execute_batch(rows).unwrap();
+        migrate(&mut connection).unwrap();
+        let days =
+            "SELECT (expires_at / 1000 - unixepoch() + 60) / 86400 FROM records ORDER BY kind";
+        let days: Vec<Option<i64>> = connection
+            .prepare(days)
+            .and_then(|mut rows| rows.query_map((), |row| row.get(0))?.collect())
+            .unwrap();
+        assert_eq!(days, [Some(REPORT_DAYS), None]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::ingest::sentry::sentry_id;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::kept::Attachment;
+use kintsugi_domain::limits::REPORTS_FOLDER;
 use serde_json::Value;
 
 /// Longest name kept, characters.
@@ -36,7 +37,7 @@ pub(super) fn read(item: &Item<'_>, origin: &Origin<'_>) -> Result<Kept, &'stati
         name: said("filename").unwrap_or_else(|| "attachment".to_owned()),
         content_type: said("content_type"),
         is_binary: text.is_none(),
-        blob: format!("events/{project}/attachments/{digest}"),
+        blob: format!("{REPORTS_FOLDER}/{project}/attachments/{digest}"),
         digest,
         bytes: content.len() as u64,
         at: origin.frame.received_at,
