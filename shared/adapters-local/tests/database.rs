@@ -8,7 +8,9 @@ use kintsugi_adapters_local::{Database, Home, SqliteQueues, SqliteStore};
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
 use kintsugi_domain::id::ProjectId;
 use kintsugi_domain::limits::{COMMIT_WRITES_MAX, REPORT_DAYS};
-use kintsugi_domain::ports::{Blobs, Commit, PortError, Query, Queues, RecordKey, Store, Write};
+use kintsugi_domain::ports::{
+    Blobs, Clock, Commit, PortError, Query, Queues, RecordKey, Store, Write,
+};
 use kintsugi_domain::record::{IndexEntry, Kind};
 use kintsugi_testkit::memory::FixedClock;
 use std::fs::File;
@@ -176,7 +178,7 @@ async fn what_was_reported_is_removed_after_its_days_and_what_follows_from_it_st
 async fn content_of_reports_is_removed_after_its_days_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::open(folder.path(), None).await.unwrap();
-    let now = SystemTime::now();
+    let now = SystemTime::from(home.clock.now());
     let day = Duration::from_hours(24);
     let days = u32::try_from(REPORT_DAYS).unwrap();
     let keys = ["events/prj-1/a", "events/prj-1/attachments/b", "releases/c"];
