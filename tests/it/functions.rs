@@ -384,7 +384,7 @@ async fn entry(lambda: &mut Lambda) -> String {
     let (status, answer) = got(lambda, &request).await;
     assert_eq!(status, 200, "{answer}");
     let answer: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    format!("/console/?code={}", answer["code"].as_str().unwrap())
+    format!("/console?code={}", answer["code"].as_str().unwrap())
 }
 
 #[tokio::test]
@@ -399,7 +399,7 @@ async fn the_admin_function_serves_the_console_and_its_cookie_needs_tls() {
     let entry = entry(&mut lambda).await;
     let (status, answer) = got(&mut lambda, &browser("GET", &entry, None)).await;
     assert_eq!(status, 303, "{answer}");
-    assert_eq!(answer["headers"]["location"], "/console/");
+    assert_eq!(answer["headers"]["location"], "/console");
     let set = answer["cookies"][0].as_str().unwrap();
     for part in ["Path=/console;", "HttpOnly", "SameSite=Strict", "; Secure"] {
         assert!(set.contains(part), "{set}");

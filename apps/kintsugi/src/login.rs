@@ -180,7 +180,7 @@ pub(crate) fn write_for_owner(path: &Path, content: &[u8]) -> Result<(), Error> 
 pub(crate) fn console(home: &HomeArgs, context: &Context, json: bool) -> Result<Exit, Error> {
     let client = home.client(context)?;
     let code: Code = crate::wait_for(client.post("console", &json!({})))?;
-    let address = format!("{}/console/?code={}", client.home(), code.code);
+    let address = format!("{}/console?code={}", client.home(), code.code);
     if json {
         print::object(&json!({ "console": address }));
     } else {

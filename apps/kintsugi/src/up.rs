@@ -103,7 +103,7 @@ async fn announce(
 ) -> Result<(), Error> {
     let (folder, url) = (home.folder.display(), home.url());
     let reached = proxy.unwrap_or(&url);
-    let console = format!("{reached}/console/?code={}", operator.entry().await?);
+    let console = format!("{reached}/console?code={}", operator.entry().await?);
     // For kintsugi login and scripts: the address is good once, and others may read what a terminal shows.
     let token_file = home.folder.join(TOKEN_FILE);
     login::write_for_owner(&token_file, operator.token().as_bytes())?;

@@ -49,6 +49,7 @@ const PARKING_TIME: Duration = Duration::from_mins(1);
 /// What SQS says of a receipt that is not that of the newest delivery of a waiting message.
 const OLD_RECEIPT: &[&str] = &[
     "InvalidParameterValue",
+    "InvalidParameterValueException",
     "MessageNotInflight",
     "ReceiptHandleIsInvalid",
 ];

@@ -1,4 +1,4 @@
-//! The console, `/console/`: pages for people, made on the server. They need no script.
+//! The console, `/console`: pages for people, made on the server. They need no script.
 //!
 //! People enter by an address with a code that is good once (`kintsugi up` and `kintsugi console` print one): a token for
 //! the visit goes into a cookie. Every page checks it as the admin API does, every form carries a value that only
@@ -86,7 +86,8 @@ pub(crate) fn routes(ports: &Ports, transport: Transport) -> Router {
         .route("/alerts", get(list::<Alert>))
         .route("/audit", get(list::<Audit>));
     let routes = Router::new()
-        // No redirect from the one to the other: a gateway that takes the slash off would make it a circle.
+        // No redirect from the one to the other: a gateway that takes the slash off would make it a circle. Links of ours are without it:
+        // an HTTP API of AWS has no route that ends in a slash.
         .route("/console", get(overview::page))
         .route("/console/", get(overview::page))
         .route("/console/style.css", get(style))
@@ -155,7 +156,7 @@ impl IntoResponse for Trouble {
             self.title,
             &html! {
                 p { (self.text) }
-                p { a href="/console/" { "Back to the overview" } }
+                p { a href="/console" { "Back to the overview" } }
             },
         );
         (self.status, Html(page.into_string())).into_response()

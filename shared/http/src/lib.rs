@@ -83,7 +83,7 @@ pub fn admin(ports: &Ports) -> Router {
     dress(admin::routes(ports))
 }
 
-/// The console, for people: `/console/`.
+/// The console, for people: `/console`.
 pub fn console(ports: &Ports, transport: Transport) -> Router {
     dress(console::routes(ports, transport))
 }

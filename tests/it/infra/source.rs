@@ -50,6 +50,19 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The Rust files at and below these paths of the repository, tests left out.
+pub(super) fn at(paths: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for path in paths.iter().map(|path| root().join(path)) {
+        if path.is_file() {
+            found.push(path);
+        } else {
+            found.extend(files(&path));
+        }
+    }
+    found
+}
+
 /// The source of routes in `shared/http`, which use ports themselves only in the pages and in what stands beside them.
 fn routes(name: &str) -> String {
     let routes = root().join("shared/http/src");

@@ -65,7 +65,7 @@ fn it_says_where_it_is_answers_and_stops_cleanly() {
         assert_eq!(event["data"], shown.to_str().unwrap());
         let console = event["console"].as_str().unwrap();
         let path = console.strip_prefix(&home.url()).unwrap();
-        assert!(path.starts_with("/console/?code="), "{console}");
+        assert!(path.starts_with("/console?code="), "{console}");
         let answer = home.get(path);
         assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
         let again = home.get(path);

@@ -4,6 +4,7 @@ use crate::table::{Item, Key, Table, number};
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::Update;
 use kintsugi_domain::id::ProjectId;
+use kintsugi_domain::limits::COUNTER_FIELDS_MAX;
 use kintsugi_domain::ports::{Add, PortError};
 use rand_core::{OsRng, RngCore};
 use std::collections::BTreeMap;
@@ -41,6 +42,9 @@ fn bound(shard: u8) -> i64 {
 }
 
 /// The additions of a commit, gathered by counter and shard. A sum that fits into no counter is refused.
+///
+/// Each shard takes at most [`COUNTER_FIELDS_MAX`] fields, by the 4 KB of an expression; the rest goes to the next one. So a commit
+/// may add to that many fields of a counter for each of its shards.
 pub(super) fn gather(adds: Vec<Add>) -> Result<Vec<Addition>, PortError> {
     let mut sums: BTreeMap<(ProjectId, String), BTreeMap<String, i128>> = BTreeMap::new();
     for add in adds {
@@ -51,12 +55,13 @@ pub(super) fn gather(adds: Vec<Add>) -> Result<Vec<Addition>, PortError> {
     for ((project, counter), fields) in sums {
         let mut shards: BTreeMap<u8, BTreeMap<String, i64>> = BTreeMap::new();
         let one = u8::try_from(OsRng.next_u32() % u32::from(COUNTER_SHARDS)).unwrap_or(0);
+        let mut small = Vec::new();
         for (field, by) in fields {
             let Some(by) = i64::try_from(by).ok().filter(|by| *by != i64::MIN) else {
                 return Err(does_not_fit(project, &counter));
             };
             if by.unsigned_abs() <= ONE_SHARD_MAX {
-                shards.entry(one).or_default().insert(field, by);
+                small.push((field, by));
                 continue;
             }
             for shard in 0..COUNTER_SHARDS {
@@ -64,6 +69,18 @@ pub(super) fn gather(adds: Vec<Add>) -> Result<Vec<Addition>, PortError> {
                 let fields = shards.entry(shard).or_default();
                 fields.insert(field.clone(), share * by.signum());
             }
+        }
+        for (field, by) in small {
+            let from_one = (0..COUNTER_SHARDS).map(|step| (one + step) % COUNTER_SHARDS);
+            let has_room = |shard: &u8| {
+                let fields = shards.get(shard);
+                fields.is_none_or(|fields| fields.len() < COUNTER_FIELDS_MAX)
+            };
+            let Some(shard) = from_one.into_iter().find(has_room) else {
+                let what = format!("add to counter {counter} of project {project}");
+                return Err(PortError::broken(what, "too many fields at once"));
+            };
+            shards.entry(shard).or_default().insert(field, by);
         }
         additions.extend(shards.into_iter().map(|(shard, fields)| Addition {
             project,
@@ -177,6 +194,29 @@ mod tests {
                 assert!(part.fields["n"].abs() <= bound(part.shard));
             }
         }
+    }
+
+    /// 4 KB of expression and 300 operators, by DynamoDB; the emulator bounds neither.
+    #[test]
+    fn more_fields_than_an_expression_holds_go_to_other_shards_and_stay_whole() {
+        let many = 5 * COUNTER_FIELDS_MAX + 1;
+        let adds = (0..many).map(|n| add(&format!("field-{n}"), 1)).collect();
+        let gathered = gather(adds).unwrap();
+        assert_eq!(gathered.len(), 6);
+        let fields: BTreeMap<&String, &i64> = gathered.iter().flat_map(|it| &it.fields).collect();
+        assert_eq!(fields.len(), many);
+        for addition in &gathered {
+            let update = addition.update("table").unwrap();
+            assert!(update.update_expression.len() <= 4096);
+            let condition = update.condition_expression.unwrap();
+            assert!(condition.len() <= 4096, "{}", condition.len());
+        }
+        let shards = usize::from(COUNTER_SHARDS);
+        let adds = (0..=shards * COUNTER_FIELDS_MAX).map(|n| add(&format!("field-{n}"), 1));
+        assert!(matches!(
+            gather(adds.collect()),
+            Err(PortError::Broken { .. })
+        ));
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub(super) fn page(visitor: &Visitor, place: &Place<'_>, content: &Markup) -> Ma
     let top = html! {
         nav aria-label="Home" {
             ul {
-                li { a href="/console/" { "Kintsugi" } }
+                li { a href="/console" { "Kintsugi" } }
                 li { a href="/console/parked" { "Parked messages" } }
             }
         }

@@ -126,7 +126,7 @@ pub(super) async fn enter(home: &Home, code: &str) -> Result<Response, Stranger>
     let cookie = format!(
         "{COOKIE}={text}; Path=/console; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}"
     );
-    let mut response = Redirect::to("/console/").into_response();
+    let mut response = Redirect::to("/console").into_response();
     // A token is base64url and dots: it fits a header.
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, value);

@@ -47,7 +47,7 @@ async fn code(home: &Home) -> String {
 }
 
 async fn enter(home: &Home, transport: Transport, code: &str) -> Got {
-    let request = Request::get(format!("/console/?code={code}"));
+    let request = Request::get(format!("/console?code={code}"));
     let request = request.body(Body::empty()).unwrap();
     call(console(&home.ports, transport), request).await
 }
@@ -59,7 +59,7 @@ async fn a_code_in_the_address_lets_its_holder_in_once() {
         let code = code(&home).await;
         let got = enter(&home, transport, &code).await;
         assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.text);
-        assert_eq!(got.header(header::LOCATION), "/console/");
+        assert_eq!(got.header(header::LOCATION), "/console");
         let cookie = got.header(header::SET_COOKIE);
         for part in ["Path=/console;", "HttpOnly", "SameSite=Strict"] {
             assert!(cookie.contains(part), "{cookie}");
@@ -113,7 +113,7 @@ async fn of_two_who_bring_the_same_code_one_gets_in() {
 async fn strangers_see_how_to_get_in_and_nothing_else() {
     let home = furnished().await;
     let token = home.token(Role::Admin).await;
-    let request = Request::get("/console/?code=x.y.z")
+    let request = Request::get("/console?code=x.y.z")
         .body(Body::empty())
         .unwrap();
     let forged = call(console(&home.ports, Transport::Loopback), request).await;
