@@ -260,12 +260,16 @@ impl Ingest {
             ..Found::default()
         };
         for item in &parts.items {
-            match items::charged(item) {
-                Some((category, count)) if !grants.spend(category, count) => {
+            let charged = items::charged(item);
+            match charged.map(|(category, count)| (category, count, grants.some(category, count))) {
+                Some((category, count, 0)) => {
                     found.receive(category, count);
                     found.refuse(category, "rate_limited", count);
                 }
-                Some(_) | None => items::take(item, &origin, &mut found),
+                Some((_, count, granted)) if granted < count => {
+                    items::take(item, granted, &origin, &mut found);
+                }
+                Some(_) | None => items::take(item, usize::MAX, &origin, &mut found),
             }
         }
         for (reason, count) in [

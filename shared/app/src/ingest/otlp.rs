@@ -320,7 +320,7 @@ impl Ingest {
         let mut rejected = records.broken;
         for record in &records.found {
             found.receive(Category::Error, 1);
-            if !grants.spend(Category::Error, 1) {
+            if !grants.spend(Category::Error) {
                 rejected += 1;
                 found.refuse(Category::Error, "rate_limited", 1);
                 continue;

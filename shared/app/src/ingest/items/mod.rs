@@ -211,16 +211,15 @@ impl Origin<'_> {
     }
 }
 
-/// Reads one item and puts what is of use into what was found.
-pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
+/// Reads one item and puts what is of use into what was found. Of a container of logs no more than so many `entries` are let in.
+pub(super) fn take(item: &Item<'_>, entries: usize, origin: &Origin<'_>, found: &mut Found) {
     let Some(kind) = kind_of(item) else {
         found.receive(Category::Default, 1);
         found.drop(Category::Default, "unknown_item", 1);
         return;
     };
     if kind.treatment == Treatment::Logs && item.payload.len() <= kind.bytes_max {
-        logs::take(item.payload, origin, found);
-        return;
+        return logs::take(item.payload, entries, origin, found);
     }
     if kind.treatment == Treatment::Metrics && item.payload.len() <= kind.bytes_max {
         let value = json::read(item.payload).unwrap_or_default();
