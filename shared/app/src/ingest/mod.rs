@@ -68,7 +68,7 @@ pub const COUNTER: &str = "ingest";
 pub enum Endpoint {
     /// `/api/{project}/envelope/`: an envelope.
     Envelope,
-    /// `/api/{project}/store/`: one event as JSON.
+    /// `/api/{project}/store/`: one event as JSON; of old clients also as zlib in Base64.
     Store,
     /// `/api/{project}/security/`: one report of a browser.
     Security,
@@ -215,7 +215,11 @@ impl Ingest {
         }
         let encoded = std::mem::take(&mut request.body);
         let encoding = auth::header(&request.headers, "content-encoding");
-        let body = match body::decode(encoding, encoded) {
+        let decoded = match body::decode(encoding, encoded) {
+            Ok(body) if request.endpoint == Endpoint::Store => body::unwrapped(body),
+            done => done,
+        };
+        let body = match decoded {
             Ok(body) => body,
             Err(error) => return Ok(Err(Refusal::of_body(&error))),
         };
