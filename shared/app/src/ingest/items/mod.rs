@@ -154,10 +154,10 @@ pub(super) fn complete(items: &mut Vec<Item<'_>>) {
         // Nobody else puts one there.
         item.header.remove(multipart::EVENT);
     }
-    let kind = |item: &Item<'_>| kind_of(item).map(|kind| kind.treatment);
-    let is_dump = |item: &Item<'_>| kind(item) == Some(Treatment::Minidump);
+    let is_dump =
+        |item: &Item<'_>| kind_of(item).is_some_and(|kind| kind.treatment == Treatment::Minidump);
     let is_event = |item: &Item<'_>| {
-        kind(item) == Some(Treatment::Event) && item.payload.len() <= EVENT_BYTES_MAX
+        item.kind == "event" && !is_dump(item) && item.payload.len() <= EVENT_BYTES_MAX
     };
     let found = (
         items.iter().position(is_dump),
