@@ -1,8 +1,8 @@
 //! What became of everything that clients sent: received = accepted + refused + dropped, by category.
 //!
-//! The unit is the **item**: what has a header of its own in an envelope, one event of `/store/`, one report of `/security/`, one
-//! dump of `/minidump/`. Of a container of logs each entry is one. A request that was not opened (a wrong key, a damaged body)
-//! is one item of the category `request`.
+//! The unit is the **item**: what has a header of its own in an envelope, one event of `/store/`, each report in a delivery to
+//! `/security/`, a dump together with the event that it completes. Of a container of logs each entry is one. A request that was not
+//! opened (a wrong key, a damaged body) is one item of the category `request`.
 //!
 //! - **received**: it arrived and was answered.
 //! - **accepted**: it is kept.

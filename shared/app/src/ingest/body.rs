@@ -3,6 +3,8 @@
 //! **No more than [`REQUEST_DECODED_BYTES_MAX`] bytes are ever decompressed**, so a small body that
 //! would unfold into gigabytes costs no more than a large honest one.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use brotli_decompressor::Decompressor;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use kintsugi_domain::limits::REQUEST_DECODED_BYTES_MAX;
@@ -48,6 +50,22 @@ pub fn decode(header: Option<&str>, body: Vec<u8>) -> Result<Vec<u8>, BodyError>
         body = undo(name, &body)?;
     }
     Ok(body)
+}
+
+/// An event as clients of before envelopes send it, which name no encoding: zlib, Base64, or zlib in Base64. What is none of those stays
+/// as it is.
+pub(super) fn unwrapped(body: Vec<u8>) -> Result<Vec<u8>, BodyError> {
+    if body.trim_ascii_start().starts_with(b"{") {
+        return Ok(body);
+    }
+    let text = body.iter().filter(|byte| !byte.is_ascii_whitespace());
+    let text: Vec<u8> = text.copied().collect();
+    let body = STANDARD.decode(text).unwrap_or(body);
+    if is_zlib(&body) {
+        undo("deflate", &body)
+    } else {
+        Ok(body)
+    }
 }
 
 fn undo(encoding: &str, body: &[u8]) -> Result<Vec<u8>, BodyError> {

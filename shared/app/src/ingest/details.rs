@@ -109,7 +109,8 @@ fn form(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn unescaped(text: &str) -> String {
+/// A text of a form or a query without its escapes.
+pub(super) fn unescaped(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {

@@ -5,6 +5,7 @@
 //! the next line that is an item's header.
 
 use super::items::known_kind;
+use super::json;
 use kintsugi_domain::limits::ENVELOPE_ITEMS_MAX;
 use serde_json::{Map, Value};
 
@@ -113,8 +114,14 @@ fn line(bytes: &[u8]) -> (&[u8], &[u8]) {
     )
 }
 
+/// A header. Names of files and transactions in it come from the product, so it is read as leniently as a payload.
 fn object(line: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(line).ok()
+    match json::read(line)? {
+        Value::Object(header) => Some(header),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            None
+        }
+    }
 }
 
 /// Whether an object can only be an item's header, and not a payload of an item that was lost.

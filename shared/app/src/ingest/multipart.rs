@@ -3,7 +3,9 @@
 //! | part | becomes |
 //! |---|---|
 //! | `upload_file_minidump` | the dump |
-//! | `sentry` | the event that the dump completes, JSON |
+//! | `sentry`, `sentry___name` | the event that the dump completes, JSON |
+//! | `sentry__1`, `sentry__2` … | the same in pieces, because Crashpad has a bound for each field |
+//! | `__sentry-event`, `__sentry-breadcrumb1`, `__sentry-breadcrumb2` | files with the same and its breadcrumbs ([`msgpack`]), of `sentry-native` with Crashpad |
 //! | `sentry[release]`, `sentry[tags][a]` | fields of that event |
 //! | any other file | an attachment |
 //! | any other field | a tag |
@@ -12,8 +14,11 @@
 
 use super::envelope::{Item, Parts};
 use super::json;
+use super::msgpack;
 use kintsugi_domain::limits::ITEM_BYTES_MAX;
+use serde_json::map::Entry;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Most parts that are read; those beyond are counted.
 const PARTS_MAX: usize = 100;
@@ -51,11 +56,23 @@ pub(super) fn parse<'b>(
     }
     let boundary = content_type.and_then(boundary).ok_or(NoMinidump)?;
     let (mut event, mut items, mut dump, mut more) = (Value::Object(Map::new()), vec![], None, 0);
+    let mut pieces = BTreeMap::new();
+    let mut crumbs = Vec::new();
     for (place, part) in FormParts::new(body, &boundary).enumerate() {
         if place >= PARTS_MAX {
             more += 1;
         } else if part.name == "upload_file_minidump" && dump.is_none() {
             dump = Some(part.content);
+        } else if let Some(values) = packed(&part) {
+            if part.name == "__sentry-event" {
+                for said in values {
+                    merge(&mut event, said);
+                }
+            } else {
+                crumbs.extend(values);
+            }
+        } else if let Some(place) = piece(&part) {
+            pieces.insert(place, part.content);
         } else if let Some(file) = part.file {
             let mut header = Map::new();
             header.insert("filename".to_owned(), Value::String(file));
@@ -67,6 +84,13 @@ pub(super) fn parse<'b>(
         } else {
             field(&mut event, &part);
         }
+    }
+    let whole: Vec<u8> = pieces.into_values().flatten().copied().collect();
+    said(&mut event, &whole);
+    if !crumbs.is_empty() {
+        // Two files are written in turn, so the second may hold the older ones.
+        crumbs.sort_by_cached_key(|crumb| json::text_of(crumb, "timestamp"));
+        merge(&mut event, json!({ "breadcrumbs": crumbs }));
     }
     let mut item = Item {
         kind: MINIDUMP.to_owned(),
@@ -89,14 +113,8 @@ pub(super) fn parse<'b>(
 
 /// Puts a field where its name says: `sentry[tags][a]` to the tag `a`.
 fn field(event: &mut Value, part: &Part<'_>) {
-    if part.name == "sentry" {
-        let said = (part.content.len() <= ITEM_BYTES_MAX).then(|| json::read(part.content));
-        if let Some(Value::Object(said)) = said.flatten() {
-            for (name, value) in said {
-                set(event, &[&name], value);
-            }
-        }
-        return;
+    if part.name == "sentry" || part.name.starts_with("sentry___") {
+        return said(event, part.content);
     }
     let short = part.content.get(..FIELD_BYTES_MAX).unwrap_or(part.content);
     let text = String::from_utf8_lossy(short);
@@ -111,6 +129,45 @@ fn field(event: &mut Value, part: &Part<'_>) {
             set(event, &steps, value);
         }
         None => set(event, &["tags", &part.name], value),
+    }
+}
+
+/// Adds what JSON says of the event.
+fn said(event: &mut Value, content: &[u8]) {
+    if content.len() <= ITEM_BYTES_MAX {
+        merge(event, json::read(content).unwrap_or_default());
+    }
+}
+
+/// Which piece of the event a field is: `sentry__2`.
+fn piece(part: &Part<'_>) -> Option<usize> {
+    let place = part.name.strip_prefix("sentry__")?;
+    place.parse().ok().filter(|_| part.file.is_none())
+}
+
+/// What a file of `sentry-native` says, if it is one and can be read.
+fn packed(part: &Part<'_>) -> Option<Vec<Value>> {
+    let names = [
+        "__sentry-event",
+        "__sentry-breadcrumb1",
+        "__sentry-breadcrumb2",
+    ];
+    let fits = names.contains(&part.name.as_str()) && part.content.len() <= ITEM_BYTES_MAX;
+    fits.then(|| msgpack::read(part.content)).flatten()
+}
+
+/// Adds the members of one object to another; what is there already stays.
+fn merge(into: &mut Value, said: Value) {
+    let (Value::Object(into), Value::Object(said)) = (into, said) else {
+        return;
+    };
+    for (name, value) in said {
+        match into.entry(name) {
+            Entry::Vacant(free) => {
+                free.insert(value);
+            }
+            Entry::Occupied(mut there) => merge(there.get_mut(), value),
+        }
     }
 }
 

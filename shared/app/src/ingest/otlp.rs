@@ -190,9 +190,30 @@ struct Record {
     span_id: String,
 }
 
+/// The least number of the severity that a text names: `WARN`, `Warning`, `SEVERITY_NUMBER_ERROR2`. 0 where it names none.
+fn severity(text: &str) -> u64 {
+    let name = text.trim().to_ascii_lowercase();
+    let name = name.trim_start_matches("severity_number_");
+    match name.trim_end_matches(|letter: char| letter.is_ascii_digit()) {
+        "trace" | "verbose" => 1,
+        "debug" => 5,
+        "info" | "information" | "notice" => 9,
+        "warn" | "warning" => 13,
+        "error" | "severe" => 17,
+        "fatal" | "critical" | "alert" | "emergency" | "panic" => 21,
+        _ => 0,
+    }
+}
+
 impl Records {
     /// Keeps a record that carries an exception and counts another.
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, mut record: Record) {
+        // An id of zeros is none (W3C Trace Context); taken for one, all errors outside of spans would be the same.
+        for id in [&mut record.trace_id, &mut record.span_id] {
+            if id.bytes().all(|digit| digit == b'0') {
+                id.clear();
+            }
+        }
         let has = |name: &str| record.attributes.contains_key(name);
         if !has("exception.type") && !has("exception.message") {
             self.without += 1;
@@ -299,7 +320,7 @@ impl Ingest {
         let mut rejected = records.broken;
         for record in &records.found {
             found.receive(Category::Error, 1);
-            if !grants.spend(Category::Error, 1) {
+            if !grants.spend(Category::Error) {
                 rejected += 1;
                 found.refuse(Category::Error, "rate_limited", 1);
                 continue;

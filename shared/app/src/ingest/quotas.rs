@@ -46,17 +46,17 @@ pub(super) struct Grants {
 }
 
 impl Grants {
-    /// Takes what an item counts as; says whether it may come in.
-    pub(super) fn spend(&mut self, category: Category, items: usize) -> bool {
-        let items = u64::try_from(items).unwrap_or(u64::MAX);
+    /// Takes one item; says whether it may come in.
+    pub(super) fn spend(&mut self, category: Category) -> bool {
+        self.some(category, 1) == 1
+    }
+
+    /// Takes as many of so many items as there are; says how many.
+    pub(super) fn some(&mut self, category: Category, items: usize) -> usize {
         let left = self.left.entry(category).or_default();
-        match left.checked_sub(items) {
-            Some(rest) => {
-                *left = rest;
-                true
-            }
-            None => false,
-        }
+        let some = items.min(usize::try_from(*left).unwrap_or(usize::MAX));
+        *left = left.saturating_sub(some as u64);
+        some
     }
 }
 

@@ -74,7 +74,7 @@ pub fn event(
     })
 }
 
-/// An id as Sentry writes it: 32 hex digits, with or without dashes.
+/// An id as Sentry writes it: 32 hex digits, with or without dashes. Zeros alone are no id: clients that have none send them.
 pub(super) fn sentry_id(value: Option<&Value>) -> Option<EventId> {
     let plain = value?
         .as_str()?
@@ -82,7 +82,8 @@ pub(super) fn sentry_id(value: Option<&Value>) -> Option<EventId> {
         .replace('-', "")
         .to_ascii_lowercase();
     let hex = plain.len() == 32 && plain.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hex.then(|| plain.parse().ok()).flatten()
+    let is_nil = plain.bytes().all(|byte| byte == b'0');
+    (hex && !is_nil).then(|| plain.parse().ok()).flatten()
 }
 
 fn id(value: &Value, content: &[u8], frame: &Frame<'_>) -> EventId {

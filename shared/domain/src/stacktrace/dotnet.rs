@@ -11,7 +11,11 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
     let mut open: Vec<Exception> = Vec::new();
     let mut done: Vec<Exception> = Vec::new();
     for line in lines(text) {
-        let trimmed = line.trim();
+        // `<---` ends a cause that stands beside the first one of an `AggregateException`.
+        let (trimmed, is_last) = match line.trim().strip_suffix("<---") {
+            Some(rest) => (rest.trim_end(), true),
+            None => (line.trim(), false),
+        };
         if let Some(frame) = trimmed.strip_prefix("at ").and_then(frame) {
             if open.is_empty() {
                 open.push(Exception::default());
@@ -33,15 +37,19 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
                 .strip_prefix("Unhandled exception. ")
                 .unwrap_or(trimmed);
             for part in head.split("---> ").take(DEPTH_MAX) {
-                let (kind, value) = title(part);
-                if is_type(&kind) && open.len() < DEPTH_MAX {
+                let (kind, value) = title(beside(part));
+                let kind = without_code(&kind);
+                if is_type(kind) && open.len() < DEPTH_MAX {
                     open.push(Exception {
-                        kind,
+                        kind: kind.to_owned(),
                         value,
                         ..Exception::default()
                     });
                 }
             }
+        }
+        if is_last && open.len() > 1 {
+            done.extend(open.pop());
         }
     }
     while let Some(exception) = open.pop() {
@@ -57,11 +65,29 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
     done
 }
 
+/// `(Inner Exception #1) System.FormatException: b` without its number.
+fn beside(part: &str) -> &str {
+    part.strip_prefix("(Inner Exception #")
+        .and_then(|rest| rest.split_once(") "))
+        .map_or(part, |(_, head)| head)
+}
+
+/// `System.Net.Sockets.SocketException (111)` without the number of its error.
+fn without_code(kind: &str) -> &str {
+    kind.strip_suffix(')')
+        .and_then(|rest| rest.rsplit_once(" ("))
+        .map_or(kind, |(name, _)| name)
+}
+
 /// `Acme.Shop.Cart.Total(Int32 count) in /src/Cart.cs:line 12`
 fn frame(line: &str) -> Option<Frame> {
     let (call, rest) = line.split_once('(')?;
     let (_, after) = rest.split_once(')')?;
-    let (class, method) = call.rsplit_once('.')?;
+    // `Cart..ctor` is the method `.ctor` of `Cart`.
+    let (class, method) = match call.rsplit_once("..") {
+        Some((class, _)) => call.split_at_checked(class.len() + 1)?,
+        None => call.rsplit_once('.')?,
+    };
     let class = class.trim_end_matches('.');
     if class.is_empty() || class.contains(['/', '\\', ':']) || call.contains(char::is_whitespace) {
         return None;

@@ -19,11 +19,13 @@ const LIBRARY: [&str; 10] = [
 
 pub(super) fn read(text: &str) -> Vec<Exception> {
     let mut exceptions: Vec<Exception> = Vec::new();
-    let mut is_suppressed = false;
+    // How far in the suppressed exception stands whose lines these are.
+    let mut suppressed: Option<usize> = None;
     for line in lines(text) {
         let trimmed = line.trim();
+        let indent = line.len() - line.trim_start().len();
         if let Some(frame) = trimmed.strip_prefix("at ").and_then(frame) {
-            if !is_suppressed {
+            if suppressed.is_none() {
                 if exceptions.is_empty() {
                     exceptions.push(Exception::default());
                 }
@@ -34,9 +36,11 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
             continue;
         }
         let head = match trimmed.strip_prefix("Caused by: ") {
+            // A cause of what was suppressed stands as far in as that, a cause of ours further out.
+            Some(_) if suppressed.is_some_and(|from| from > 0 && indent >= from) => continue,
             Some(head) => head,
             None if trimmed.starts_with("Suppressed: ") => {
-                is_suppressed = true;
+                suppressed.get_or_insert(indent);
                 continue;
             }
             None if exceptions.is_empty() => {
@@ -49,7 +53,7 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
         };
         let (kind, value) = title(head);
         if is_type(&kind) {
-            is_suppressed = false;
+            suppressed = None;
             let (module, name) = match kind.rsplit_once('.') {
                 Some((module, name)) => (Some(module.to_owned()), name.to_owned()),
                 None => (None, kind),
@@ -86,7 +90,13 @@ fn frame(line: &str) -> Option<Frame> {
     let is_file = [".java", ".kt", ".scala", ".groovy", ".clj"]
         .iter()
         .any(|ending| file.ends_with(ending));
-    let is_unknown = ["Native Method", "Unknown Source", "SourceFile"].contains(&file);
+    let is_unknown = [
+        "Native Method",
+        "Unknown Source",
+        "SourceFile",
+        "<generated>",
+    ]
+    .contains(&file);
     if !is_file && !is_unknown {
         return None;
     }

@@ -15,6 +15,7 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
             exception.frames.push(frame);
         } else if exception.frames.is_empty() && exception.kind.is_empty() {
             let head = trimmed.strip_prefix("Uncaught ").unwrap_or(trimmed);
+            let head = head.strip_prefix("(in promise) ").unwrap_or(head);
             let (kind, value) = title(head);
             if is_type(&kind) {
                 exception.kind = kind;
@@ -37,18 +38,28 @@ fn v8(line: &str) -> Option<Frame> {
     };
     let function = function.strip_prefix("async ").unwrap_or(function);
     let function = function.split(" [as ").next().unwrap_or_default();
-    // Code that was made by `eval` names its own place last.
-    let place = place.rsplit(", ").next().unwrap_or(place);
-    frame(function, place)
+    frame(function, made_by(place).unwrap_or(place))
 }
 
-/// `f@https://example.org/a.js:3:1`
+/// Where the code is that made this code: `eval at f (eval at g (/app/a.js:3:1), <anonymous>:1:1), <anonymous>:2:1`. Its own place is
+/// none that anybody could look up.
+fn made_by(place: &str) -> Option<&str> {
+    let (_, innermost) = place.strip_prefix("eval at ")?.rsplit_once('(')?;
+    Some(innermost.split_once(')')?.0)
+}
+
+/// `f@https://example.org/a.js:3:1`; before the name may stand how it came to be called: `async*f`, `setTimeout handler*f`.
 fn at_sign(line: &str) -> Option<Frame> {
     let (function, place) = line.split_once('@')?;
-    if function.contains(' ') {
+    let function = function.rsplit('*').next().unwrap_or_default();
+    let function = function.strip_prefix("async ").unwrap_or(function);
+    // `get total` and `global code` are names of two words; a sentence with an address in it has more.
+    let words = function.split(' ').count();
+    let is_address = place.contains("://") || place == "[native code]";
+    if words > 2 || words == 2 && !is_address {
         return None;
     }
-    frame(function.trim_start_matches("async*"), place)
+    frame(function, place)
 }
 
 fn frame(function: &str, place: &str) -> Option<Frame> {
@@ -67,6 +78,14 @@ fn frame(function: &str, place: &str) -> Option<Frame> {
             None => (rest, last),
         },
         None => (rest, last),
+    };
+    // `a.js line 12 > eval` is code that line 12 of `a.js` made.
+    let (file, line) = match file.split_once(" line ") {
+        Some((maker, rest)) if rest.contains(" > ") => {
+            let made = rest.split(' ').next().and_then(line_number);
+            (maker, made.unwrap_or(line))
+        }
+        Some(_) | None => (file, line),
     };
     let looks_like_a_place = file.contains(['/', '\\', '.']) || file.starts_with("node:");
     if file.is_empty() || !looks_like_a_place || file.contains(' ') && !file.contains(['/', '\\']) {

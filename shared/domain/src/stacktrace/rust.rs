@@ -13,9 +13,16 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
             line.trim().clone_into(&mut value);
             break;
         }
-        if line.starts_with("thread '") && line.contains("' panicked at ") {
+        // `thread 'main' (4242) panicked at src/main.rs:4:5:` with the message below, or as it was before Rust 1.73 with the message in
+        // it: `thread 'main' panicked at 'boom', src/main.rs:4:5`.
+        let thread = line.strip_prefix("thread '");
+        if let Some((_, said)) = thread.and_then(|rest| rest.split_once(" panicked at ")) {
             "panic".clone_into(&mut kind);
-            wants_message = true;
+            let quoted = said.strip_prefix('\'').and_then(|it| it.rsplit_once("', "));
+            match quoted {
+                Some((message, _)) => message.clone_into(&mut value),
+                None => wants_message = true,
+            }
         }
     }
     vec![Exception {
@@ -29,9 +36,18 @@ pub(super) fn read(text: &str) -> Vec<Exception> {
 /// The frames, outermost first.
 pub(super) fn frames(text: &str) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
+    let mut is_begun = false;
     for line in lines(text) {
         let trimmed = line.trim_start();
-        if let Some(function) = numbered(trimmed) {
+        if trimmed.eq_ignore_ascii_case("stack backtrace:") {
+            // A second one is of a panic while panicking.
+            if is_begun {
+                break;
+            }
+            // Numbered lines above were causes, as `anyhow` lists them.
+            is_begun = true;
+            frames.clear();
+        } else if let Some(function) = numbered(trimmed) {
             frames.push(frame(function));
         } else if let Some(place) = trimmed.strip_prefix("at ") {
             // The place belongs to the frame above; a second one would be of a macro.

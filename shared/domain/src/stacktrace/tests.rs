@@ -272,3 +272,136 @@ fn a_chain_that_is_too_long_loses_its_exceptions_without_frames_first() {
     assert!(trace.exceptions.len() <= EXCEPTIONS_MAX);
     assert_eq!(trace.exceptions.last().unwrap().kind, "E0");
 }
+
+#[test]
+fn python_with_an_exception_group_names_the_group_last() {
+    let text = "  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\", line 9, in <module>\n  |     run()\n  \
+        | ExceptionGroup: eg (3 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | Traceback (most recent call last):\n    \
+        |   File \"b.py\", line 3, in one\n    |     one | two\n    | ValueError: 1\n    +---------------- 2 ----------------\n    \
+        | Exception Group Traceback (most recent call last):\n    |   File \"d.py\", line 5, in two\n    | ExceptionGroup: inner (1 sub-exception)\n    \
+        +-+---------------- 1 ----------------\n      | KeyError: 'k'\n      +------------------------------------\n    \
+        +---------------- 3 ----------------\n    | TypeError: never raised\n    +------------------------------------\n\n\
+        During handling of the above exception, another exception occurred:\n\nTraceback (most recent call last):\n  \
+        File \"c.py\", line 4, in last\n    | None\nOSError: end\n";
+    check(
+        text,
+        Language::Python,
+        &[
+            ("KeyError", "'k'", &[]),
+            ("ValueError", "1", &["one@b.py:3"]),
+            ("ExceptionGroup", "inner (1 sub-exception)", &["two@d.py:5"]),
+            ("TypeError", "never raised", &[]),
+            (
+                "ExceptionGroup",
+                "eg (3 sub-exceptions)",
+                &["<module>@a.py:9"],
+            ),
+            ("OSError", "end", &["last@c.py:4"]),
+        ],
+    );
+}
+
+#[test]
+fn java_does_not_take_the_cause_of_what_was_suppressed_for_its_own() {
+    let text = "com.acme.A: a\n\tat com.acme.S$$SpringCGLIB$$0.save(<generated>)\n\tSuppressed: com.acme.S: s\n\t\tat com.acme.S.s(S.java:1)\n\
+        \tCaused by: com.acme.T: t\n\t\tat com.acme.T.t(T.java:2)\n\t\t... 1 more\nCaused by: com.acme.B: b\n\tat com.acme.B.b(B.java:3)\n";
+    check(
+        text,
+        Language::Java,
+        &[
+            ("B", "b", &["b@B.java:3"]),
+            ("A", "a", &["save@<generated>:"]),
+        ],
+    );
+}
+
+#[test]
+fn javascript_of_eval_of_safari_and_of_asynchronous_calls() {
+    check(
+        "Uncaught (in promise) TypeError: x\n    at eval (eval at build (/app/tpl.js:7:3), <anonymous>:1:1)\n    \
+            at Object.f (eval at a (eval at b (/app/t.js:8:3), <anonymous>:1:1), <anonymous>:2:1)\n    at g (/app/a.js:1:1)\n",
+        Language::JavaScript,
+        &[(
+            "TypeError",
+            "x",
+            &[
+                "g@/app/a.js:1",
+                "Object.f@/app/t.js:8",
+                "eval@/app/tpl.js:7",
+            ],
+        )],
+    );
+    check(
+        "get total@https://x.example/a.js:1:2\nsetTimeout handler*run@https://x.example/b.js:3:1\nasync*main@https://x.example/c.js:4:1\n\
+            made@https://x.example/t.js line 12 > eval:1:5\nasync later@https://x.example/l.js:5:1\neval@[native code]\nmodule code@https://x.example/m.js:6:1\n\
+            ask us at help@https://x.example/y.js:1:1\n",
+        Language::JavaScript,
+        &[(
+            "",
+            "",
+            &[
+                "module code@https://x.example/m.js:6",
+                "!eval@<native code>:",
+                "later@https://x.example/l.js:5",
+                "made@https://x.example/t.js:12",
+                "main@https://x.example/c.js:4",
+                "run@https://x.example/b.js:3",
+                "get total@https://x.example/a.js:1",
+            ],
+        )],
+    );
+}
+
+#[test]
+fn dotnet_with_numbers_of_errors_and_causes_beside_each_other() {
+    let text = "System.AggregateException: One or more errors occurred. (a) (b)\n \
+        ---> System.Net.Sockets.SocketException (111): Connection refused\n   at Acme.Net..ctor(String host) in /src/Net.cs:line 5\n   \
+        --- End of inner exception stack trace ---\n   at Acme.Main.Run() in /src/Main.cs:line 9\n \
+        ---> (Inner Exception #1) System.FormatException: b\n   at Acme.B.Two() in /src/B.cs:line 2<---\n\n";
+    check(
+        text,
+        Language::DotNet,
+        &[
+            (
+                "System.Net.Sockets.SocketException",
+                "Connection refused",
+                &[".ctor@Net.cs:5"],
+            ),
+            ("System.FormatException", "b", &["Two@B.cs:2"]),
+            (
+                "System.AggregateException",
+                "One or more errors occurred. (a) (b)",
+                &["Run@Main.cs:9"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn rust_of_other_versions_and_with_causes_in_numbered_lines() {
+    let frames = "   0: till::open\n             at ./src/open.rs:3:5\n";
+    for (head, kind, value) in [
+        (
+            "thread 'main' (4242) panicked at src/main.rs:4:5:\nboom\nstack backtrace:\n",
+            "panic",
+            "boom",
+        ),
+        (
+            "thread 'main' panicked at 'it's broken', src/main.rs:4:5\nstack backtrace:\n",
+            "panic",
+            "it's broken",
+        ),
+        (
+            "no drawer\n\nCaused by:\n    0: cannot read\n    1: no such file\n\nStack backtrace:\n",
+            "",
+            "",
+        ),
+    ] {
+        let text = format!("{head}{frames}stack backtrace:\n   0: till::again\n");
+        check(
+            &text,
+            Language::Rust,
+            &[(kind, value, &["till::open@./src/open.rs:3"])],
+        );
+    }
+}

@@ -158,7 +158,7 @@ impl<'k, 'c> Reading<'k, 'c> {
         self.found.limits.append(&mut grants.limits);
         for line in lines {
             match line.charged() {
-                Some((category, items)) if !grants.spend(category, 1) => {
+                Some((category, items)) if !grants.spend(category) => {
                     self.refuse(category, items);
                 }
                 Some(_) | None => self.take(line),

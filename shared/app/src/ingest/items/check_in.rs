@@ -28,8 +28,7 @@ pub(super) fn read(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
     if let Some(schedule) = &mut schedule {
         origin.scrubber.scrub_value("schedule", schedule);
     }
-    let id =
-        sentry_id(value.get("check_in_id")).filter(|id| !id.as_str().trim_matches('0').is_empty());
+    let id = sentry_id(value.get("check_in_id"));
     Some(Kept::Check {
         // A job without an id says a word about its run once.
         check: Check {

@@ -18,8 +18,8 @@ const DEPTH_MAX: usize = 4;
 /// Most remarks kept of a container.
 const REMARKS_MAX: usize = kintsugi_scrub::REMARKS_MAX;
 
-/// Reads a container. Entries that cannot be read are dropped one by one.
-pub(super) fn take(payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
+/// Reads a container, of which there is a quota for so many entries. Entries that cannot be read are dropped one by one.
+pub(super) fn take(payload: &[u8], quota: usize, origin: &Origin<'_>, found: &mut Found) {
     let category = Category::LogItem;
     let value = json::read(payload);
     let Some(items) = value
@@ -37,7 +37,8 @@ pub(super) fn take(payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
         entries: Vec::new(),
         remarks: Vec::new(),
     };
-    for item in items.iter().take(LOG_ENTRIES_MAX) {
+    let most = items.len().min(LOG_ENTRIES_MAX);
+    for item in items.iter().take(most.min(quota)) {
         match entry(item, logs.entries.len(), origin) {
             Some((entry, remarks)) => {
                 let room = REMARKS_MAX.saturating_sub(logs.remarks.len());
@@ -46,6 +47,10 @@ pub(super) fn take(payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
             }
             None => found.drop(category, "broken", 1),
         }
+    }
+    let limited = most.saturating_sub(quota);
+    if limited > 0 {
+        found.refuse(category, "rate_limited", limited);
     }
     let more = items.len().saturating_sub(LOG_ENTRIES_MAX);
     if more > 0 {

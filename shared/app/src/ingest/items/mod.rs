@@ -22,6 +22,7 @@ use super::protocol;
 use super::sentry::{self, Frame};
 use kintsugi_domain::accounting::Category;
 use kintsugi_domain::config::IngestRules;
+use kintsugi_domain::digest::Digest;
 use kintsugi_domain::limits::{
     ATTACHMENT_BYTES_MAX, EVENT_BYTES_MAX, ITEM_BYTES_MAX, LOG_ENTRIES_MAX,
     REQUEST_DECODED_BYTES_MAX,
@@ -29,6 +30,9 @@ use kintsugi_domain::limits::{
 use kintsugi_domain::series::{Measure, Series};
 use kintsugi_scrub::Scrubber;
 use serde_json::{Value, json};
+
+/// Most reports of one delivery of a browser that are read.
+const SECURITY_REPORTS_MAX: usize = 100;
 
 /// What is done with a kind of item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +148,31 @@ fn kind_of(item: &Item<'_>) -> Option<&'static ItemKind> {
     known_kind(&item.kind)
 }
 
+/// Puts the event of an envelope into the header of the dump beside it, which completes it: the two are one crash and one item.
+pub(super) fn complete(items: &mut Vec<Item<'_>>) {
+    for item in items.iter_mut() {
+        // Nobody else puts one there.
+        item.header.remove(multipart::EVENT);
+    }
+    let is_dump =
+        |item: &Item<'_>| kind_of(item).is_some_and(|kind| kind.treatment == Treatment::Minidump);
+    let is_event = |item: &Item<'_>| {
+        item.kind == "event" && !is_dump(item) && item.payload.len() <= EVENT_BYTES_MAX
+    };
+    let found = (
+        items.iter().position(is_dump),
+        items.iter().position(is_event),
+    );
+    let (Some(dump), Some(place)) = found else {
+        return;
+    };
+    let said = items.get(place).and_then(|item| json::read(item.payload));
+    if let (Some(said), Some(dump)) = (said.filter(Value::is_object), items.get_mut(dump)) {
+        dump.header.insert(multipart::EVENT.to_owned(), said);
+        items.remove(place);
+    }
+}
+
 /// The kind of that name.
 pub(super) fn known_kind(name: &str) -> Option<&'static ItemKind> {
     KINDS.iter().find(|kind| kind.name == name)
@@ -211,16 +240,15 @@ impl Origin<'_> {
     }
 }
 
-/// Reads one item and puts what is of use into what was found.
-pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
+/// Reads one item and puts what is of use into what was found. Of a container of logs no more than so many `entries` are let in.
+pub(super) fn take(item: &Item<'_>, entries: usize, origin: &Origin<'_>, found: &mut Found) {
     let Some(kind) = kind_of(item) else {
         found.receive(Category::Default, 1);
         found.drop(Category::Default, "unknown_item", 1);
         return;
     };
     if kind.treatment == Treatment::Logs && item.payload.len() <= kind.bytes_max {
-        logs::take(item.payload, origin, found);
-        return;
+        return logs::take(item.payload, entries, origin, found);
     }
     if kind.treatment == Treatment::Metrics && item.payload.len() <= kind.bytes_max {
         let value = json::read(item.payload).unwrap_or_default();
@@ -234,7 +262,7 @@ pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
     } else if kind.treatment == Treatment::Minidump {
         match minidump::as_event(item) {
             Ok(value) => event(kind, &value, item.payload, origin, found),
-            Err(_) => found.drop(kind.category, "broken", 1),
+            Err(_) => undumped(kind, item, origin, found),
         }
     } else if kind.treatment == Treatment::Attachment {
         match attachment::read(item, origin) {
@@ -250,16 +278,23 @@ pub(super) fn take(item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
     }
 }
 
+/// A dump that cannot be read. The event that it was to complete stays, if it said something of its own.
+fn undumped(kind: &ItemKind, item: &Item<'_>, origin: &Origin<'_>, found: &mut Found) {
+    match item.header.get(multipart::EVENT) {
+        Some(said) if item.kind != multipart::MINIDUMP => {
+            found.receive(Category::Attachment, 1);
+            found.drop(Category::Attachment, "broken", 1);
+            event(kind, said, item.payload, origin, found);
+        }
+        Some(_) | None => found.drop(kind.category, "broken", 1),
+    }
+}
+
 /// Reads one item that is JSON.
 fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
     let kept: Option<Kept> = match kind.treatment {
         Treatment::Event => return event(kind, value, payload, origin, found),
-        Treatment::RawSecurity => {
-            return match security::as_event(value, origin.query) {
-                Some(value) => event(kind, &value, payload, origin, found),
-                None => found.drop(kind.category, "broken", 1),
-            };
-        }
+        Treatment::RawSecurity => return reports(kind, value, payload, origin, found),
         Treatment::ClientReport => return protocol::client_report(value, found),
         Treatment::Transaction => transaction::read(value, origin),
         Treatment::Session => session::one(value, origin),
@@ -278,6 +313,29 @@ fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, fou
     match kept {
         Some(kept) => found.keep(kept),
         None => found.drop(kind.category, "broken", 1),
+    }
+}
+
+/// Reads the reports of a browser. The Reporting API gathers them in a list: each is an item of its own.
+fn reports(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
+    let list = value.as_array().filter(|list| !list.is_empty());
+    let list = list.map_or(std::slice::from_ref(value), Vec::as_slice);
+    let others = list.len().saturating_sub(1);
+    if others > 0 {
+        found.receive(kind.category, others);
+    }
+    let body = Digest::of(payload);
+    for (place, value) in list.iter().take(SECURITY_REPORTS_MAX).enumerate() {
+        // They have no ids and are alike from visitor to visitor: each is named by when it came, too.
+        let content = format!("{body} {} {place}", origin.frame.received_at);
+        match security::as_event(value, origin.query) {
+            Some(value) => event(kind, &value, content.as_bytes(), origin, found),
+            None => found.drop(kind.category, "broken", 1),
+        }
+    }
+    let more = list.len().saturating_sub(SECURITY_REPORTS_MAX);
+    if more > 0 {
+        found.drop(kind.category, "too_many", more);
     }
 }
 

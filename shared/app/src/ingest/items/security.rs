@@ -1,10 +1,11 @@
 //! Reports of browsers' security policies, rewritten as events: Content Security Policy (levels 1 to 3, as `csp-report` or through the
 //! Reporting API), Expect-CT, Expect-Staple, and public key pins (RFC 7469).
 
+use crate::ingest::details::unescaped;
 use crate::ingest::json::{member, text_of};
 use serde_json::{Value, json};
 
-/// A report as a Sentry event; nothing where it is none of those. `query` may name release and environment
+/// One report as a Sentry event; nothing where it is none of those. `query` may name release and environment
 /// (`sentry_release`, `sentry_environment`).
 pub(super) fn as_event(value: &Value, query: Option<&str>) -> Option<Value> {
     let (kind, report) = found(value)?;
@@ -59,15 +60,9 @@ fn found(value: &Value) -> Option<(&'static str, &Value)> {
     if member(value, "known-pins").is_some() {
         return Some(("hpkp", value));
     }
-    // The Reporting API sends a list; the first violation stands for it, as browsers send one at a time.
-    let entries = value
-        .as_array()
-        .map_or(std::slice::from_ref(value), Vec::as_slice);
-    entries.iter().find_map(|entry| {
-        let is_csp = text_of(entry, "type").is_some_and(|kind| kind == "csp-violation");
-        let body = member(entry, "body").filter(|body| body.is_object())?;
-        is_csp.then_some(("csp", body))
-    })
+    let is_csp = text_of(value, "type").is_some_and(|kind| kind == "csp-violation");
+    let body = member(value, "body").filter(|body| body.is_object())?;
+    is_csp.then_some(("csp", body))
 }
 
 /// What was blocked, without the path and the query, which differ from page to page: `inline`, `https://cdn.example.com`.
@@ -82,11 +77,11 @@ fn origin(blocked: &str) -> String {
     }
 }
 
-/// A parameter of a query; escapes are left as they are.
+/// A parameter of a query. A `+` stays one: versions have it, and who writes a policy by hand does not escape it.
 fn parameter(query: &str, name: &str) -> Option<String> {
     let value = query.split('&').find_map(|pair| {
         let (found, value) = pair.split_once('=')?;
         (found == name).then_some(value)
     })?;
-    (!value.is_empty()).then(|| value.replace("%40", "@").replace("%20", " "))
+    (!value.is_empty()).then(|| unescaped(&value.replace('+', "%2B")))
 }

@@ -51,7 +51,10 @@ pub(super) fn event(
         (_, version) => version,
     };
     let sdk = resource(&["telemetry.sdk.name"]).unwrap_or_else(|| "opentelemetry".to_owned());
-    let sdk_version = resource(&["telemetry.sdk.version"]).unwrap_or_default();
+    let sdk = match resource(&["telemetry.sdk.version"]) {
+        Some(version) => format!("{sdk}/{version}"),
+        None => sdk,
+    };
     Event {
         id: id(record, project, &exceptions, &stack),
         project,
@@ -73,7 +76,7 @@ pub(super) fn event(
         fingerprint: Vec::new(),
         tags: tags(record),
         system: system(&record.resource.attributes),
-        sdk: Some(format!("{sdk}/{sdk_version}")),
+        sdk: Some(sdk),
         remarks: Vec::new(),
         category: kintsugi_domain::accounting::Category::Error,
         details: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use super::super::json::read as read_json;
 use super::proto::text;
-use super::{Attributes, Record, Records, Resource, Signal, short};
+use super::{Attributes, Record, Records, Resource, Signal, severity, short};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -67,12 +67,25 @@ fn log(item: &Value, resource: &Arc<Resource>, records: &mut Records) {
         resource: Arc::clone(resource),
         attributes: attributes(item),
         time_ns: if time > 0 { time } else { observed },
-        severity: number(item, "severityNumber"),
+        severity: said_severity(item),
         body: item.get("body").and_then(|body| any(body, 0)).map(text),
         transaction: None,
         trace_id: id(item, "traceId"),
         span_id: id(item, "spanId"),
     });
+}
+
+/// The number of a severity, else what its name or its text say.
+fn said_severity(item: &Value) -> u64 {
+    let named = |name| severity(item.get(name).and_then(Value::as_str).unwrap_or_default());
+    [
+        number(item, "severityNumber"),
+        named("severityNumber"),
+        named("severityText"),
+    ]
+    .into_iter()
+    .find(|number| *number > 0)
+    .unwrap_or(0)
 }
 
 fn span(item: &Value, resource: &Arc<Resource>, records: &mut Records) {

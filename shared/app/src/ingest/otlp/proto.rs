@@ -3,7 +3,7 @@
 //! **Fields that are not known are passed over, as the format demands; a length beyond the message ends the reading.** Values nest no
 //! deeper than [`DEPTH_MAX`].
 
-use super::{Attributes, Record, Records, Resource, Signal, short};
+use super::{Attributes, Record, Records, Resource, Signal, severity, short};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -163,17 +163,22 @@ fn log(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result<
         resource: Arc::clone(resource),
         ..Record::default()
     };
+    let mut severity_text = String::new();
     for field in fields(bytes) {
         match field? {
             (1, time) if time.number() > 0 => record.time_ns = time.number(),
             (11, time) if record.time_ns == 0 => record.time_ns = time.number(),
             (2, severity) => record.severity = severity.number(),
+            (3, text) => severity_text = text.text(),
             (5, body) => record.body = value(body.bytes(), 0)?.map(text),
             (6, pair) => attribute(pair.bytes(), &mut record.attributes)?,
             (9, id) => record.trace_id = id.hex(),
             (10, id) => record.span_id = id.hex(),
             _ => {}
         }
+    }
+    if record.severity == 0 {
+        record.severity = severity(&severity_text);
     }
     records.add(record);
     Ok(())

@@ -399,3 +399,65 @@ fn what_many_records_share_is_kept_once_and_cut() {
         }
     }
 }
+
+#[test]
+fn a_severity_may_be_said_by_name_or_text_only() {
+    let level = |record: &Value| {
+        let records = json!([record]);
+        let home = home();
+        take(
+            &home,
+            request(Signal::Logs, "application/json", logs(&records)),
+        );
+        home.events().remove(0).level
+    };
+    for (number, text, expected) in [
+        (json!(13), "ERROR", Level::Warning),
+        (json!("13"), "", Level::Warning),
+        (json!("SEVERITY_NUMBER_WARN2"), "", Level::Warning),
+        (json!(0), "Warning", Level::Warning),
+        (json!(null), "FATAL", Level::Fatal),
+        (json!(null), "Information", Level::Info),
+        (json!(null), "strange", Level::Error),
+    ] {
+        let record =
+            json!({"severityNumber": number, "severityText": text, "attributes": exception()});
+        assert_eq!(level(&record), expected, "{record}");
+    }
+    let record = [put(3, b"WARN"), pairs(6, &exception())].concat();
+    let home = home();
+    take(
+        &home,
+        request(Signal::Logs, "application/x-protobuf", proto_group(&record)),
+    );
+    assert_eq!(home.events()[0].level, Level::Warning);
+}
+
+#[test]
+fn ids_of_zeros_are_none_so_that_errors_outside_of_spans_stay_apart() {
+    let zeros = json!({"traceId": "0".repeat(32), "spanId": "0".repeat(16)});
+    let records: Vec<Value> = ["1", "2"]
+        .into_iter()
+        .map(|time| {
+            let mut record = zeros.clone();
+            record["timeUnixNano"] = json!(time);
+            record["attributes"] = exception();
+            record
+        })
+        .collect();
+    let json = request(Signal::Logs, "application/json", logs(&json!(records)));
+    let zeros = [put(9, &[0; 16]), put(10, &[0; 8])].concat();
+    let each = [1_u8, 2].map(|time| {
+        let time = [vec![(1 << 3) | 1, time], vec![0; 7]].concat();
+        proto_group(&[time, zeros.clone(), pairs(6, &exception())].concat())
+    });
+    let proto = request(Signal::Logs, "application/x-protobuf", each.concat());
+    for request in [json, proto] {
+        let home = home();
+        take(&home, request);
+        let events = home.events();
+        assert_eq!(events.len(), 2);
+        assert_ne!(events[0].id, events[1].id);
+        assert!(!events[0].tags.contains_key("trace_id"));
+    }
+}

@@ -2,6 +2,8 @@
 
 use super::{BTreeMap, PROJECT, encoded, envelope_of, home, request, sample_envelope};
 use crate::ingest::{Done, Endpoint};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kintsugi_domain::limits::{REQUEST_BYTES_MAX, REQUEST_DECODED_BYTES_MAX};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -189,5 +191,36 @@ proptest! {
         let done = home.run(request(envelope_of(&[("event", event.to_string())])));
         let accepted = matches!(done, Done::Accepted { events: 1, .. });
         prop_assert!(accepted, "{done:?}");
+    }
+}
+
+#[test]
+fn an_event_of_a_client_of_before_envelopes_may_be_zlib_and_base64() {
+    let event = b"{\"message\": \"from long ago\"}";
+    let packed = compressed("deflate", event);
+    let mut lines = STANDARD.encode(&packed);
+    lines.insert(20, '\n');
+    for body in [
+        event.to_vec(),
+        packed.clone(),
+        STANDARD.encode(event).into_bytes(),
+        STANDARD.encode(&packed).into_bytes(),
+        lines.into_bytes(),
+    ] {
+        let home = home();
+        let mut request = request(body);
+        request.endpoint = Endpoint::Store;
+        home.run(request);
+        assert_eq!(home.events()[0].message.as_deref(), Some("from long ago"));
+    }
+    let bomb = compressed("deflate", &vec![0; REQUEST_DECODED_BYTES_MAX + 1]);
+    for (body, refusal) in [
+        (STANDARD.encode(bomb).into_bytes(), (413, "body_too_large")),
+        (packed[..packed.len() - 5].to_vec(), (400, "body_damaged")),
+        (b"eA==".to_vec(), (400, "item_broken")),
+    ] {
+        let mut request = request(body);
+        request.endpoint = Endpoint::Store;
+        assert_eq!(home().refused(request), refusal);
     }
 }

@@ -193,3 +193,90 @@ proptest! {
         prop_assert!(home.account().adds_up());
     }
 }
+
+#[test]
+fn the_event_of_a_form_may_come_in_pieces_after_other_fields() {
+    let home = home();
+    home.run(form(&[
+        ("prod", None, b"Till"),
+        (
+            "sentry__2",
+            None,
+            b"\"till@1.0.0\", \"tags\": {\"till\": \"7\"}}",
+        ),
+        ("sentry__1", None, b"{\"release\": "),
+        ("sentry___scope", None, b"{\"environment\": \"production\"}"),
+        ("upload_file_minidump", Some("x.dmp"), &dump()),
+    ]));
+    let event = home.events().remove(0);
+    assert_eq!(event.release.as_deref(), Some("till@1.0.0"));
+    assert_eq!(event.environment.as_deref(), Some("production"));
+    let tags: Vec<_> = event.tags.into_iter().collect();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(tags, [pair("prod", "Till"), pair("till", "7")]);
+}
+
+#[test]
+fn what_sentry_native_writes_beside_a_dump_completes_its_event() {
+    // {"release": "till@1.0.0", "tags": {"till": "7"}}
+    let said = b"\x82\xa7release\xaatill@1.0.0\xa4tags\x81\xa4till\xa17";
+    // {"message": …, "timestamp": …}, the older one in the second file.
+    let newer = b"\x82\xa7message\xa5newer\xa9timestamp\xb42027-01-15T07:00:02Z";
+    let older = b"\x82\xa7message\xa5older\xa9timestamp\xb42027-01-15T07:00:01Z";
+    let home = home();
+    home.run(form(&[
+        ("__sentry-event", Some("__sentry-event"), said),
+        ("__sentry-breadcrumb1", Some("__sentry-breadcrumb1"), newer),
+        ("__sentry-breadcrumb2", Some("__sentry-breadcrumb2"), older),
+        ("upload_file_minidump", Some("x.dmp"), &dump()),
+    ]));
+    crash(&home);
+    let event = home.events().remove(0);
+    assert_eq!(event.release.as_deref(), Some("till@1.0.0"));
+    assert_eq!(event.tags["till"], "7");
+    let crumbs: Vec<&str> = event
+        .breadcrumbs
+        .iter()
+        .map(|it| it.message.as_str())
+        .collect();
+    assert_eq!(crumbs, ["older", "newer"]);
+    assert_eq!(
+        home.account().categories.len(),
+        1,
+        "they are no attachments"
+    );
+}
+
+/// An envelope with an event and an attachment that says it is a dump.
+fn with_event(dump: &[u8]) -> Request {
+    let event = json!({"event_id": "8992c60fe83744e8bba14fccec5c99cd", "release": "till@1.0.0"})
+        .to_string();
+    let head = json!({"type": "attachment", "length": dump.len(), "attachment_type": "event.minidump", "event": {"release": "no"}});
+    let mut body = format!("{{}}\n{head}\n").into_bytes();
+    body.extend(dump);
+    body.extend(format!("\n{}\n{event}", json!({"type": "event"})).bytes());
+    request(body)
+}
+
+#[test]
+fn a_dump_in_an_envelope_completes_the_event_beside_it() {
+    let home = home();
+    home.run(with_event(&dump()));
+    crash(&home);
+    let event = home.events().remove(0);
+    assert_eq!(event.id.as_str(), "8992c60fe83744e8bba14fccec5c99cd");
+    assert_eq!(event.release.as_deref(), Some("till@1.0.0"));
+    assert_eq!(home.account().categories["error"].received, 1);
+}
+
+#[test]
+fn a_dump_that_cannot_be_read_does_not_take_the_event_with_it() {
+    let home = home();
+    home.run(with_event(b"MDMP and no more"));
+    let event = home.events().remove(0);
+    assert_eq!(event.release.as_deref(), Some("till@1.0.0"));
+    let account = home.account();
+    assert!(account.adds_up());
+    assert_eq!(account.categories["error"].received, 1);
+    assert_eq!(account.categories["attachment"].dropped["broken"], 1);
+}

@@ -5,6 +5,7 @@ use crate::ingest::{Done, Endpoint, Ingest};
 use crate::records;
 use futures::executor::block_on;
 use kintsugi_domain::health::ReleaseHealth;
+use kintsugi_domain::issue::Issue;
 use kintsugi_domain::kept::{Attachment, CheckStatus, Feedback, Logs, Monitor};
 use kintsugi_domain::limits::ATTACHMENT_BYTES_MAX;
 use kintsugi_domain::ports::{Blobs as _, Commit, Store as _};
@@ -459,4 +460,34 @@ fn an_item_that_cannot_be_kept_loses_nothing_beside_it() {
     );
     assert_eq!(home.health().sessions, 1);
     assert_eq!(at(0), home.events()[0].received_at);
+}
+
+#[test]
+fn each_report_of_a_browser_counts_whoever_else_sent_the_same() {
+    let report = json!({"csp-report": {"effective-directive": "img-src", "blocked-uri": "https://cdn.example/a"}});
+    let violation = |directive: &str| json!({"type": "csp-violation", "body": {"effectiveDirective": directive, "blockedURL": "inline"}});
+    let several = json!([violation("font-src"), violation("font-src"), {"type": "deprecation", "body": {}}, violation("script-src")]);
+    let home = home();
+    for (seconds, body) in [(0, &report), (1, &report), (2, &several)] {
+        let mut sent = request(body.to_string());
+        sent.endpoint = Endpoint::Security;
+        sent.at = at(seconds);
+        sent.query = Some(format!("sentry_key={KEY}&sentry_release=till%401.0.0%2B7"));
+        assert!(matches!(home.run(sent), Done::Accepted { .. }));
+    }
+    let row = home.account().categories["security"].clone();
+    assert_eq!(
+        (row.received, row.accepted, row.dropped["broken"]),
+        (6, 5, 1)
+    );
+    let issues: Vec<Issue> = home.all();
+    let seen: BTreeMap<&str, u64> = issues
+        .iter()
+        .map(|issue| (issue.title.as_str(), issue.events))
+        .collect();
+    assert_eq!(seen["Blocked img-src from https://cdn.example"], 2);
+    assert_eq!(seen["Blocked font-src from inline"], 2);
+    assert_eq!(seen["Blocked script-src from inline"], 1);
+    let releases: Vec<_> = issues.iter().flat_map(|issue| &issue.releases).collect();
+    assert_eq!(releases, ["till@1.0.0+7"; 3]);
 }

@@ -126,3 +126,33 @@ fn in_the_common_case_a_report_pays_for_no_write_of_its_quota() {
     assert_eq!(written.len(), 1);
     assert_eq!(written[0].version, 1, "one lease for 300 reports");
 }
+
+#[test]
+fn of_a_container_of_logs_as_many_entries_come_in_as_there_is_a_quota_for() {
+    let home = limited(&json!({"categories": {"log_item": 5}}));
+    let send = |entries: usize| {
+        let items: Vec<_> = (0..entries)
+            .map(|at| json!({"body": format!("{entries} {at}")}))
+            .collect();
+        let header = json!({"type": "log", "item_count": entries});
+        home.run(request(format!(
+            "{{}}\n{header}\n{}",
+            json!({"items": items})
+        )))
+    };
+    for (entries, let_in) in [(3, 3), (9, 2)] {
+        let done = send(entries);
+        assert!(
+            matches!(done, Done::Accepted { kept, .. } if kept == let_in),
+            "{done:?}"
+        );
+    }
+    assert!(matches!(send(4), Done::Refused { status: 429, .. }));
+    let account = home.account();
+    assert!(account.adds_up());
+    let row = &account.categories["log_item"];
+    assert_eq!(
+        (row.received, row.accepted, row.refused["rate_limited"]),
+        (16, 5, 11)
+    );
+}

@@ -211,3 +211,31 @@ fn hostile_sizes_are_cut_to_the_limits() {
     assert_eq!(event.exceptions[0].frames[0].vars.len(), FRAME_VARS_MAX);
     assert!(event.exceptions[0].frames[1].vars["deep"].to_string().len() < 40);
 }
+
+#[test]
+fn an_id_of_zeros_is_none() {
+    let ids = ["a", "b"].map(|message| {
+        let event = json!({"event_id": "0".repeat(32), "message": message});
+        home().event(&event).id
+    });
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn texts_in_headers_need_not_be_whole() {
+    for (header, item) in [
+        (
+            &b"{\"trace\":{\"transaction\":\"\\ud83d\"}}"[..],
+            &b"{\"type\":\"event\"}"[..],
+        ),
+        (
+            b"{\"sdk\":{\"name\":\"caf\xe9\"}}",
+            b"{\"type\":\"event\",\"filename\":\"caf\xe9\"}",
+        ),
+    ] {
+        let body = [header, item, b"{\"message\":\"m\"}"].join(&b'\n');
+        let home = home();
+        home.run(request(body));
+        assert_eq!(home.events()[0].message.as_deref(), Some("m"));
+    }
+}
