@@ -52,6 +52,13 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client of the home at an address such as `https://kintsugi.example.com`.
     pub(crate) fn new(home: &str, token: &str) -> Result<Self, Error> {
+        let token = token.trim();
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::Setting {
+                name: "the token",
+                why: "it has a space, a second line or characters that no token has".to_owned(),
+            });
+        }
         let config = Agent::config_builder()
             .timeout_global(Some(REQUEST_TIME))
             .timeout_connect(Some(CONNECT_TIME))
@@ -63,7 +70,7 @@ impl Client {
         Ok(Self {
             agent: Agent::new_with_config(config),
             home: address(home)?,
-            token: Secret(token.trim().to_owned()),
+            token: Secret(token.to_owned()),
         })
     }
 
@@ -247,6 +254,16 @@ mod tests {
         ] {
             assert_eq!(address(bad).unwrap_err().code(), "home_address", "{bad}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_not_sent() {
+        for odd in ["-----BEGIN KEY-----\nMHYw\n", "a b", "tökén", "a\0b"] {
+            let error = Client::new("http://127.0.0.1:1", odd).unwrap_err();
+            assert_eq!((error.code(), error.exit().code()), ("setting", 3), "{odd}");
+            assert!(!error.to_string().contains(odd), "{error}");
+        }
+        Client::new("http://127.0.0.1:1", " a.b-c_d\n").unwrap();
     }
 
     #[test]

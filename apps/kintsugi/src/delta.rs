@@ -7,15 +7,14 @@ use crate::args::Delta;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::print;
+use crate::whole::write_whole;
 use kintsugi_delta::{DeltaError, Info, Prepared, is_worthwhile, make};
 use memmap2::MmapMut;
 use serde_json::{Value, json};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::{panic, thread};
-use tempfile::NamedTempFile;
 
 /// Does what was asked about a delta.
 pub(crate) fn run(asked: &Delta, json: bool) -> Result<Exit, Error> {
@@ -30,7 +29,8 @@ fn make_file(old: &Path, new: &Path, out: &Path, json: bool) -> Result<Exit, Err
     let (old, new) = (read(old)?, read(new)?);
     let delta = make(&old, &new).map_err(refused)?;
     let info = Info::read(&delta).map_err(refused)?;
-    write(out, |file| {
+    // Worth waiting for the disk, since making it takes long. What a delta leads to can be had again.
+    write_whole(out, |file| {
         let written = file.write_all(&delta);
         let written = written.and_then(|()| file.as_file().sync_all());
         written.map_err(|error| Error::write(out, &error))
@@ -72,7 +72,7 @@ fn apply_file(old: &Path, delta: &Path, out: &Path, json: bool) -> Result<Exit, 
     let base = base.map_err(|error| Error::read(old, &error))?;
     let prepared = prepared.map_err(refused)?;
     let expected = prepared.expected();
-    write(out, |file| {
+    write_whole(out, |file| {
         let applied = prepared.apply_to((*base).as_ref(), file);
         applied.map_err(|error| match error {
             DeltaError::NotWritten { why } => Error::write(out, &why),
@@ -183,25 +183,6 @@ fn read_base(path: &Path) -> io::Result<Box<dyn AsRef<[u8]> + Send>> {
         // It became longer meanwhile.
     }
     Ok(Box::new(fs::read(path)?))
-}
-
-/// Writes a file whole or not at all, as far as programs can tell. What is worth waiting for the disk waits in `fill`: a
-/// delta is, since making it takes long; what it leads to is not, since it can be had again.
-fn write(
-    path: &Path,
-    fill: impl FnOnce(&mut NamedTempFile) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
-    let failed = |error: io::Error| Error::write(path, &error);
-    // Readable for whom the user's mask allows, as any other file: a temporary one is not.
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    fill(&mut file)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

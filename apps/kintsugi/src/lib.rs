@@ -38,6 +38,7 @@ mod tools;
 mod trains;
 mod tuf;
 mod up;
+mod whole;
 
 use args::{Arguments, Command};
 use axum::Router;

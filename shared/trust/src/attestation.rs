@@ -242,14 +242,12 @@ impl Statement {
         }
     }
 
-    /// The name of the subject with that digest, if there is one.
-    pub fn names(&self, digest: &Digest) -> Option<&str> {
+    /// The names of the subjects with that digest: more than one where artifacts have the same bytes.
+    pub fn names(&self, digest: &Digest) -> impl Iterator<Item = &str> {
         let digest = digest.to_string();
-        let subject = self
-            .subject
-            .iter()
-            .find(|subject| subject.digest.get("sha256") == Some(&digest))?;
-        Some(&subject.name)
+        let has_it = move |subject: &&Subject| subject.digest.get("sha256") == Some(&digest);
+        let subjects = self.subject.iter().filter(has_it);
+        subjects.map(|subject| subject.name.as_str())
     }
 
     /// The payload to sign.

@@ -118,6 +118,8 @@ impl PublicKey {
     /// Reads PEM `SubjectPublicKeyInfo` (RFC 5280, RFC 7468). A key of another curve or algorithm is refused with
     /// the one that it names.
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        // Empty lines after the last one mean nothing, and editors leave some.
+        let pem = pem.trim_end();
         let key = VerifyingKey::from_public_key_pem(pem).map_err(|_| kind::of_public_pem(pem))?;
         Self::from_key(key)
     }

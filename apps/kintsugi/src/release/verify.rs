@@ -80,15 +80,16 @@ pub(crate) fn run(asked: &Verify, json: bool) -> Result<Exit, Error> {
     let bytes_max = usize::try_from(PACKAGE_BYTES_MAX).unwrap_or(usize::MAX);
     let artifact = read(&asked.artifact, bytes_max)?;
     let listed = |content: &[u8], file: &Path| listed(asked, &trusted, now, (content, file));
-    let (target, digest) = listed(&artifact, &asked.artifact)?;
+    let (targets, digest) = listed(&artifact, &asked.artifact)?;
+    let names = joined(&targets);
     checks.pass(
         "artifact",
-        format!("{target}, {} bytes, sha256 {digest}", artifact.len()),
+        format!("{names}, {} bytes, sha256 {digest}", artifact.len()),
     );
 
     let envelope = read(&asked.attestation, ENVELOPE_BYTES_MAX)?;
-    let (name, _) = listed(&envelope, &asked.attestation)?;
-    checks.pass("attestation", name.to_string());
+    let (attestations, _) = listed(&envelope, &asked.attestation)?;
+    checks.pass("attestation", joined(&attestations));
     let key = |id: &str| trusted.key(Role::Targets, id).cloned();
     let statement = attestation::verify(&envelope, key)
         .map_err(|error| refused(error.code(), error.to_string()))?;
@@ -96,21 +97,25 @@ pub(crate) fn run(asked: &Verify, json: bool) -> Result<Exit, Error> {
         "signature",
         "by a key of the targets role, P-384".to_owned(),
     );
-    match statement.names(&digest) {
-        Some(subject) if *subject == target.to_string() => {
-            checks.pass("subject", subject.to_owned());
-        }
-        Some(subject) => {
-            let why = format!("the attestation calls it {subject:?}, the repository {target}");
-            return Err(refused("attestation.subject", why));
-        }
-        None => {
-            let why = format!("the attestation is not about {target} with digest {digest}");
-            return Err(refused("attestation.subject", why));
-        }
-    }
-    tell(&statement, &target, digest, &checks);
+    let subjects: Vec<&str> = statement.names(&digest).collect();
+    let Some(target) = targets.iter().find(|it| subjects.contains(&it.as_str())) else {
+        let why = match subjects.first() {
+            Some(subject) => {
+                format!("the attestation calls it {subject:?}, the repository {names}")
+            }
+            None => format!("the attestation is not about {names} with digest {digest}"),
+        };
+        return Err(refused("attestation.subject", why));
+    };
+    checks.pass("subject", target.to_string());
+    tell(&statement, target, digest, &checks);
     Ok(Exit::Done)
+}
+
+/// Targets of one content.
+fn joined(targets: &[TargetPath]) -> String {
+    let names: Vec<&str> = targets.iter().map(TargetPath::as_str).collect();
+    names.join(" = ")
 }
 
 /// The repository as of its metadata.
@@ -137,26 +142,27 @@ fn repository(asked: &Verify, now: Timestamp, checks: &mut Checks) -> Result<Tru
     Ok(trusted)
 }
 
-/// The target that a file is, by its digest and length.
+/// The targets that a file is, by its digest and length: one at least. Two releases may have a file with the same bytes, and
+/// so may one release under two names.
 fn listed(
     asked: &Verify,
     trusted: &Trusted,
     now: Timestamp,
     (content, file): (&[u8], &Path),
-) -> Result<(TargetPath, Digest), Error> {
+) -> Result<(Vec<TargetPath>, Digest), Error> {
     let digest = Digest::of(content);
     let length = content.len() as u64;
     let targets = trusted.targets().map(|targets| &targets.targets);
     let found = targets
         .into_iter()
         .flatten()
-        .find(|(_, info)| info.hashes.sha256 == Some(digest) && info.length == length);
-    let found = match found {
-        Some((path, _)) => Some(path.clone()),
-        None => delegated::listed(trusted, &asked.metadata, (digest, length), now)?,
-    };
-    if let Some(path) = found {
-        return Ok((path, digest));
+        .filter(|(_, info)| info.hashes.sha256 == Some(digest) && info.length == length);
+    let mut found: Vec<TargetPath> = found.map(|(path, _)| path.clone()).collect();
+    if found.is_empty() {
+        found = delegated::listed(trusted, &asked.metadata, (digest, length), now)?;
+    }
+    if !found.is_empty() {
+        return Ok((found, digest));
     }
     let file = file.display();
     let why = format!(

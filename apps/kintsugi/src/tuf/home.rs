@@ -23,7 +23,7 @@ struct Signing {
     root: u64,
     root_expires: Timestamp,
     timestamp: u64,
-    timestamp_expires: Timestamp,
+    timestamp_expires: Option<Timestamp>,
     claimed: u64,
     keys: Vec<Key>,
     wanted_root: Option<String>,
@@ -74,10 +74,7 @@ pub(super) fn status(place: &HomePlace, context: &Context, json: bool) -> Result
         "root {}, until {}",
         found.root, found.root_expires
     ));
-    print::out(&format_args!(
-        "timestamp {}, until {}; numbers up to {} are taken",
-        found.timestamp, found.timestamp_expires, found.claimed
-    ));
+    print::out(&published(&found));
     for Key {
         role,
         in_force,
@@ -106,6 +103,15 @@ pub(super) fn status(place: &HomePlace, context: &Context, json: bool) -> Result
         print::out("goes on under higher numbers next");
     }
     Ok(Exit::Done)
+}
+
+/// What is published, in a line.
+fn published(found: &Signing) -> String {
+    let newest = match found.timestamp_expires {
+        Some(until) => format!("timestamp {}, until {until}", found.timestamp),
+        None => "nothing is published yet".to_owned(),
+    };
+    format!("{newest}; numbers up to {} are taken", found.claimed)
 }
 
 pub(super) fn order(
@@ -197,4 +203,24 @@ fn post(
         _ => print::out(&format_args!("{}: ordered", text("on"))),
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn before_the_first_publication_no_end_is_shown() {
+        let mut found: Signing = serde_json::from_value(json!({
+            "root": 1, "root_expires": "2027-11-22T00:00:00Z", "timestamp": 0, "timestamp_expires": null,
+            "claimed": 0, "keys": [], "wanted_root": null, "brought": false, "refused_root": null, "skips": false,
+        }))
+        .unwrap();
+        let expected = "nothing is published yet; numbers up to 0 are taken";
+        assert_eq!(published(&found), expected);
+        (found.timestamp, found.claimed) = (3, 4);
+        found.timestamp_expires = Some(found.root_expires);
+        let expected = "timestamp 3, until 2027-11-22T00:00:00Z; numbers up to 4 are taken";
+        assert_eq!(published(&found), expected);
+    }
 }

@@ -14,6 +14,7 @@ pub(crate) use args::Tuf;
 use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::whole::write_whole;
 use crate::{print, wait_for};
 use args::{Init, KeyPlace, Life, Name, Rotate, Sign};
 use kintsugi_adapters_local::clock::SystemClock;
@@ -28,7 +29,6 @@ use serde_json::json;
 use show::show;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -274,18 +274,13 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|error| Error::read(path, &error))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all, and waits for the disk.
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let failed = |error: std::io::Error| Error::write(path, &error);
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let mut file = tempfile::Builder::new()
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    write_whole(path, |file| {
+        let written = file.write_all(text.as_bytes());
+        let written = written.and_then(|()| file.as_file().sync_all());
+        written.map_err(|error| Error::write(path, &error))
+    })
 }
 
 fn refused_file(path: &Path, code: &str, error: &dyn std::fmt::Display) -> Error {

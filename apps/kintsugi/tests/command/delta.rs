@@ -77,3 +77,40 @@ fn a_delta_on_the_wrong_base_or_with_a_flaw_is_refused_and_leaves_nothing() {
     left.sort();
     assert_eq!(left, ["cut.delta", "new", "old", "out.delta"]);
 }
+
+#[test]
+fn what_is_no_file_is_not_replaced_and_what_is_one_keeps_its_rights() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (_, new) = versions(folder.path());
+    let made = ask(folder.path(), &["delta", "make", "old", "new", "out.delta"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    // As a device is: `/dev/null` would be gone for everybody.
+    let socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+    std::os::unix::fs::symlink("socket", path("link")).unwrap();
+    for out in ["socket", "link"] {
+        for words in [
+            ["make", "old", "new", out],
+            ["apply", "old", "out.delta", out],
+        ] {
+            let refused = ask(folder.path(), &[&["delta"][..], &words].concat());
+            assert_failed(&refused, 3, "file", &["it is not a regular file"]);
+        }
+    }
+    assert!(!path("socket").metadata().unwrap().is_file());
+    drop(socket);
+
+    // In place, under a name that leads to it.
+    fs::set_permissions(path("old"), fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink("old", path("current")).unwrap();
+    let done = ask(
+        folder.path(),
+        &["delta", "apply", "old", "out.delta", "current"],
+    );
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(path("current").symlink_metadata().unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(path("old")).unwrap(), new);
+    let mode = path("old").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
+}

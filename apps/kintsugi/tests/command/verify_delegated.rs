@@ -57,23 +57,65 @@ async fn delegate(folder: &Path, pattern: &str, signer: &SecretKey) {
     let moved_text = assemble(&moved, &[(id, der)]).unwrap();
     let name = format!("{}.of%20releases.json", moved.version);
     fs::write(mirror.join(name), &moved_text).unwrap();
-    let text = signed(&ports, KeyUse::Targets(1), &top).await;
+    let file = MetaFile::of(moved.version, moved_text.as_bytes());
+    replace(
+        &ports,
+        &mirror,
+        (&at, &top),
+        Some(("of releases.json", file)),
+    )
+    .await;
+}
+
+/// Puts other targets metadata into a mirror, and a delegated role beside it.
+async fn replace(
+    ports: &Ports,
+    mirror: &Path,
+    (at, top): (&Path, &Targets),
+    delegated: Option<(&str, MetaFile)>,
+) {
+    let text = signed(ports, KeyUse::Targets(1), top).await;
     fs::write(at, &text).unwrap();
-    let (at, mut snapshot) = read::<Snapshot>(&mirror, ".snapshot.json");
-    for (name, version, text) in [
-        ("targets.json", top.version, &text),
-        ("of releases.json", moved.version, &moved_text),
-    ] {
-        let file = MetaFile::of(version, text.as_bytes());
+    let (at, mut snapshot) = read::<Snapshot>(mirror, ".snapshot.json");
+    let targets = MetaFile::of(top.version, text.as_bytes());
+    for (name, file) in [("targets.json", targets)].into_iter().chain(delegated) {
         snapshot.meta.insert(name.to_owned(), file);
     }
-    let text = signed(&ports, KeyUse::Snapshot(1), &snapshot).await;
+    let text = signed(ports, KeyUse::Snapshot(1), &snapshot).await;
     fs::write(at, &text).unwrap();
-    let (at, before) = read::<Timestamp>(&mirror, "timestamp.json");
+    let (at, before) = read::<Timestamp>(mirror, "timestamp.json");
     let file = MetaFile::of(snapshot.version, text.as_bytes());
     let timestamp = Timestamp::new(before.version, before.expires, file);
-    let text = signed(&ports, KeyUse::Timestamp(1), &timestamp).await;
+    let text = signed(ports, KeyUse::Timestamp(1), &timestamp).await;
     fs::write(at, text).unwrap();
+}
+
+/// Lists what a target has under two more names, one before it and one after it.
+async fn list_thrice(folder: &Path, path: &str) {
+    let home = Home::open(&folder.join("home"), None).await.unwrap();
+    let mirror = folder.join("mirror");
+    let (at, mut top) = read::<Targets>(&mirror, ".targets.json");
+    let info = top.targets.get(path).unwrap().clone();
+    for name in ["a.tar.zst", "z.tar.zst"] {
+        top.targets.insert(name.parse().unwrap(), info.clone());
+    }
+    replace(&home.ports(), &mirror, (&at, &top), None).await;
+}
+
+#[test]
+fn a_package_with_the_same_bytes_as_others_is_the_one_that_its_attestation_names() {
+    let folder = published();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(list_thrice(folder.path(), "till-1.0.1.tar.zst"));
+    let done = verify(folder.path(), "till.tar.zst", &[]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let said = stdout(&done);
+    let named = "ok  artifact    a.tar.zst = till-1.0.1.tar.zst = z.tar.zst, ";
+    assert!(said.contains(named), "{said}");
+    assert!(
+        said.contains("ok  subject     till-1.0.1.tar.zst\n"),
+        "{said}"
+    );
 }
 
 fn delegated(pattern: &str, signer: u8) -> tempfile::TempDir {

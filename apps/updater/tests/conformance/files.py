@@ -3,7 +3,9 @@
 import hashlib
 import urllib.parse
 
-from stage import days
+from tuf.api.metadata import Delegations, SuccinctRoles, Targets
+
+from stage import days, new_signer
 from top import UPDATED, begun
 
 HEAD = 4  # root, timestamp, snapshot, targets
@@ -176,6 +178,44 @@ def in_tree(path):
         assert repo.requests[HEAD:] == [f"{name} 1" for name in asked.split()]
 
     return scenario
+
+
+def succinct_hash_bins_are_followed(client, repo):
+    begun(client, repo)
+    signer = new_signer(repo.scheme)
+    bins = SuccinctRoles([], 1, 5, "bin")
+    repo.targets.delegations = Delegations({}, succinct_roles=bins)
+    repo.targets.add_key(signer.public_key)
+    for name in bins.get_roles():
+        repo.roles[name], repo.signers[name] = Targets(expires=days(30)), [signer]
+    paths = [f"dir/file {number}" for number in range(8)]
+    for path in paths:
+        repo.add_target(path, path.encode(), role=bins.get_role_for_target(path))
+    at_home = bins.get_role_for_target("stray")
+    repo.add_target("stray", b"stray", role=next(it for it in bins.get_roles() if it != at_home))
+    repo.publish(*bins.get_roles(), *UPDATED)
+    for path in paths:
+        assert client.download(path)
+    assert not client.download("stray")
+    assert client.contents() == sorted(path.encode() for path in paths)
+    repo.signers[bins.get_role_for_target("one more")] = [new_signer(repo.scheme)]
+    repo.add_target("one more", b"one more", role=bins.get_role_for_target("one more"))
+    repo.publish(bins.get_role_for_target("one more"), *UPDATED)
+    assert not client.download("one more"), "another key signed its bin"
+
+
+def a_set_in_a_pattern_stands_for_its_characters(client, repo):
+    begun(client, repo)
+    repo.delegate("targets", "numbers", paths=["[0-9]*"], terminating=True)
+    repo.delegate("targets", "others", paths=["[!a-z]*"])
+    repo.add_target("7.txt", b"seven", role="numbers")
+    repo.add_target("8.txt", b"eight", role="others")
+    repo.add_target("X.txt", b"an X", role="others")
+    repo.add_target("x.txt", b"an x", role="others")
+    repo.publish("numbers", "others", *UPDATED)
+    assert client.download("7.txt") and client.download("X.txt")
+    assert not client.download("8.txt"), "the search ends with the terminating role"
+    assert not client.download("x.txt")
 
 
 def hash_bins_are_asked_by_the_digest_of_the_path(client, repo):

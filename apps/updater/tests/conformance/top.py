@@ -316,6 +316,38 @@ def a_far_snapshot_is_taken_back_with_new_keys(client, repo):
     assert client.version("snapshot") == 1
 
 
+def a_far_snapshot_is_taken_back_with_a_new_snapshot_key_alone(client, repo):
+    begun(client, repo)
+    repo.publish(*["snapshot"] * 99, "timestamp")
+    assert client.refresh()
+    repo.rotate("snapshot")
+    repo.restart("snapshot")
+    repo.publish("root", *UPDATED)
+    assert client.refresh()
+    assert client.version("snapshot") == 1
+
+
+def far_targets_are_taken_back_with_a_new_timestamp_key_alone(client, repo):
+    begun(client, repo)
+    repo.publish(*["targets"] * 99, "snapshot", "timestamp")
+    assert client.refresh()
+    repo.rotate("timestamp")
+    repo.restart("targets")
+    repo.publish("root", *UPDATED)
+    assert client.refresh()
+    assert client.version("targets") == 1
+
+
+def what_former_online_keys_reached_is_gone_before_the_next_timestamp_is_there(client, repo):
+    begun(client, repo)
+    assert client.refresh()
+    repo.rotate("snapshot")
+    repo.publish("root")
+    del repo.files["timestamp"]
+    assert not client.refresh()
+    assert client.versions() == {"root": 2, "targets": 1}
+
+
 def a_far_timestamp_is_taken_back_with_a_new_key(client, repo):
     begun(client, repo)
     repo.publish(*["timestamp"] * 99)

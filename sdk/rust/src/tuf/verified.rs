@@ -6,7 +6,7 @@
 //! quoted names.
 
 use crate::updater::UpdateError;
-use crate::updater::folder::write_atomically;
+use crate::updater::folder::{remove_file, write_atomically};
 use crate::updater::http::Http;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::limits::METADATA_BYTES_MAX;
@@ -104,10 +104,17 @@ impl Verified {
                 }) => return Ok(()),
                 answer => answer?,
             };
+            let before = self.trusted.root().clone();
             // Ends by itself: the trusted set takes a bounded number of roots.
             self.trusted
                 .update_root(&text)
                 .map_err(|error| refused(&wanted.name, &error))?;
+            // Recovery from a fast-forward attack (§5.3.11). The other way round, a crash in between would leave
+            // what the former keys reached for good.
+            if self.trusted.root().replaces_online_keys(&before) {
+                remove_file(&self.path("timestamp"))?;
+                remove_file(&self.path("snapshot"))?;
+            }
             self.keep("root", &text)?;
         }
     }

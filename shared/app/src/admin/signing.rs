@@ -40,10 +40,10 @@ pub struct SigningView {
     pub root: u64,
     /// When it ends.
     pub root_expires: Timestamp,
-    /// The version of the timestamp.
+    /// The version of the timestamp; 0 before the first publication.
     pub timestamp: u64,
-    /// When the timestamp ends.
-    pub timestamp_expires: Timestamp,
+    /// When the timestamp ends, if there is one.
+    pub timestamp_expires: Option<Timestamp>,
     /// The highest number that was taken.
     pub claimed: u64,
     /// The keys of the online roles.
@@ -73,7 +73,7 @@ impl SigningView {
             root: head.root,
             root_expires: head.root_expires,
             timestamp: head.timestamp,
-            timestamp_expires: head.expires,
+            timestamp_expires: (head.timestamp > 0).then_some(head.expires),
             claimed: head.claimed,
             keys: OnlineRole::ALL.map(state).to_vec(),
             wanted_root: signing.wanted_root.clone(),
@@ -208,4 +208,27 @@ pub(super) async fn skip(
     });
     let on = format!("versions above {}", above.max(head.value.claimed));
     Ok(ordered(call, &head, on, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_repository_that_was_never_published_has_no_timestamp_that_ends() {
+        let mut head: Head = serde_json::from_value(json!({
+            "project": 1, "claimed": 0, "root": 1, "targets": 0, "snapshot": 0, "timestamp": 0,
+            "timestamp_body": "", "root_expires": "2027-11-22T00:00:00Z", "targets_expires": "1970-01-01T00:00:00Z",
+            "snapshot_expires": "1970-01-01T00:00:00Z", "expires": "1970-01-01T00:00:00Z", "documents": {},
+        }))
+        .unwrap();
+        let view = serde_json::to_value(SigningView::of(&head)).unwrap();
+        assert!(view["timestamp_expires"].is_null(), "{view}");
+        (head.timestamp, head.expires) = (1, head.root_expires);
+        assert_eq!(
+            SigningView::of(&head).timestamp_expires,
+            Some(head.root_expires)
+        );
+    }
 }

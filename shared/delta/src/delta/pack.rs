@@ -1,8 +1,9 @@
 //! New bytes, packed: by LZMA or Zstandard (RFC 8878), whichever is smaller, or not at all.
 
 use super::DeltaError;
+use liblzma::bufread::XzDecoder;
 use liblzma::stream::{Filters, LzmaOptions, Stream};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 
 /// Smallest and largest window of a packed stream, as powers of two: the largest is what a reader may have
 /// to hold.
@@ -129,15 +130,37 @@ pub(super) fn unpack<'a>(
                 .and_then(|options| Stream::new_raw_decoder(Filters::new().lzma1(&options)));
             let stream =
                 stream.map_err(|_| super::corrupt("a compressed stream in it is not readable"))?;
-            Box::new(liblzma::bufread::XzDecoder::new_stream(packed, stream))
+            Box::new(Whole {
+                decoder: XzDecoder::new_stream(packed, stream),
+                is_used: |decoder| decoder.get_ref().is_empty(),
+            })
         }
         Packing::Zstd => {
-            let mut decoder =
-                zstd::stream::read::Decoder::with_buffer(packed).map_err(unreadable)?;
+            let decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(unreadable)?;
+            let mut decoder = decoder.single_frame();
             decoder
                 .window_log_max(ZSTD_WINDOW_LOG_MAX)
                 .map_err(unreadable)?;
-            Box::new(decoder)
+            Box::new(Whole {
+                decoder,
+                is_used: |decoder| decoder.get_ref().is_empty(),
+            })
         }
     })
+}
+
+/// Unpacks one stream, and takes nothing that follows it.
+struct Whole<D> {
+    decoder: D,
+    is_used: fn(&D) -> bool,
+}
+
+impl<D: Read> Read for Whole<D> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.decoder.read(buffer)?;
+        if count == 0 && !buffer.is_empty() && !(self.is_used)(&self.decoder) {
+            return Err(ErrorKind::InvalidData.into());
+        }
+        Ok(count)
+    }
 }

@@ -111,6 +111,27 @@ fn streams_that_are_too_short_or_too_long_are_refused_with_the_reason() {
 }
 
 #[test]
+fn nothing_may_follow_the_packed_bytes() {
+    let nothing = plan(&[]);
+    let lzma = super::pack::quick(NEW).unwrap();
+    let zstd = zstd::bulk::compress(NEW, 3).unwrap();
+    let unreadable = corrupt("a compressed stream in it is not readable");
+    for (packing, packed) in [(Packing::Lzma, lzma), (Packing::Zstd, zstd)] {
+        let with = |more: &[u8]| crafted(&nothing, b"", &[&packed, more].concat(), packing);
+        assert_eq!(apply(OLD, &with(b""), &expected(OLD, NEW)).unwrap(), NEW);
+        // The last one is a frame that Zstandard skips (RFC 8878, section 3.1.2).
+        for more in [
+            &b"\0"[..],
+            b"something",
+            &packed,
+            b"\x50\x2a\x4d\x18\0\0\0\0",
+        ] {
+            assert_eq!(refused(&with(more)), unreadable, "{packing:?} {more:?}");
+        }
+    }
+}
+
+#[test]
 fn a_plan_that_promises_more_copies_than_it_has_is_refused() {
     let copies: Vec<Copy> = (0..200).map(|at| copy(0, at, 1)).collect();
     let whole = plan(&copies);

@@ -5,7 +5,8 @@
 //! each next root until there is none; [`Trusted::remember_timestamp`] and
 //! [`Trusted::remember_snapshot`] with what was stored at the last refresh; then
 //! [`Trusted::update_timestamp`], [`Trusted::update_snapshot`] and [`Trusted::update_targets`] with what
-//! was fetched, or with a stored file where it is the wanted one. Store each file that was taken. Then
+//! was fetched, or with a stored file where it is the wanted one. Store each file that was taken; where a root
+//! [replaces the online keys](Root::replaces_online_keys), delete the stored timestamp and snapshot first. Then
 //! [`Trusted::search`] finds targets, also those that only a delegated role lists.
 
 use crate::key::PublicKey;
@@ -99,8 +100,7 @@ impl Trusted {
         }
         // Fast-forward recovery (§5.3.11): where an online key was replaced, the versions it reached
         // may be an attacker's, so they bind no more.
-        let is_same = |role| self.root.roles.of(role) == next.roles.of(role);
-        if !is_same(Role::Timestamp) || !is_same(Role::Snapshot) {
+        if next.replaces_online_keys(&self.root) {
             self.seen_timestamp = None;
             self.seen_snapshot = None;
         }

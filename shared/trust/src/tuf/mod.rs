@@ -9,8 +9,8 @@
 //! metadata is never used; what is listed by snapshot and timestamp must be what is read.**
 //!
 //! We write ECDSA P-384 only. With the feature `foreign-keys` the reader also verifies RSA-PSS, ECDSA P-256
-//! and Ed25519; every other key is skipped and counts towards no threshold. Not here: succinct hash bins
-//! (TAP 15) and repository mirrors (TAP 4).
+//! and Ed25519; every other key is skipped and counts towards no threshold. Not here: writing succinct hash bins
+//! (TAP 15), and repository mirrors (TAP 4).
 
 mod bins;
 mod ceremony;

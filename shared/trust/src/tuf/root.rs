@@ -57,6 +57,13 @@ impl Root {
             roles,
         }
     }
+
+    /// Whether timestamp or snapshot have other keys than in the root before it. Then what those reached binds no
+    /// more (§5.3.11): forget the stored timestamp and snapshot, and only then store this root.
+    pub fn replaces_online_keys(&self, before: &Self) -> bool {
+        let is_other = |role| self.roles.of(role) != before.roles.of(role);
+        is_other(Role::Timestamp) || is_other(Role::Snapshot)
+    }
 }
 
 /// The written form of a root.

@@ -5,7 +5,6 @@
 //! read for one target; metadata that does not hold ends the search.**
 
 use crate::tuf::client::{check_content, check_expiry, check_version, listed, wanted};
-use crate::tuf::delegation::Delegations;
 use crate::tuf::envelope::File;
 use crate::tuf::keys::RoleKeys;
 use crate::tuf::{Role, TargetInfo, TargetPath, Targets, Trusted, TufError, Wanted};
@@ -109,14 +108,14 @@ impl Search {
             self.found = Some(found.clone());
             return;
         }
-        let roles = targets.delegations.iter().flat_map(Delegations::roles);
+        let delegations = targets.delegations.iter();
         let mut next = Vec::new();
-        for role in roles.filter(|role| role.scope.covers(&self.path)) {
+        for (name, keys, terminating) in delegations.flat_map(|it| it.covering(&self.path)) {
             next.push(Pending {
-                name: role.name.clone(),
-                keys: role.keys.clone(),
+                name,
+                keys: keys.clone(),
             });
-            if role.terminating {
+            if terminating {
                 self.pending.clear();
                 break;
             }

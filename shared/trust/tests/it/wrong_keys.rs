@@ -55,6 +55,18 @@ fn pem(base64: &str) -> String {
 }
 
 #[test]
+fn empty_lines_after_a_key_mean_nothing() {
+    let key = public(1);
+    for more in ["", "\n", "\r\n\r\n", " \n\n"] {
+        let text = format!("{}{more}", key.pem());
+        assert_eq!(PublicKey::from_pem(&text).as_ref(), Ok(&key), "{more:?}");
+        let mut value = key.to_value();
+        value["keyval"]["public"] = text.into();
+        assert_eq!(PublicKey::from_value(&value).as_ref(), Some(&key));
+    }
+}
+
+#[test]
 fn a_key_of_the_wrong_curve_is_refused_with_the_curve_that_it_names() {
     for (found, der) in OTHER_CURVES {
         let error = PublicKey::from_pem(&pem(der)).unwrap_err();

@@ -12,13 +12,14 @@ use kintsugi_trust::tuf::{SearchStep, TargetInfo, TargetPath, Trusted, Wanted, q
 use serde_json::Value;
 use std::path::Path;
 
-/// The path under which a delegated role lists that content, if one that may speak for the path does.
+/// The paths under which delegated roles that may speak for them list that content.
 pub(super) fn listed(
     trusted: &Trusted,
     folder: &Path,
     (digest, length): (Digest, u64),
     now: Timestamp,
-) -> Result<Option<TargetPath>, Error> {
+) -> Result<Vec<TargetPath>, Error> {
+    let mut paths = Vec::new();
     let meta = trusted.snapshot().map(|snapshot| &snapshot.meta);
     for (name, file) in meta.into_iter().flatten() {
         let role = name.strip_suffix(".json").unwrap_or(name);
@@ -27,11 +28,11 @@ pub(super) fn listed(
             let fits =
                 |info: &TargetInfo| info.hashes.sha256 == Some(digest) && info.length == length;
             if found.as_ref().is_some_and(fits) {
-                return Ok(Some(path));
+                paths.push(path);
             }
         }
     }
-    Ok(None)
+    Ok(paths)
 }
 
 /// The paths that a role's file, if it is there, gives for that content. Nothing of it is checked here.
