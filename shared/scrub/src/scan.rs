@@ -30,9 +30,12 @@ pub(crate) fn built_in(text: Text<'_>, reading: Reading, decode: bool) -> Vec<Hi
     let mut hits: Vec<Hit> = Vec::new();
     let mut position = 0;
     while let Some(byte) = text.get(position) {
-        let (found, next) = if text.ends_escape(position) {
-            (None, position + 1)
-        } else if is_word(byte) {
+        let (found, next) = if is_word(byte) {
+            // The letter of an escape for white space begins no word.
+            if text.ends_escape(position) {
+                position += 1;
+                continue;
+            }
             let end = text.run(position, is_word);
             (scanner.word(position, end, byte), end)
         } else if is_sign(byte) {
