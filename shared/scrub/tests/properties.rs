@@ -22,6 +22,9 @@ const PIECES: &[&str] = &[
     "+14155552671", "a@b.co", "[email]", "[secret]", "[", "1", "12", "f", "beef", "abc", "http",
     "%2F", "%3A", "%FF", "+", "4111+1111+1111+1111", "a%40b.co", "415-234-2671", "(415) 234-2671", "phone",
     "001b.4411.3ab7", "Cookie: a=b", "-us1", "bot", ":AA", "git", "example", ".com", "sk_live_", "0123456789abcdef", "GET ", "v", "version ",
+    "\\n", "\\", "%5B", "%5D=", "<token>", "</token>", "<![CDATA[", "]]>", "name", "key", "value", "Some(", "Digest ", "a=\"",
+    "password '", "IDENTIFIED BY '", "login ", "curl -u ", "@tcp(", ":thin:", "call ", "030 9856436", "0049 171 2908438", "(0)", "$TOKEN",
+    "form-data; name=\"token\"", "&sig=", "auth:8080", "a1b2c3d4", "config.token", "PWD=/x", "TokenException",
 ];
 
 fn piece() -> impl Strategy<Value = String> {
