@@ -396,7 +396,8 @@ pub(crate) fn trunk_phone(text: Text<'_>, start: usize, floor: usize) -> Option<
     if decimal || !text.at(start + 1).is_ascii_digit() {
         return None;
     }
-    let closed = !is_word(text.at(end)) && !matches!(text.at(end), b':' | b'@');
+    let time = text.at(end) == b':' && text.at(end + 1).is_ascii_digit();
+    let closed = !is_word(text.at(end)) && text.at(end) != b'@' && !time;
     // `phone=030…` is for those who know names. In forms a space is written `+`.
     let gap = text.run_back(start, floor, 2, |byte| matches!(byte, b' ' | b'+'));
     let named = gap == start || matches!(text.before(gap), b':' | b'=' | b'"' | b'\'');
