@@ -17,6 +17,7 @@ struct Labelled {
 
 fn labelled(line: &str) -> Labelled {
     let line = line.replace("\\n", "\n").replace("~~", "");
+    let line = line.replace("{break}", "\\n");
     let mut text = String::new();
     let mut spans = Vec::new();
     let mut rest = line.as_str();

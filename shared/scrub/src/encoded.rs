@@ -72,7 +72,8 @@ impl Part {
 }
 
 fn is_part(byte: u8) -> bool {
-    is_word(byte) || matches!(byte, b'-' | b'.' | b'~' | b'+' | b'%')
+    // Some encoders leave slashes as they are.
+    is_word(byte) || matches!(byte, b'-' | b'.' | b'~' | b'+' | b'%' | b'/')
 }
 
 /// The byte that is encoded at a position.

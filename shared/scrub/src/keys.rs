@@ -5,7 +5,7 @@
 
 use crate::rules::Rules;
 use crate::text::Rule;
-use crate::vocabulary::{ABOUT, ASKING, PARSING, is_everyday, pair_rule, word_rule};
+use crate::vocabulary::{ABOUT, ASKING, PARSING, SETTINGS, is_everyday, pair_rule, word_rule};
 
 /// What a name promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub(crate) struct Promise {
     pub(crate) rule: Rule,
     /// The name is one everyday word (`token`, `session`): only values that could be secret go.
     pub(crate) weak: bool,
-    /// The name is one plain word, as it may stand in a sentence before a colon.
-    pub(crate) plain: bool,
+    /// The name is `PWD`, which is the working folder as often as a password: a path stays.
+    pub(crate) folder: bool,
 }
 
 impl Promise {
@@ -67,7 +67,7 @@ pub(crate) fn promise(rules: &Rules, name: &str) -> Option<Promise> {
         Some(true) => Some(Promise {
             rule: Rule::NamedSecret,
             weak: false,
-            plain: false,
+            folder: false,
         }),
         Some(false) => None,
         None if !may_promise(name) => None,
@@ -88,14 +88,20 @@ fn built_in(name: &str) -> Option<Promise> {
     let (first, last) = (words.first()?, words.last()?);
     let rule = rule_of(&words)?;
     let about = words.len() > 1 && (ABOUT.contains(last) || ASKING.contains(first));
+    // `tokenUrl`, `SESSION_DRIVER`, `cookie_path`.
+    let setting = words.len() == 2 && is_everyday(first) && SETTINGS.contains(last);
+    // `PublicKeyToken=…` is a part of the name of every signed .NET assembly.
+    let public = words
+        .windows(2)
+        .any(|pair| matches!(pair, ["public", "key"]));
     let parsing = words
         .windows(2)
         .any(|pair| matches!(pair, [before, word] if *word == "token" && PARSING.contains(before)));
-    let plain = words.len() == 1;
-    (!about && !parsing).then_some(Promise {
+    let alone = words.len() == 1;
+    (!about && !setting && !public && !parsing).then_some(Promise {
         rule,
-        weak: plain && is_everyday(first),
-        plain,
+        weak: alone && is_everyday(first),
+        folder: alone && *first == "pwd",
     })
 }
 
@@ -116,11 +122,11 @@ pub(crate) fn words(name: &str) -> String {
 
 /// Three letters in a row of which each promising name has at least one group, marks left out. This
 /// only saves time: most names have none, and need no second look.
-const TELLING: [&[u8; 3]; 37] = [
+const TELLING: [&[u8; 3]; 44] = [
     b"pas", b"pwd", b"cre", b"key", b"oke", b"uth", b"ook", b"ses", b"bea", b"jwt", b"otp", b"cvv",
     b"cvc", b"rtc", b"nco", b"yco", b"swe", b"nne", b"srf", b"ssn", b"oci", b"nsu", b"ard", b"ccn",
     b"cco", b"cct", b"rou", b"iba", b"tax", b"iti", b"vat", b"riv", b"hon", b"mob", b"tel", b"fax",
-    b"cel",
+    b"cel", b"cov", b"kup", b"fic", b"fac", b"mfa", b"phr", b"gna",
 ];
 
 /// A bit for each group of three letters.
@@ -192,7 +198,7 @@ pub(crate) fn spoken_promise(words: &[&str]) -> Option<Promise> {
     Some(Promise {
         rule: pair_rule_at_end(tail)?,
         weak: false,
-        plain: false,
+        folder: false,
     })
 }
 
@@ -314,6 +320,25 @@ mod tests {
     }
 
     #[test]
+    fn names_with_pass_and_of_codes_promise_a_secret() {
+        for name in [
+            "DB_PASS",
+            "redis_pass",
+            "smtpPass",
+            "dbpass",
+            "appsecret",
+            "recovery_code",
+            "backup-codes",
+            "two_factor_code",
+            "verificationCode",
+            "seed_phrase",
+            "X-Amz-Signature",
+        ] {
+            assert!(promise(&Rules::default(), name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
     fn no_name_that_promises_is_passed_over() {
         // Every word that any rule reads, alone and in pairs.
         let words = "pass password passwd passwort passphrase pwd passcode secret secrets mysqlpwd \
@@ -326,7 +351,9 @@ mod tests {
             taxnumber itin taxpayer taxpayerid identifier vat api private access encryption signing \
             ssh master shared service storage license licence sas subscription crypto hmac aes rsa \
             gpg pgp key keys word phrase answer refresh device passport driver drivers driving phone \
-            phones telephone mobile cell cellphone phonenumber tel fax msisdn numbers";
+            phones telephone mobile cell cellphone phonenumber tel fax msisdn numbers \
+            db database user admin root redis mysql postgres smtp mail ftp dbpass appsecret recovery \
+            backup verification factor mfa code codes seed amz goog signature";
         let words: Vec<&str> = words.split_whitespace().collect();
         let mut promising = 0;
         for first in &words {
@@ -388,6 +415,17 @@ mod tests {
             "classification",
             "phone_model",
             "phonetic",
+            "PublicKeyToken",
+            "tokenUrl",
+            "auth-uri",
+            "SESSION_DRIVER",
+            "cookie_path",
+            "TokenExpiredException",
+            "BadCredentialsException",
+            "PasswordHasher",
+            "first_pass",
+            "boarding_pass",
+            "country_code",
             "",
             "-",
             "_",

@@ -2,7 +2,7 @@
 //!
 //! Two kinds of evidence count. **What a value is**: card numbers (Luhn and brand), IBANs (mod 97 and
 //! country length), US social security numbers (ranges), e-mail, IP and MAC addresses, phone numbers
-//! (international, and those of North America as they are written there), user names in paths, URL
+//! (international, those of North America as they are written there, others behind a word like `call`), user names in paths, URL
 //! credentials, bearer tokens, JWTs, PEM blocks and the keys of well-known vendors. **What a value is called**: `password=…`, `"api_key": …`, `Cookie: …`.
 //! Patterns alone over-scrub, so whatever has a check digit, a range or a decodable form is validated.
 //!
@@ -21,8 +21,10 @@
 //! Deliberately kept: loopback and unspecified addresses, net masks, version numbers of four parts
 //! where the context says so, `git@host:` remotes, values that say nothing (`None`, `""`, `true`).
 
+mod blank;
 mod encoded;
 mod event;
+mod forms;
 mod keys;
 mod net;
 mod numbers;

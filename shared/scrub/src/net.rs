@@ -1,5 +1,6 @@
 //! Addresses: e-mail, IP, MAC, and the credentials in front of a host.
 
+use crate::blank::is_blank;
 use crate::text::{Hit, Rule, Text, is_hex, is_word};
 use std::net::Ipv6Addr;
 
@@ -22,6 +23,10 @@ pub(crate) fn email(text: Text<'_>, at: usize, sign: usize, floor: usize) -> Opt
     let (end, last_label) = domain(text, at + sign)?;
     let lower = last_label.to_ascii_lowercase();
     if NOT_DOMAINS.contains(&lower.as_str()) {
+        return None;
+    }
+    // `https://$USER:$PASS@host`
+    if text.before(start) == b'$' && is_blank(text.slice(start - 1, at)) {
         return None;
     }
     let after = text.at(end);
@@ -64,6 +69,8 @@ fn local_part(text: Text<'_>, at: usize, floor: usize) -> Option<usize> {
         return None;
     }
     first_letter
+        .map(|first| first + usize::from(text.ends_escape(first)))
+        .filter(|first| *first < at)
 }
 
 /// Where a domain name that begins here ends, and its last label.
@@ -91,9 +98,9 @@ fn domain(text: Text<'_>, start: usize) -> Option<(usize, &str)> {
 }
 
 /// Words after which four numbers with dots are a version.
-const VERSION_WORDS: [&str; 12] = [
+const VERSION_WORDS: [&str; 13] = [
     "v", "ver", "version", "versions", "build", "release", "rev", "revision", "firmware", "driver",
-    "fw", "assembly",
+    "fw", "assembly", "oid",
 ];
 
 /// An IPv4 address (RFC 3986 `IPv4address`) that begins here. A port or prefix length after it stays.
@@ -150,11 +157,18 @@ fn is_version_place(text: Text<'_>, start: usize, end: usize, floor: usize) -> b
         }
         _ => {}
     }
+    // `>= 1.2.3.4`
+    let sign = text.run_back(start, floor, 1, |byte| byte == b' ');
+    if [b">=", b"<=", b"~>", b"~="]
+        .iter()
+        .any(|compares| text.has_before(sign, *compares))
+    {
+        return true;
+    }
     let gap = text.run_back(start, floor, 4, |byte| {
-        matches!(byte, b' ' | b'+' | b':' | b'=' | b'"' | b'\'')
+        matches!(byte, b' ' | b'+' | b':' | b'=' | b'"' | b'\'' | b'.')
     });
-    let word = text.run_back(gap, floor, 24, |byte| byte.is_ascii_alphabetic());
-    let word = text.slice(word, gap).to_ascii_lowercase();
+    let (word, _) = text.word_before(gap, floor);
     VERSION_WORDS.contains(&word.as_str()) || word.ends_with("version")
 }
 
@@ -304,6 +318,7 @@ pub(crate) fn url_credentials(text: Text<'_>, colon: usize) -> Option<Hit> {
         || user == "git"
         || text.rules().is_placeholder(user)
         || (user.contains(',') && !user.contains(':'))
+        || is_blank(user.split_once(':').map_or(user, |(_, password)| password))
     {
         return None;
     }
@@ -312,4 +327,30 @@ pub(crate) fn url_credentials(text: Text<'_>, colon: usize) -> Option<Hit> {
         end: start + user.len(),
         rule: Rule::UrlCredentials,
     })
+}
+
+/// Longest user and password before the `@` of a driver's address, bytes.
+const LOGIN_MAX: usize = 128;
+
+/// The password before this `@` in the addresses of two drivers that are no URLs: `name:password@tcp(host)/` of Go's for one database and
+/// `jdbc:oracle:thin:name/password@host`.
+pub(crate) fn driver_password(text: Text<'_>, at: usize, floor: usize) -> Option<Hit> {
+    let start = text.run_back(at, floor, LOGIN_MAX, |byte| {
+        byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`')
+    });
+    let login = text.slice(start, at);
+    let mysql = text.has(at + 1, b"tcp(") || text.has(at + 1, b"unix(");
+    let (name, password) = if mysql {
+        login.split_once(':')?
+    } else {
+        let (driver, _) = login.split_once('/')?;
+        let oracle = driver.contains(":thin:") || driver.contains(":oci:");
+        oracle.then(|| login.split_once('/')).flatten()?
+    };
+    (!password.is_empty() && !is_blank(password) && !text.rules().is_placeholder(password))
+        .then_some(Hit {
+            start: start + name.len() + 1,
+            end: at,
+            rule: Rule::UrlCredentials,
+        })
 }

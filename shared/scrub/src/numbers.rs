@@ -65,7 +65,14 @@ fn valid_card(text: Text<'_>, start: usize, end: usize) -> bool {
             digits().count(),
         )
         && luhn(digits())
+        && !(end - start == ARTICLE_DIGITS && is_said_before(text, start, 0, &ARTICLES))
 }
+
+/// Digits of an international article number, EAN-13; one in ten passes for an old card.
+const ARTICLE_DIGITS: usize = 13;
+
+/// Words before an article number.
+const ARTICLES: [&str; 6] = ["ean", "gtin", "isbn", "barcode", "upc", "article"];
 
 /// Whether a number is not a part of a longer one: a decimal fraction, a dashed id, an address.
 fn stands_alone(text: Text<'_>, start: usize, end: usize) -> bool {
@@ -191,6 +198,11 @@ const THINGS: [&str; 20] = [
 
 /// Whether one of the two words before says that this is the number of a thing.
 fn is_part_number(text: Text<'_>, start: usize, floor: usize) -> bool {
+    is_said_before(text, start, floor, &THINGS)
+}
+
+/// Whether one of the two words before is one of these.
+fn is_said_before(text: Text<'_>, start: usize, floor: usize, words: &[&str]) -> bool {
     let mut end = start;
     for _ in 0..2 {
         let gap = text.run_back(end, floor, 4, |byte| {
@@ -199,12 +211,11 @@ fn is_part_number(text: Text<'_>, start: usize, floor: usize) -> bool {
                 b' ' | b'+' | b'.' | b':' | b'=' | b'#' | b'-' | b'_' | b'"'
             )
         });
-        let word = text.run_back(gap, floor, 24, |byte| byte.is_ascii_alphabetic());
-        let name = text.slice(word, gap).to_ascii_lowercase();
-        if THINGS.contains(&name.as_str()) {
+        let (word, start) = text.word_before(gap, floor);
+        if words.contains(&word.as_str()) {
             return true;
         }
-        end = word;
+        end = start;
     }
     false
 }
@@ -234,6 +245,11 @@ pub(crate) fn iban(text: Text<'_>, start: usize) -> Option<Hit> {
         return None;
     }
     let length = iban_length(head.map(|byte| byte.to_ascii_uppercase()))?;
+    // These countries have digits only, and their codes are digits themselves where numbers are written to the base of 16.
+    let digits_only = matches!(
+        &head.map(|byte| byte.to_ascii_uppercase()),
+        b"AE" | b"BA" | b"BE" | b"DE" | b"EE"
+    );
     let mut position = start + 4;
     let mut taken = 4;
     let mut remainder = 0;
@@ -242,7 +258,7 @@ pub(crate) fn iban(text: Text<'_>, start: usize) -> Option<Hit> {
             position += 1;
         }
         let byte = text.at(position);
-        if !byte.is_ascii_alphanumeric() {
+        if !byte.is_ascii_alphanumeric() || (digits_only && !byte.is_ascii_digit()) {
             return None;
         }
         remainder = append(remainder, byte);
@@ -281,12 +297,15 @@ pub(crate) fn phone(text: Text<'_>, plus: usize) -> Option<Hit> {
     }
     let mut digits: Vec<u8> = Vec::with_capacity(16);
     let (mut position, mut end, mut dots, mut best) = (plus + 1, plus + 1, 0_u32, None);
+    // Where the last group, or what stands for none, ended.
+    let mut near = plus + 1;
     while digits.len() <= *PHONE_DIGITS.end() {
         let byte = text.at(position);
         if byte.is_ascii_digit() {
             digits.push(byte - b'0');
             position += 1;
             end = position;
+            near = position;
             continue;
         }
         // A group has ended: what was read so far may be the number.
@@ -294,15 +313,16 @@ pub(crate) fn phone(text: Text<'_>, plus: usize) -> Option<Hit> {
             best = Some(end);
         }
         let separates = match byte {
-            b' ' | b'-' | b'.' | b'/' | b'(' | b')' => position < end + 2,
+            b' ' | b'-' | b'.' | b'/' | b'(' | b')' => position < near + 2,
             _ => false,
         };
         if !separates || digits.is_empty() {
             break;
         }
         // `(0)` is dialled only inside the country.
-        if text.has(position, b"(0)") {
+        if text.has(position, b"(0)") && near == end {
             position += 2;
+            near = position + 1;
         }
         dots += u32::from(byte == b'.');
         position += 1;
@@ -315,6 +335,83 @@ pub(crate) fn phone(text: Text<'_>, plus: usize) -> Option<Hit> {
             rule: Rule::Phone,
         })
 }
+
+/// Words that announce a phone number.
+const CALLS: [&str; 20] = [
+    "phone",
+    "telephone",
+    "tel",
+    "telefon",
+    "mobile",
+    "mobil",
+    "cell",
+    "fax",
+    "sms",
+    "whatsapp",
+    "call",
+    "called",
+    "calling",
+    "callback",
+    "dial",
+    "dialed",
+    "dialled",
+    "dialing",
+    "dialling",
+    "ring",
+];
+
+/// Most groups of digits in a phone number.
+const PHONE_GROUPS_MAX: usize = 6;
+
+/// Where a phone number that begins with this zero ends, as it is dialled inside of a country (`030 901820`) or out of one
+/// (`0049 30 901820`). The first needs a word before it that announces it, the second groups or such a word.
+pub(crate) fn trunk_phone(text: Text<'_>, start: usize, floor: usize) -> Option<usize> {
+    if is_word(text.before(start)) || matches!(text.before(start), b'.' | b'-' | b':') {
+        return None;
+    }
+    let mut digits: Vec<u8> = Vec::with_capacity(24);
+    let (mut position, mut end, mut separator, mut fours) = (start, start, 0, true);
+    let mut groups = 0;
+    while groups < PHONE_GROUPS_MAX {
+        let group_end = text.run_to(position, TRUNK_DIGITS_MAX, |byte| byte.is_ascii_digit());
+        let group = text.slice(position, group_end);
+        let long = digits.len() + group.len() > TRUNK_DIGITS_MAX;
+        if group.is_empty() || long || is_word(text.at(group_end)) {
+            break;
+        }
+        digits.extend(group.bytes().map(|byte| byte - b'0'));
+        fours &= group.len() == 4;
+        (end, position, groups) = (group_end, group_end + 1, groups + 1);
+        let next = text.at(group_end);
+        // `0171/901 820`: only behind the area another mark may stand.
+        let fits = matches!(next, b' ' | b'-' | b'/' | b'.' | b'+')
+            && (groups == 1 || next == separator || separator == b'/');
+        if !fits {
+            break;
+        }
+        separator = next;
+    }
+    // One dot is a decimal point, and no area has one digit.
+    let decimal = separator == b'.' && groups < 3;
+    if decimal || !text.at(start + 1).is_ascii_digit() {
+        return None;
+    }
+    let time = text.at(end) == b':' && text.at(end + 1).is_ascii_digit();
+    let closed = !is_word(text.at(end)) && text.at(end) != b'@' && !time;
+    // `phone=030…` is for those who know names. In forms a space is written `+`.
+    let gap = text.run_back(start, floor, 2, |byte| matches!(byte, b' ' | b'+'));
+    let named = gap == start || matches!(text.before(gap), b':' | b'=' | b'"' | b'\'');
+    let announced = || !named && is_said_before(text, start, floor, &CALLS);
+    let fits = match digits.as_slice() {
+        [0, 0, abroad @ ..] => is_phone(abroad, 0) && ((groups > 1 && !fours) || announced()),
+        [0, national @ ..] => (8..=11).contains(&national.len()) && announced(),
+        _ => false,
+    };
+    (closed && fits).then_some(end)
+}
+
+/// Most digits of a number that begins with zeros: two and those of an international one.
+const TRUNK_DIGITS_MAX: usize = 17;
 
 /// Whether the word after a number says that it counts something: `+469998434 bytes`.
 fn is_count(text: Text<'_>, end: usize) -> bool {

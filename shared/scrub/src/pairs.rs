@@ -1,16 +1,27 @@
 //! Values that stand behind a name which promises a secret: `password=…`, `"api_key": "…"`,
 //! `Cookie: …`, `--token …`, `("Authorization", "…")`.
 
+use crate::blank::{is_made_up, is_prose, says_nothing};
+use crate::forms::{form_part, user_flag};
 use crate::keys::{self, Promise};
-use crate::rules::Rules;
-use crate::text::{Hit, Reading, Text, is_quote, is_word};
+use crate::text::{Hit, Reading, Rule, Text, is_hex, is_quote, is_word};
 
 /// Longest name read before a separator, bytes.
-const NAME_MAX: usize = 64;
+pub(crate) const NAME_MAX: usize = 64;
+
+/// What a name like `password` promises.
+pub(crate) const PASSWORD: Promise = Promise {
+    rule: Rule::NamedSecret,
+    weak: false,
+    folder: false,
+};
+
+/// Longest password in a sentence or behind a user's name, bytes.
+pub(crate) const PASSWORD_MAX: usize = 128;
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Written {
+pub(crate) enum Written {
     Quoted,
     Bracketed,
     Bare,
@@ -18,10 +29,10 @@ enum Written {
 
 /// A value: where its content begins and ends.
 #[derive(Debug, Clone, Copy)]
-struct Value {
-    start: usize,
-    end: usize,
-    written: Written,
+pub(crate) struct Value {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) written: Written,
 }
 
 /// A name: what it promises, and whether it stood in quotes.
@@ -48,7 +59,9 @@ pub(crate) fn assigned(
         return None;
     }
     let compares = sign == b'=' && matches!(before, b'=' | b'!');
-    let quoted_only = compares || reading == Reading::Source;
+    // A literal of a source line may hold a whole address or connection string.
+    let parameter = reading == Reading::Source && is_parameter(text, separator, floor);
+    let quoted_only = compares || (reading == Reading::Source && !parameter);
     // Of source text only quoted literals are values, and most of what is assigned is none.
     if quoted_only && !begins_quoted(text, separator) {
         return None;
@@ -58,6 +71,9 @@ pub(crate) fn assigned(
     } else {
         separator
     };
+    if sign == b'=' && text.has_before(separator, b"form-data; name") {
+        return form_part(text, separator);
+    }
     let name = name_before(text, operator, floor, sign == b':')?;
     let arrow = usize::from(sign == b'=' && after == b'>');
     let from = text.run(separator + 1 + arrow, |byte| matches!(byte, b' ' | b'\t'));
@@ -72,8 +88,30 @@ pub(crate) fn assigned(
     if quoted_only && value.written != Written::Quoted {
         return None;
     }
-    let prose = sign == b':' && !name.quoted && name.promise.plain;
-    remove(text, value, name.promise, prose)
+    let spoken = sign == b':' && !name.quoted;
+    // `auth:8080` is a host and its port.
+    let port = spoken && from == separator + 1 && name.promise.weak && is_port(text, value);
+    if port {
+        return None;
+    }
+    remove(text, value, name.promise, spoken)
+}
+
+/// Whether a parameter with a value that was made up is assigned here: `&password=…`, `;Password=…`. Most of what looks so is none, and
+/// is read again: so only short values are looked at.
+fn is_parameter(text: Text<'_>, sign: usize, floor: usize) -> bool {
+    let name = text.run_back(sign, floor, NAME_MAX, is_name);
+    let named = name < sign && matches!(text.before(name), b'&' | b'?' | b';');
+    if !named || text.at(sign) != b'=' {
+        return false;
+    }
+    let end = text.run_to(sign + 1, PASSWORD_MAX, is_bare);
+    end - sign <= PASSWORD_MAX && is_made_up(text.rules(), text.slice(sign + 1, end))
+}
+
+fn is_port(text: Text<'_>, value: Value) -> bool {
+    let content = text.slice(value.start, value.end);
+    content.len() <= 5 && content.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a quoted value, perhaps with a prefix as in `b'…'`, begins behind a separator.
@@ -128,69 +166,22 @@ pub(crate) fn flag(text: Text<'_>, dashes: usize) -> Option<Hit> {
     if quote != b' ' && !begins_quoted(text, from - 1) {
         return None;
     }
+    if text.slice(dashes + 2, name_end) == "user" && quote == b' ' {
+        return user_flag(text, dashes, from);
+    }
     let promise = keys::promise(text.rules(), text.slice(dashes + 2, name_end))?;
     let value = value_at(text, from, promise)?;
-    if text.at(value.start) == b'-' || (quote != b' ') != (value.written == Written::Quoted) {
+    if text.at(value.start) == b'-' || (quote != b' ' && value.written != Written::Quoted) {
         return None;
     }
     remove(text, value, promise, false)
 }
 
-/// Texts that stand for no value.
-const LITERALS: [&str; 14] = [
-    "true",
-    "false",
-    "none",
-    "null",
-    "nil",
-    "undefined",
-    "''",
-    "\"\"",
-    "{}",
-    "[]",
-    "()",
-    "%s",
-    "nan",
-    "n/a",
-];
-
-/// Longest value that can say nothing, bytes.
-const NOTHING_MAX: usize = 512;
-
-/// Longest of them, bytes.
-const LITERAL_MAX: usize = 9;
-
-/// Whether a text says nothing worth hiding under a name that promises a secret.
-pub(crate) fn says_nothing(rules: &Rules, value: &str, promise: Promise) -> bool {
-    let lower = if value.len() <= LITERAL_MAX {
-        value.to_ascii_lowercase()
-    } else {
-        String::new()
-    };
-    let literal = value.is_empty() || LITERALS.contains(&lower.as_str());
-    // A longer one is worth hiding whatever it looks like; so no long text is looked through twice.
-    if value.len() > NOTHING_MAX {
-        return rules.allows(value);
-    }
-    // Objects print their class and address, not what they hold.
-    let object = value.starts_with('<')
-        && (value.contains(" object at 0x")
-            || value.starts_with("<class ")
-            || value.starts_with("<function ")
-            || value.starts_with("<module "));
-    let template = value.starts_with("${") || value.starts_with("{{");
-    let hidden = value.len() >= 3 && value.bytes().all(|byte| matches!(byte, b'*' | b'x' | b'.'));
-    let small = promise.weak && value.len() <= 3 && value.bytes().all(|byte| byte.is_ascii_digit());
-    let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    let wordy = digits < promise.digits_min();
-    let stays = rules.is_placeholder(value) || rules.allows(value);
-    literal || object || template || hidden || small || wordy || stays
-}
-
-fn remove(text: Text<'_>, value: Value, promise: Promise, prose: bool) -> Option<Hit> {
+/// What is removed of a value. `spoken`: its name stands as in a sentence, so that the value may be the next word of it.
+pub(crate) fn remove(text: Text<'_>, value: Value, promise: Promise, spoken: bool) -> Option<Hit> {
     let content = text.slice(value.start, value.end);
     let nothing = says_nothing(text.rules(), content, promise)
-        || (prose && value.written == Written::Bare && is_prose(content, promise));
+        || (spoken && value.written == Written::Bare && is_prose(content, promise));
     (!nothing && value.end > value.start).then_some(Hit {
         start: value.start,
         end: value.end,
@@ -198,89 +189,77 @@ fn remove(text: Text<'_>, value: Value, promise: Promise, prose: bool) -> Option
     })
 }
 
-/// Words that go on a sentence after `password:`, or name a type.
-const SENTENCE: [&str; 48] = [
-    "must",
-    "is",
-    "was",
-    "are",
-    "not",
-    "required",
-    "missing",
-    "invalid",
-    "incorrect",
-    "expected",
-    "wrong",
-    "cannot",
-    "can",
-    "should",
-    "has",
-    "have",
-    "too",
-    "field",
-    "this",
-    "that",
-    "the",
-    "a",
-    "an",
-    "please",
-    "enter",
-    "mismatch",
-    "failed",
-    "expired",
-    "denied",
-    "no",
-    "unknown",
-    "error",
-    "do",
-    "does",
-    "did",
-    "at",
-    "ensure",
-    "value",
-    "length",
-    "minimum",
-    "input",
-    "str",
-    "string",
-    "optional",
-    "bytes",
-    "int",
-    "bool",
-    "any",
-];
-
-/// Whether a bare value after `name: ` is a word of a sentence.
-fn is_prose(value: &str, promise: Promise) -> bool {
-    let word = value.trim_end_matches(['.', '!', '?', ':']);
-    let letters = word
-        .bytes()
-        .all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'\''));
-    let everyday = promise.weak && letters && word.len() < 20;
-    everyday || SENTENCE.contains(&word.to_ascii_lowercase().as_str())
+pub(crate) fn is_name(byte: u8) -> bool {
+    is_word(byte) || matches!(byte, b'-' | b'.')
 }
 
-fn is_name(byte: u8) -> bool {
-    is_word(byte) || matches!(byte, b'-' | b'.')
+/// Most backslashes before a quote of JSON that stands in JSON that stands in JSON and so on, bytes.
+pub(crate) const ESCAPES_MAX: usize = 16;
+
+/// The name that is listed before its value: `{"name": "…", "value": `, `key="…" value=`. The word `value` begins here.
+fn listed_name(text: Text<'_>, value: usize, floor: usize) -> &str {
+    let end = text.run_back(value, floor, 24, |byte| {
+        is_quote(byte) || byte.is_ascii_whitespace() || matches!(byte, b',' | b'\\')
+    });
+    let start = text.run_back(end, floor, NAME_MAX, is_name);
+    let is_mark = |byte: u8| is_quote(byte) || matches!(byte, b'\\' | b' ');
+    let sign = text.run_back(start, floor, ESCAPES_MAX, is_mark);
+    if end == value || !matches!(text.before(sign), b':' | b'=') {
+        return "";
+    }
+    let label_end = text.run_back(sign - 1, floor, ESCAPES_MAX, is_mark);
+    let label = text.run_back(label_end, floor, 8, is_word);
+    if matches!(
+        text.slice(label, label_end),
+        "name" | "key" | "Name" | "Key"
+    ) {
+        text.slice(start, end)
+    } else {
+        ""
+    }
 }
 
 /// The name that ends before an operator, if it promises something.
 fn name_before(text: Text<'_>, operator: usize, floor: usize, spoken: bool) -> Option<Name<'_>> {
     let end = text.run_back(operator, floor, 2, |byte| byte == b' ');
-    let closed = text.run_back(end, floor, 4, |byte| {
+    let closed = text.run_back(end, floor, ESCAPES_MAX, |byte| {
         is_quote(byte) || matches!(byte, b']' | b'\\')
     });
     let quoted = closed < end;
+    // `user%5Bpassword%5D=…`: how forms encode the brackets of `user[password]`.
+    let closed = if text
+        .slice(closed.saturating_sub(3), closed)
+        .eq_ignore_ascii_case("%5D")
+    {
+        closed - 3
+    } else {
+        closed
+    };
     let start = text.run_back(closed, floor, NAME_MAX, is_name);
     // `settings.auth.timeout`: the last part names the value.
     let last = text.run_back(closed, start, NAME_MAX, |byte| byte != b'.');
+    let last = last + escape(text, last, closed);
     let name = text.slice(last, closed);
     if name.is_empty() {
         return None;
     }
-    let promise = keys::promise(text.rules(), name).filter(|promise| {
-        let spoken = spoken && !quoted && promise.weak;
-        !(spoken && keys::is_parsing(previous_word(text, start, floor)))
+    let name = if name.eq_ignore_ascii_case("value") && last == start {
+        listed_name(text, start, floor)
+    } else {
+        name
+    };
+    // Who has an address with a signature has what it leads to.
+    let signature = name == "sig" && matches!(text.before(start), b'&' | b'?');
+    if signature && text.rules().says_of(name).is_none() {
+        return Some(Name {
+            text: name,
+            promise: PASSWORD,
+            quoted,
+        });
+    }
+    let promise = keys::promise(text.rules(), name).filter(|_| {
+        let token = name.eq_ignore_ascii_case("token") || name.eq_ignore_ascii_case("tokens");
+        !(spoken && !quoted && token && keys::is_parsing(previous_word(text, start, floor)))
     });
     let promise = promise.or_else(|| {
         if quoted || last != start || !keys::may_end_name(name) {
@@ -299,6 +278,18 @@ fn name_before(text: Text<'_>, operator: usize, floor: usize, spoken: bool) -> O
         promise,
         quoted,
     })
+}
+
+/// How many bytes of an escape stand before a name, as in `\\ntoken`, `\\u0026token` and `%5Btoken`.
+fn escape(text: Text<'_>, start: usize, end: usize) -> usize {
+    let hex = |from: usize, to: usize| (from..to).all(|place| is_hex(text.at(start + place)));
+    let length = match (text.before(start), text.at(start)) {
+        (b'%', _) if hex(0, 2) => 2,
+        (b'\\', b'n' | b'r' | b't') => 1,
+        (b'\\', b'u') if hex(1, 5) => 5,
+        _ => 0,
+    };
+    if start + length < end { length } else { 0 }
 }
 
 /// The word that ends one space before a position.
@@ -330,6 +321,7 @@ fn header_value(text: Text<'_>, from: usize, name: &str) -> Option<Value> {
         return value_at(text, from, keys::promise(text.rules(), name)?);
     }
     let is_value = |byte: u8| !(is_quote(byte) || matches!(byte, b'\n' | b'\r' | b'\\'));
+    let mut parameters = false;
     // What is no header after all is a word of a sentence, or one bare token. Only the beginning is
     // looked at for that, so that a row of such words is not looked through once for each.
     let mut budget = HEADER_LOOK;
@@ -346,12 +338,19 @@ fn header_value(text: Text<'_>, from: usize, name: &str) -> Option<Value> {
             .iter()
             .any(|known| scheme.eq_ignore_ascii_case(known))
             || scheme.starts_with("AWS4-HMAC");
+        parameters = ["digest", "oauth"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known));
         (known && beginning.len() > scheme.len()).then_some(from + scheme.len() + 1)
     };
     let Some(start) = start else {
         return value_at(text, from, keys::promise(text.rules(), name)?);
     };
-    let end = text.run(start, is_value);
+    let end = if parameters {
+        parameters_end(text, start)
+    } else {
+        text.run(start, is_value)
+    };
     let content = text.slice(start, end).trim_end();
     Some(Value {
         start,
@@ -360,11 +359,28 @@ fn header_value(text: Text<'_>, from: usize, name: &str) -> Option<Value> {
     })
 }
 
+/// Where `username="…", response="…"` (RFC 7616 §3.4) ends, in a text in which the quotes may be escaped.
+fn parameters_end(text: Text<'_>, start: usize) -> usize {
+    let (mut position, mut inside) = (start, false);
+    while let Some(byte) = text.get(position) {
+        let mark = text.run_to(position, ESCAPES_MAX, |byte| byte == b'\\');
+        if text.at(mark) == b'"' && (inside || text.before(position) == b'=') {
+            inside = !inside;
+            position = mark;
+        } else if mark > position || matches!(byte, b'\n' | b'\r') || (!inside && is_quote(byte)) {
+            break;
+        }
+        position += 1;
+    }
+    position
+}
+
 /// Schemes of `Authorization`, and words that stand in their place.
-const SCHEMES: [&str; 7] = [
+const SCHEMES: [&str; 8] = [
     "basic",
     "bearer",
     "digest",
+    "oauth",
     "negotiate",
     "token",
     "apikey",
@@ -375,7 +391,7 @@ const SCHEMES: [&str; 7] = [
 const HEADER_LOOK: usize = 256;
 
 /// The value that begins here.
-fn value_at(text: Text<'_>, from: usize, promise: Promise) -> Option<Value> {
+pub(crate) fn value_at(text: Text<'_>, from: usize, promise: Promise) -> Option<Value> {
     let prefix = text.run(from, |byte| {
         matches!(byte, b'b' | b'B' | b'u' | b'U' | b'r' | b'R' | b'f' | b'F')
     });
@@ -385,15 +401,10 @@ fn value_at(text: Text<'_>, from: usize, promise: Promise) -> Option<Value> {
     } else {
         from
     };
-    let escaped = text.at(quote_at) == b'\\' && is_quote(text.at(quote_at + 1));
-    let quote = text.at(quote_at + usize::from(escaped));
+    let content = text.run_to(quote_at, ESCAPES_MAX, |byte| byte == b'\\');
+    let quote = text.at(content);
     if is_quote(quote) {
-        return Some(quoted(
-            text,
-            quote_at + usize::from(escaped) + 1,
-            quote,
-            escaped,
-        ));
+        return Some(quoted(text, content + 1, quote, content - quote_at));
     }
     if matches!(text.at(from), b'(' | b'[' | b'{') {
         return Some(bracketed(text, from));
@@ -408,6 +419,12 @@ fn value_at(text: Text<'_>, from: usize, promise: Promise) -> Option<Value> {
         });
     }
     let mut end = text.run(from, is_bare);
+    // `Some("…")`: what stands in the brackets is the value, unless that is looked up by its name: `getenv("API_KEY")`.
+    if matches!(text.before(end), b'(' | b'[') && begins_with_quote(text, end) {
+        let inner = value_at(text, end, promise)?;
+        let name = text.slice(inner.start, inner.end);
+        return keys::promise(text.rules(), name).is_none().then_some(inner);
+    }
     // `1234 5678 …`: a number goes on over spaces.
     while promise.numeric() && text.at(end) == b' ' {
         let next = text.run(end + 1, is_bare);
@@ -427,6 +444,12 @@ fn value_at(text: Text<'_>, from: usize, promise: Promise) -> Option<Value> {
     })
 }
 
+/// Whether a quote stands here, escaped or not.
+fn begins_with_quote(text: Text<'_>, from: usize) -> bool {
+    let quote = text.run_to(from, ESCAPES_MAX, |byte| byte == b'\\');
+    is_quote(text.at(quote))
+}
+
 fn is_bare(byte: u8) -> bool {
     byte > b' '
         && !is_quote(byte)
@@ -436,29 +459,24 @@ fn is_bare(byte: u8) -> bool {
         )
 }
 
-/// A quoted value: to its closing quote, or to the end of the line where that was cut off.
-fn quoted(text: Text<'_>, start: usize, quote: u8, escaped: bool) -> Value {
-    let mut backslash = false;
+/// A quoted value: to its closing quote, or to the end of the line where that was cut off. `escapes`: how many backslashes stand before
+/// the opening quote, and so before the closing one.
+fn quoted(text: Text<'_>, start: usize, quote: u8, escapes: usize) -> Value {
+    let mut backslashes = 0;
     let mut done = false;
     let end = text.run(start, |byte| {
         if byte == b'\n' {
             return false;
         }
-        // In an escaped quotation the closing quote is escaped as well.
-        if byte == quote && (escaped || !backslash) {
-            done = true;
-        }
-        backslash = byte == b'\\' && !backslash;
+        // More backslashes escape a quote inside of the value.
+        done = byte == quote && (backslashes <= escapes || (escapes == 0 && backslashes % 2 == 0));
+        backslashes = if byte == b'\\' { backslashes + 1 } else { 0 };
         !done
     });
-    let end = if done && escaped && text.before(end) == b'\\' && end > start {
-        end - 1
-    } else {
-        end
-    };
+    let closing = text.run_back(end, start, escapes, |byte| done && byte == b'\\');
     Value {
         start,
-        end,
+        end: closing,
         written: Written::Quoted,
     }
 }

@@ -31,7 +31,7 @@ fn unix(text: Text<'_>, slash: usize) -> Option<Hit> {
     if !drive && !begins_path(text, slash) {
         return None;
     }
-    let end = name_end(text, start, drive);
+    let end = name_end(text, start, drive || is_mounted(text, slash));
     let name = text.slice(start, end);
     // A page of a site, not a folder of a machine.
     let is_page = [".html", ".htm", ".php", ".js", ".css", ".aspx", ".jsp"]
@@ -43,14 +43,13 @@ fn unix(text: Text<'_>, slash: usize) -> Option<Hit> {
 /// Whether a slash begins a path of a file, and is not the middle of another path or a URL.
 fn begins_path(text: Text<'_>, slash: usize) -> bool {
     let before = text.before(slash);
-    if text.has_before(slash, b"file://")
-        || text.has_before(slash, b"/var")
-        || text.has_before(slash, b"/private")
+    // `file:///home/…`, `webpack:///Users/…`: a URL without a host.
+    if text.has_before(slash, b"://")
+        || [b"/var".as_slice(), b"/usr", b"/export", b"/private"]
+            .iter()
+            .any(|folder| text.has_before(slash, folder))
+        || is_mounted(text, slash)
     {
-        return true;
-    }
-    // `/mnt/c/Users/…`: a Windows disk seen from Linux.
-    if before.is_ascii_alphabetic() && text.has_before(slash - 1, b"/mnt/") {
         return true;
     }
     !(is_word(before)
@@ -59,6 +58,11 @@ fn begins_path(text: Text<'_>, slash: usize) -> bool {
             b'.' | b'~' | b'-' | b'%' | b'/' | b'}' | b']' | b')'
         ))
         && before < 0x80
+}
+
+/// `/mnt/c/Users/…`: a Windows disk seen from Linux.
+fn is_mounted(text: Text<'_>, slash: usize) -> bool {
+    text.before(slash).is_ascii_alphabetic() && text.has_before(slash - 1, b"/mnt/")
 }
 
 /// `GET /home/…`: a route of a site.
@@ -126,7 +130,7 @@ fn name_end(text: Text<'_>, start: usize, spaces: bool) -> usize {
         return boundary(text, start, word);
     }
     let whole = text.run(start, |byte| byte == b' ' || fits(byte));
-    if matches!(text.at(whole), b'\\' | b'/') {
+    if matches!(text.at(whole), b'\\' | b'/') && text.before(whole) != b' ' {
         boundary(text, start, whole)
     } else {
         boundary(text, start, word)

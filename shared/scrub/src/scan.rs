@@ -6,7 +6,7 @@
 use crate::encoded;
 use crate::rules::Rules;
 use crate::text::{Hit, Reading, Rule, Text, is_base64url, is_hex, is_sign, is_word};
-use crate::{net, numbers, own, pairs, paths, secrets};
+use crate::{forms, net, numbers, own, pairs, paths, secrets};
 
 /// Everything to remove from a text.
 pub(crate) fn scan(text: &str, reading: Reading, rules: &Rules) -> Vec<Hit> {
@@ -31,6 +31,11 @@ pub(crate) fn built_in(text: Text<'_>, reading: Reading, decode: bool) -> Vec<Hi
     let mut position = 0;
     while let Some(byte) = text.get(position) {
         let (found, next) = if is_word(byte) {
+            // The letter of an escape for white space begins no word.
+            if text.ends_escape(position) {
+                position += 1;
+                continue;
+            }
             let end = text.run(position, is_word);
             (scanner.word(position, end, byte), end)
         } else if is_sign(byte) {
@@ -92,15 +97,20 @@ impl Scanner<'_> {
     fn sign(&mut self, position: usize, byte: u8) -> Option<Hit> {
         let text = self.text;
         match byte {
-            b'@' => net::email(text, position, 1, self.floor),
+            b'@' => net::email(text, position, 1, self.floor)
+                .or_else(|| net::driver_password(text, position, self.floor)),
             b'%' if text.has(position + 1, b"40") => net::email(text, position, 3, self.floor),
             b':' => self.colon(position),
             b'=' => pairs::assigned(text, position, self.floor, self.reading),
+            b'>' => forms::element(text, position, self.floor),
             b',' => pairs::tuple(text, position, self.floor),
             b'+' => numbers::phone(text, position),
             b'(' => numbers::bracketed_phone(text, position),
             b'-' if text.at(position + 1) == b'-' => {
                 secrets::pem(text, position).or_else(|| pairs::flag(text, position))
+            }
+            b'-' if text.has(position, b"-u ") && text.before(position) == b' ' => {
+                forms::user_flag(text, position, position + 3)
             }
             b'/' | b'\\' => paths::user(text, position),
             _ => None,
@@ -147,6 +157,7 @@ impl Scanner<'_> {
         match (length, first) {
             (4, _) => numbers::iban(text, start),
             (5 | 6, b'b' | b'B') => secrets::scheme(text, start, end),
+            (8, b'p' | b'P') | (10, b'i' | b'I') => forms::stated(text, start, end),
             _ => None,
         }
     }
@@ -195,7 +206,14 @@ impl Scanner<'_> {
                 .or_else(|| numbers::domestic_phone(text, start).map(|end| (end, Rule::Phone))),
             _ => None,
         };
+        let trunk = || {
+            let is_phone = text.at(start) == b'0' && self.reading != Reading::Release;
+            is_phone
+                .then(|| numbers::trunk_phone(text, start, self.floor))
+                .flatten()
+        };
         found
+            .or_else(|| trunk().map(|end| (end, Rule::Phone)))
             .map(|(end, rule)| Hit { start, end, rule })
             .or_else(|| secrets::vendor_key(text, start, end))
     }

@@ -19,6 +19,7 @@ enum Made {
     Dotted,
     Padded,
     Path,
+    Webhook,
 }
 
 impl Made {
@@ -32,6 +33,7 @@ impl Made {
             Self::Dotted => is_base64url(byte) || byte == b'.',
             Self::Padded => is_base64url(byte) || matches!(byte, b'=' | b'+' | b'/'),
             Self::Path => is_base64url(byte) || byte == b'/',
+            Self::Webhook => is_base64url(byte) || matches!(byte, b'/' | b'@'),
         }
     }
 }
@@ -64,6 +66,8 @@ const FORMS: &[Form] = &[
     Form("glrt-", Made::Token, 20, KEY_MAX),
     Form("gldt-", Made::Token, 20, KEY_MAX),
     Form("glcbt-", Made::Token, 20, KEY_MAX),
+    Form("glft-", Made::Token, 20, KEY_MAX),
+    Form("glsoat-", Made::Token, 20, KEY_MAX),
     Form("ATATT3xFfGF0", Made::Padded, 100, KEY_MAX),
     Form("ATCTT3xFfGN0", Made::Padded, 100, KEY_MAX),
     Form("ATBB", Made::Padded, 32, 32),
@@ -78,6 +82,7 @@ const FORMS: &[Form] = &[
     Form("xoxp-", Made::Token, 10, KEY_MAX),
     Form("xoxr-", Made::Token, 10, KEY_MAX),
     Form("xoxs-", Made::Token, 10, KEY_MAX),
+    Form("webhook.office.com/webhookb2/", Made::Webhook, 40, KEY_MAX),
     Form("xapp-", Made::Token, 10, KEY_MAX),
     Form("hooks.slack.com/services/", Made::Path, 20, KEY_MAX),
     Form("hooks.slack.com/workflows/", Made::Path, 20, KEY_MAX),
@@ -101,6 +106,8 @@ const FORMS: &[Form] = &[
     Form("rubygems_", Made::Hex, 48, 48),
     Form("dckr_pat_", Made::Token, 27, KEY_MAX),
     Form("dckr_oat_", Made::Token, 27, KEY_MAX),
+    Form("CLOJARS_", Made::Hex, 60, 60),
+    Form("cio", Made::Alnum, 32, 32),
     // Models.
     Form("sk-ant-", Made::Token, 20, KEY_MAX),
     Form("sk-proj-", Made::Token, 20, KEY_MAX),
@@ -109,6 +116,10 @@ const FORMS: &[Form] = &[
     Form("hf_", Made::Alnum, 30, KEY_MAX),
     Form("r8_", Made::Alnum, 37, 37),
     Form("gsk_", Made::Alnum, 40, KEY_MAX),
+    Form("pplx-", Made::Alnum, 40, KEY_MAX),
+    Form("xai-", Made::Alnum, 60, KEY_MAX),
+    Form("sk-or-v1-", Made::Hex, 64, 64),
+    Form("sk-lf-", Made::Token, 36, 36),
     // Clouds, infrastructure, observability.
     Form("dop_v1_", Made::Hex, 64, 64),
     Form("doo_v1_", Made::Hex, 64, 64),
@@ -126,6 +137,14 @@ const FORMS: &[Form] = &[
     Form("dp.pt.", Made::Alnum, 40, 44),
     Form("pscale_tkn_", Made::Token, 32, KEY_MAX),
     Form("sbp_", Made::Hex, 40, 40),
+    Form("nfp_", Made::Alnum, 36, 40),
+    Form("dt0c01.", Made::Dotted, 89, 89),
+    Form("tskey-", Made::Token, 20, KEY_MAX),
+    Form("LTAI", Made::Alnum, 20, 20),
+    Form("pnu_", Made::Alnum, 36, 36),
+    Form("sk.eyJ", Made::Dotted, 40, KEY_MAX),
+    Form("access-production-", Made::Token, 36, 36),
+    Form("access-sandbox-", Made::Token, 36, 36),
     // Work and mail.
     Form("SG.", Made::Dotted, 40, KEY_MAX),
     Form("key-", Made::Hex, 32, 32),
@@ -134,6 +153,15 @@ const FORMS: &[Form] = &[
     Form("figd_", Made::Token, 40, KEY_MAX),
     Form("PMAK-", Made::Token, 59, 59),
     Form("ntn_", Made::Alnum, 40, KEY_MAX),
+    Form("phx_", Made::Alnum, 40, KEY_MAX),
+    Form("aio_", Made::Alnum, 28, 28),
+    Form("CFPAT-", Made::Token, 43, 43),
+    Form("pat", Made::Dotted, 79, 79),
+    Form("tfp_", Made::Token, 40, KEY_MAX),
+    Form("shippo_live_", Made::Hex, 40, 40),
+    Form("shippo_test_", Made::Hex, 40, 40),
+    Form("EZAK", Made::Alnum, 54, 54),
+    Form("EZTK", Made::Alnum, 54, 54),
     // Keys of age.
     Form("AGE-SECRET-KEY-1", Made::Upper, 58, 58),
 ];
@@ -191,7 +219,9 @@ fn form(text: Text<'_>, start: usize, firsts: [u8; 3]) -> Option<Hit> {
         .filter(|Form(prefix, ..)| text.has(start, prefix.as_bytes()))
         .find_map(|Form(prefix, made, min, max)| {
             let from = start + prefix.len();
+            // A full stop ends the sentence, not the key.
             let end = key_end(text, from, *made);
+            let end = text.run_back(end, from, 3, |byte| byte == b'.');
             let fits = (*min..=*max).contains(&(end - from)) && !is_word(text.at(end));
             // The address of a webhook stays, its secret path goes.
             let start = if prefix.contains('/') { from } else { start };
@@ -211,7 +241,7 @@ fn key_end(text: Text<'_>, from: usize, made: Made) -> usize {
     })
 }
 
-/// Keys without a prefix of three bytes: Twilio's `SK…`, Mailchimp's `…-us1`, Telegram's `123…:AA…`.
+/// Keys without a prefix of three bytes: Twilio's `SK…`, Mailchimp's `…-us1`, Telegram's `123…:AA…`, Discord's, Terraform's.
 #[inline]
 fn other_key(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
     let hit = |start, end| {
@@ -238,8 +268,27 @@ fn other_key(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
             let alone = digits == start || text.slice(start, digits) == "bot";
             (fits && alone).then(|| hit(digits, end)).flatten()
         }
+        (14, b'.') if text.has(word_end, b".atlasv1.") => {
+            let end = key_end(text, word_end + 9, Made::Token);
+            (end - word_end >= 69).then(|| hit(start, end)).flatten()
+        }
+        (24..=28, b'.') if matches!(text.at(start), b'M' | b'N' | b'O') => {
+            discord(text, start, word_end).and_then(|end| hit(start, end))
+        }
         _ => None,
     }
+}
+
+/// Where the token of a Discord bot ends: the number of its user in base64, a time of six characters, a code.
+fn discord(text: Text<'_>, start: usize, word_end: usize) -> Option<usize> {
+    let user = STANDARD_NO_PAD.decode(text.slice(start, word_end)).ok()?;
+    let time = key_end(text, word_end + 1, Made::Token);
+    let end = key_end(text, time + 1, Made::Token);
+    let fits = user.iter().all(u8::is_ascii_digit)
+        && time - word_end == 7
+        && text.at(time) == b'.'
+        && (28..=40).contains(&(end - time));
+    fits.then_some(end)
 }
 
 /// Longest JWT header looked into, bytes.
@@ -363,6 +412,10 @@ pub(crate) fn pem(text: Text<'_>, start: usize) -> Option<Hit> {
     if label_end == label || !text.has(label_end, b"-----") {
         return None;
     }
+    // A message may name the line that it wants. Only what is removed may be read to its end, so this is looked at before.
+    if !has_body(text, label_end + 5) {
+        return None;
+    }
     let end = text.find(label_end, "-----END ").map_or(text.len(), |end| {
         let label_end = text.run(end + 9, |byte| {
             byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
@@ -374,4 +427,19 @@ pub(crate) fn pem(text: Text<'_>, start: usize) -> Option<Hit> {
         end,
         rule: Rule::Pem,
     })
+}
+
+/// Fewest bytes of base64 that are a block's content where it begins on the same line.
+const PEM_WORD_MIN: usize = 16;
+
+/// Whether something like the content of a block begins here: another line, or much base64.
+fn has_body(text: Text<'_>, from: usize) -> bool {
+    if matches!(text.at(from), b'\n' | b'\r' | b'\\') {
+        return true;
+    }
+    let start = text.run_to(from, 2, |byte| byte == b' ');
+    let end = text.run_to(start, PEM_WORD_MIN, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+    });
+    end - start >= PEM_WORD_MIN || text.has(start, b"Proc-Type:") || text.has(start, b"-----END ")
 }

@@ -4,12 +4,12 @@
 //! in which a name of a field has to change is read into memory after all, since names must stay
 //! distinct. **Time is linear in the length, memory twice the length.**
 
+use crate::blank::says_nothing;
 use crate::keys::{self, Promise};
-use crate::pairs::says_nothing;
 use crate::rules::Rules;
 use crate::scan::scan;
 use crate::text::Reading;
-use crate::value::{Walk, flag_promise, header_promise, reading_under};
+use crate::value::{LABELS, LISTED, Walk, flag_promise, pair_promise, reading_under};
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
 use serde_json::Value;
@@ -39,8 +39,8 @@ impl NotJson {
 /// Why reading stopped.
 enum Stop {
     Broken(NotJson),
-    /// A name of a field has to change.
-    Rename,
+    /// A name of a field has to change, or a field that comes later decides.
+    InMemory,
 }
 
 /// The document without what must go, and the remarks.
@@ -62,7 +62,7 @@ pub(crate) fn scrub(text: &str, rules: &Rules) -> Result<(String, Vec<Remark>), 
             Ok((stream.out, stream.walk.into_remarks()))
         }
         Err(Stop::Broken(error)) => Err(error),
-        Err(Stop::Rename) => in_memory(text, rules),
+        Err(Stop::InMemory) => in_memory(text, rules),
     }
 }
 
@@ -220,14 +220,28 @@ impl<'t> Stream<'t, '_> {
             self.at += 1;
             return Ok(());
         }
+        let mut listed = None;
+        let mut value_passed = false;
         loop {
             self.space();
             let name = self.quoted()?.content;
             if self.walk.must_rename(&name) {
-                return Err(Stop::Rename);
+                return Err(Stop::InMemory);
             }
             self.expect(b':', "a colon")?;
-            let promise = keys::promise(self.walk.rules(), &name);
+            if LABELS.contains(&&*name)
+                && let Some(promise) = self.label()?
+            {
+                // Named twice, or after it was passed: that is seen in memory.
+                if value_passed || listed.is_some() {
+                    return Err(Stop::InMemory);
+                }
+                listed = Some(promise);
+            }
+            let is_listed = name == LISTED;
+            value_passed |= is_listed;
+            let promise =
+                keys::promise(self.walk.rules(), &name).or_else(|| listed.filter(|_| is_listed));
             let reading = reading_under(&name, reading);
             self.steps.push(Step::Name(name));
             match promise {
@@ -241,6 +255,20 @@ impl<'t> Stream<'t, '_> {
         }
     }
 
+    /// What the text that follows, if it is one, promises for the field beside it.
+    fn label(&mut self) -> Result<Option<Promise>, Stop> {
+        let here = self.at;
+        self.space();
+        let promise = if self.peek() == b'"' {
+            let label = self.quoted()?.content;
+            keys::promise(self.walk.rules(), &label)
+        } else {
+            None
+        };
+        self.at = here;
+        Ok(promise)
+    }
+
     fn array(&mut self, reading: Reading) -> Result<(), Stop> {
         self.deeper()?;
         self.space();
@@ -249,20 +277,23 @@ impl<'t> Stream<'t, '_> {
             return Ok(());
         }
         // `["Authorization", "…"]` is a header, `["--password", "…"]` part of a command line.
-        let mut header = None;
+        let mut first = None;
         let mut promised = None;
         for index in 0.. {
             self.space();
-            let under = promised.take().or(header.take());
+            let under: Option<Promise> = promised.take();
             self.steps.push(Step::Index(index));
             if self.peek() == b'"' {
                 let quoted = self.quoted()?;
                 promised = flag_promise(self.walk.rules(), &quoted.content);
-                if let Some(promise) = under {
+                let pair = first.take().and_then(|name: Cow<'t, str>| {
+                    pair_promise(self.walk.rules(), &name, &quoted.content)
+                });
+                if let Some(promise) = under.or(pair) {
                     self.promised_string(promise, &quoted);
                 } else {
                     if index == 0 && self.is_pair_from_here()? {
-                        header = header_promise(self.walk.rules(), &quoted.content);
+                        first = Some(quoted.content.clone());
                     }
                     self.string(&quoted, reading);
                 }

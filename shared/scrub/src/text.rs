@@ -199,10 +199,26 @@ impl<'t> Text<'t> {
         self.bytes().get(position..)?.first_chunk().copied()
     }
 
-    /// The byte before a position.
+    /// The byte before a position. The end of an escape for white space, `\n`, is a space: printed texts and JSON write lines so.
     #[inline]
     pub(crate) fn before(self, position: usize) -> u8 {
-        position.checked_sub(1).map_or(0, |before| self.at(before))
+        let Some(before) = position.checked_sub(1) else {
+            return 0;
+        };
+        if self.ends_escape(before) {
+            b' '
+        } else {
+            self.at(before)
+        }
+    }
+
+    /// Whether the letter here is that of an escape for white space.
+    #[inline]
+    pub(crate) fn ends_escape(self, position: usize) -> bool {
+        matches!(self.at(position), b'n' | b'r' | b't')
+            && position
+                .checked_sub(1)
+                .is_some_and(|before| self.at(before) == b'\\')
     }
 
     /// The byte two before a position.
@@ -270,6 +286,14 @@ impl<'t> Text<'t> {
         end - head.iter().rev().take_while(|byte| fits(**byte)).count()
     }
 
+    /// The word of letters that ends here, lowercase, at most 24 bytes back and not before `floor`; and where it begins. The letter of an
+    /// escape for white space is none of its own.
+    pub(crate) fn word_before(self, end: usize, floor: usize) -> (String, usize) {
+        let start = self.run_back(end, floor, 24, |byte| byte.is_ascii_alphabetic());
+        let escape = usize::from(start < end && self.ends_escape(start));
+        (self.slice(start + escape, end).to_ascii_lowercase(), start)
+    }
+
     /// Where this text is found next, from a position on.
     pub(crate) fn find(self, start: usize, what: &str) -> Option<usize> {
         let rest = self.text.get(start..)?;
@@ -291,7 +315,7 @@ const fn classes() -> [u8; 256] {
         let word = byte.is_ascii_alphanumeric() || byte == b'_';
         let sign = matches!(
             byte,
-            b'@' | b'%' | b':' | b'=' | b',' | b'+' | b'(' | b'-' | b'/' | b'\\'
+            b'@' | b'%' | b':' | b'=' | b',' | b'+' | b'(' | b'-' | b'/' | b'\\' | b'>'
         );
         let class = if word { WORD } else { 0 }
             | if byte.is_ascii_hexdigit() { HEX } else { 0 }

@@ -1,7 +1,7 @@
 //! Walks texts and JSON values, and collects the remarks.
 
+use crate::blank::{is_made_up, says_nothing};
 use crate::keys::{self, Promise};
-use crate::pairs::says_nothing;
 use crate::rewrite::{clean, is_long};
 use crate::rules::Rules;
 use crate::scan::scan;
@@ -165,13 +165,13 @@ impl<'r> Walk<'r> {
 
     fn items(&mut self, items: &mut [Value], reading: Reading) {
         // `["Authorization", "…"]` is a header, `["--password", "…"]` part of a command line.
-        let header = match &*items {
-            [Value::String(name), Value::String(_)] => header_promise(self.rules, name),
+        let pair = match &*items {
+            [Value::String(name), Value::String(text)] => pair_promise(self.rules, name, text),
             _ => None,
         };
         let mut promised = None;
         for (index, item) in items.iter_mut().enumerate() {
-            let under = promised.take().or(header.filter(|_| index == 1));
+            let under = promised.take().or(pair.filter(|_| index == 1));
             if let Value::String(text) = &*item {
                 promised = flag_promise(self.rules, text);
             }
@@ -186,10 +186,25 @@ impl<'r> Walk<'r> {
         if fields.keys().any(|name| self.must_rename(name)) {
             self.names(fields);
         }
+        let listed = self.listed(fields);
         for (name, value) in fields.iter_mut() {
             let reading = reading_under(name, reading);
-            self.within(name, |walk| walk.named(name, value, reading));
+            let under = keys::promise(self.rules, name).or(listed.filter(|_| name == LISTED));
+            self.within(name, |walk| match under {
+                Some(promise) => walk.promised(promise, value),
+                None => walk.value(value, reading),
+            });
         }
+    }
+
+    /// What `{"name": "…", "value": …}` promises for its value.
+    fn listed(&self, fields: &Map<String, Value>) -> Option<Promise> {
+        if !fields.contains_key(LISTED) {
+            return None;
+        }
+        LABELS
+            .iter()
+            .find_map(|label| keys::promise(self.rules, fields.get(*label)?.as_str()?))
     }
 
     /// Whether a name itself has something to remove.
@@ -290,8 +305,29 @@ fn end_of(path: &str) -> String {
     format!("…{}", path.get(start..).unwrap_or_default())
 }
 
+/// Fields that name the value in the field [`LISTED`] of the same map.
+pub(crate) const LABELS: [&str; 2] = ["name", "key"];
+
+/// The field of a value that another field names.
+pub(crate) const LISTED: &str = "value";
+
+/// What the first of two texts in a list promises for the second: the name of an HTTP header anything, another name that the second is a
+/// secret if it looks like one. Lists are of names, too: `["password", "email"]`.
+pub(crate) fn pair_promise(rules: &Rules, name: &str, text: &str) -> Option<Promise> {
+    header_promise(rules, name).or_else(|| {
+        keys::promise(rules, name).filter(|promise| {
+            let digits = text.bytes().filter(u8::is_ascii_digit).count();
+            let number = promise.numeric() || digits == text.len();
+            is_made_up(rules, text) || (number && digits >= PAIR_DIGITS_MIN)
+        })
+    })
+}
+
+/// Fewest digits of a number in a pair that is a secret.
+const PAIR_DIGITS_MIN: usize = 4;
+
 /// What the name of an HTTP header promises for the text beside it.
-pub(crate) fn header_promise(rules: &Rules, name: &str) -> Option<Promise> {
+fn header_promise(rules: &Rules, name: &str) -> Option<Promise> {
     let known = [
         "authorization",
         "proxy-authorization",

@@ -5,7 +5,7 @@
 use crate::text::Rule;
 
 /// Last words of names that are about a secret and do not hold one.
-pub(crate) const ABOUT: [&str; 89] = [
+pub(crate) const ABOUT: [&str; 108] = [
     "count",
     "counts",
     "len",
@@ -95,6 +95,32 @@ pub(crate) const ABOUT: [&str; 89] = [
     "bits",
     "exists",
     "model",
+    // Names of classes, as they stand before the message of an exception.
+    "exception",
+    "exceptions",
+    "warning",
+    "failure",
+    "failed",
+    "mismatch",
+    "validator",
+    "validators",
+    "repository",
+    "controller",
+    "hasher",
+    "encoder",
+    "decoder",
+    "helper",
+    "filter",
+    "interceptor",
+    "resolver",
+    "generator",
+    "builder",
+];
+
+/// Last words of names of two words that say how something everyday is done: `tokenUrl`, `session_driver`.
+pub(crate) const SETTINGS: [&str; 15] = [
+    "url", "uri", "endpoint", "path", "domain", "driver", "lifetime", "engine", "secure",
+    "samesite", "guard", "host", "port", "issuer", "audience",
 ];
 
 /// First words of names of yes, no and how many.
@@ -153,13 +179,13 @@ pub(crate) fn word_rule(word: &str) -> Option<Rule> {
         || ["password", "passwd", "passwort", "passphrase"]
             .iter()
             .any(|stem| word.contains(stem))
+        || word.ends_with("secret")
     {
         return Some(Rule::NamedSecret);
     }
     match word {
         "pwd"
         | "passcode"
-        | "secret"
         | "secrets"
         | "mysqlpwd"
         | "apikey"
@@ -177,7 +203,6 @@ pub(crate) fn word_rule(word: &str) -> Option<Rule> {
         | "cvc"
         | "pincode"
         | "connectionstring"
-        | "clientsecret"
         | "sessionid"
         | "sessid"
         | "sessionkey"
@@ -196,6 +221,14 @@ pub(crate) fn word_rule(word: &str) -> Option<Rule> {
         | "apitoken"
         | "usertoken"
         | "devicetoken"
+        | "bearertoken"
+        | "oauthtoken"
+        | "privatetoken"
+        | "dbpass"
+        | "userpass"
+        | "rootpass"
+        | "mysqlpass"
+        | "smtppass"
         | "setcookie" => Some(Rule::NamedSecret),
         "ssn" | "ssns" | "socialsecurity" => Some(Rule::NamedSsn),
         "creditcard" | "cardnumber" | "ccnumber" | "ccnum" | "debitcard" => Some(Rule::NamedCard),
@@ -220,6 +253,17 @@ pub(crate) fn pair_rule(first: &str, second: &str) -> Option<Rule> {
             "key" | "keys",
         )
         | ("pass", "word" | "phrase")
+        | (
+            "db" | "database" | "user" | "admin" | "root" | "redis" | "mysql" | "pg" | "postgres"
+            | "sql" | "mongo" | "rabbitmq" | "mq" | "amqp" | "smtp" | "imap" | "mail" | "email"
+            | "ftp" | "sftp" | "ssh" | "sudo" | "http" | "proxy" | "ldap" | "login" | "auth"
+            | "api" | "my" | "new" | "old",
+            "pass",
+        )
+        | ("recovery" | "backup" | "verification" | "factor" | "mfa", "code" | "codes")
+        | ("seed" | "recovery", "phrase")
+        // Who has an address with a signature has what it leads to.
+        | ("amz" | "goog", "signature")
         | ("pin", "code")
         | ("security", "code" | "answer")
         | ("session", "id")

@@ -22,6 +22,9 @@ const PIECES: &[&str] = &[
     "+14155552671", "a@b.co", "[email]", "[secret]", "[", "1", "12", "f", "beef", "abc", "http",
     "%2F", "%3A", "%FF", "+", "4111+1111+1111+1111", "a%40b.co", "415-234-2671", "(415) 234-2671", "phone",
     "001b.4411.3ab7", "Cookie: a=b", "-us1", "bot", ":AA", "git", "example", ".com", "sk_live_", "0123456789abcdef", "GET ", "v", "version ",
+    "\\n", "\\", "%5B", "%5D=", "<token>", "</token>", "<![CDATA[", "]]>", "name", "key", "value", "Some(", "Digest ", "a=\"",
+    "password '", "IDENTIFIED BY '", "login ", "curl -u ", "@tcp(", ":thin:", "call ", "030 9856436", "0049 171 2908438", "(0)", "$TOKEN",
+    "form-data; name=\"token\"", "&sig=", "auth:8080", "a1b2c3d4", "config.token", "PWD=/x", "TokenException",
 ];
 
 fn piece() -> impl Strategy<Value = String> {
@@ -301,6 +304,15 @@ fn a_text_of_beginnings_is_not_read_to_its_end_from_each() {
     }
 }
 
+/// A value that may stay is read again from its next sign: nothing is looked at to its end for that.
+#[test]
+fn a_line_of_parameters_is_not_read_to_its_end_from_each() {
+    let line = "a?token=".repeat(256 * 1024 / 8);
+    let text = json!({ "context_line": line }).to_string();
+    let (_, remarks) = Scrubber::new(b"").scrub_json(&text).unwrap();
+    assert!(remarks.iter().all(|remark| remark.rule == "length"));
+}
+
 #[test]
 fn values_nested_deeper_than_any_parser_goes_are_removed() {
     let mut value = json!("alice@example.org");
@@ -309,6 +321,75 @@ fn values_nested_deeper_than_any_parser_goes_are_removed() {
     }
     Scrubber::new(b"").scrub_value("", &mut value);
     assert!(!value.to_string().contains("alice"));
+}
+
+#[test]
+fn a_pair_or_a_listed_name_makes_the_value_beside_it_a_secret_if_it_can_be_one() {
+    let scrubber = Scrubber::new(b"");
+    for (given, expected) in [
+        // Queries, tags and headers as Sentry's SDKs write them.
+        (
+            r#"[["page","2"],["api_key","a1b2c3d4"],["tax_id","123456789"]]"#,
+            r#"[["page","2"],["api_key","[secret]"],["tax_id","[tax-id]"]]"#,
+        ),
+        // Lists of names, and of more than two.
+        (
+            r#"[["password","email"],["password","password2"],["token","a1b2c3","x"]]"#,
+            r#"[["password","email"],["password","password2"],["token","a1b2c3","x"]]"#,
+        ),
+        (
+            r#"[{"name":"DB_PASS","value":"x y"},{"key":"otp","value":123456}]"#,
+            r#"[{"name":"DB_PASS","value":"[secret]"},{"key":"otp","value":"[secret]"}]"#,
+        ),
+        (
+            r#"{"name":"total","value":"x y"}"#,
+            r#"{"name":"total","value":"x y"}"#,
+        ),
+        // In any order, and the first name that promises something.
+        (
+            r#"[{"value":"x y","name":"secret"}]"#,
+            r#"[{"value":"[secret]","name":"secret"}]"#,
+        ),
+        (
+            r#"{"key":"ssn","value":"1 2","name":"secret"}"#,
+            r#"{"key":"ssn","value":"[secret]","name":"secret"}"#,
+        ),
+        (
+            r#"{"name":"password","value":""}"#,
+            r#"{"name":"password","value":""}"#,
+        ),
+    ] {
+        let expected: Value = serde_json::from_str(expected).unwrap();
+        let (text, _) = scrubber.scrub_json(given).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+        let mut value: Value = serde_json::from_str(given).unwrap();
+        scrubber.scrub_value("", &mut value);
+        assert_eq!(value, expected);
+        assert!(scrubber.scrub_value("", &mut value).is_empty());
+    }
+}
+
+#[test]
+fn a_literal_of_a_source_line_may_hold_a_password_among_its_parameters() {
+    for (given, expected) in [
+        (
+            r#"conn = "Server=db;Password=hunter22;Encrypt=True""#,
+            r#"conn = "Server=db;Password=[secret];Encrypt=True""#,
+        ),
+        (
+            r#"get("https://example.com/?a=1&api_key=a1b2c3d4&x=1")"#,
+            r#"get("https://example.com/?a=1&api_key=[secret]&x=1")"#,
+        ),
+        // What programs made shorter look like.
+        (
+            "a?token=t:b;password=e;c=d&secret=f",
+            "a?token=t:b;password=e;c=d&secret=f",
+        ),
+    ] {
+        let mut value = json!({ "context_line": given });
+        Scrubber::new(b"").scrub_value("", &mut value);
+        assert_eq!(value, json!({ "context_line": expected }));
+    }
 }
 
 #[test]
@@ -324,7 +405,7 @@ fn only_a_flag_or_the_name_of_a_header_makes_the_next_text_a_secret() {
             json!(["--password=[secret]", "b"]),
         ),
         (
-            json!(["--password::-----BEGIN KEY-----", {"a": "b"}]),
+            json!(["--password::-----BEGIN KEY-----\nAB", {"a": "b"}]),
             json!(["--password::[pem]", {"a": "b"}]),
         ),
         (
