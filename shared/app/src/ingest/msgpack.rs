@@ -14,9 +14,7 @@ pub(super) fn read(content: &[u8]) -> Option<Vec<Value>> {
     let mut rest = content;
     let mut values = Vec::new();
     while !rest.is_empty() {
-        values.push(json(
-            read_value_with_max_depth(&mut rest, DEPTH_MAX).ok()?,
-        ));
+        values.push(json(read_value_with_max_depth(&mut rest, DEPTH_MAX).ok()?));
     }
     Some(values)
 }
