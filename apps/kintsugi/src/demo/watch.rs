@@ -13,6 +13,10 @@ use std::time::Duration;
 
 /// How often the home is asked.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How often it is asked anew where it does not answer: what it runs on may break many times in a row.
+const ASKS: u32 = 10;
+/// The pause between.
+const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a look ended.
 pub(super) enum Seen<T> {
@@ -45,10 +49,10 @@ impl Records {
     /// All of a kind, such as `releases`, in the order of their keys.
     pub(super) async fn all<T: DeserializeOwned>(&self, kind: &str) -> Result<Vec<T>, Error> {
         let list = format!("projects/{}/{kind}", self.project);
-        let mut page: Page<T> = self.client.get(&list).await?;
+        let mut page: Page<T> = self.read(&list).await?;
         let mut found = page.items;
         while let Some(after) = page.next {
-            page = self.client.get(&format!("{list}?after={after}")).await?;
+            page = self.read(&format!("{list}?after={after}")).await?;
             found.append(&mut page.items);
         }
         Ok(found)
@@ -61,7 +65,7 @@ impl Records {
         id: impl Display,
     ) -> Result<T, Error> {
         let path = format!("projects/{}/{kind}/{id}", self.project);
-        self.client.get(&path).await
+        self.read(&path).await
     }
 
     /// One of a kind, if it is there.
@@ -71,8 +75,23 @@ impl Records {
         id: impl Display,
     ) -> Result<Option<T>, Error> {
         let path = format!("projects/{}/{kind}/{id}", self.project);
-        self.client.find(&path).await
+        asked(async || self.client.find(&path).await).await
     }
+
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        asked(async || self.client.get(path).await).await
+    }
+}
+
+/// Asks until the home answers, or does not for long.
+async fn asked<T>(ask: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 1..ASKS {
+        match ask().await {
+            Err(Error::Home { .. }) => tokio::time::sleep(ASK_PAUSE).await,
+            answered => return answered,
+        }
+    }
+    ask().await
 }
 
 /// Watches a home.
