@@ -2,8 +2,9 @@
 //!
 //! The large corpus, made by generators, is in `benches/scrub`; a test of `tests/measured.rs` runs it.
 
+use crate::marks::{Marks, WIDTH};
 use crate::rules::Rules;
-use crate::scan::scan;
+use crate::scan::{scan, scan_part};
 use crate::text::Reading;
 
 /// Lines with something to remove, and lines with nothing.
@@ -51,4 +52,21 @@ fn every_line_written_by_hand_is_right() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Each line at every distance from where its 64 bytes begin.
+#[test]
+fn what_is_passed_over_has_nothing_to_find() {
+    let rules = Rules::default();
+    for line in WRITTEN.lines() {
+        let line = labelled(line).text;
+        for before in 0..WIDTH {
+            let text = format!("{}{line}", " ".repeat(before));
+            let looked = Marks::everywhere(&text);
+            for reading in [Reading::Prose, Reading::Source, Reading::Release] {
+                let all = scan_part(&text, looked.part(0, text.len()), reading, &rules);
+                assert_eq!(scan(&text, reading, &rules), all, "{reading:?}: {text:?}");
+            }
+        }
+    }
 }

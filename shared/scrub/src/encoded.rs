@@ -2,6 +2,7 @@
 //!
 //! Not here: parts that were encoded twice.
 
+use crate::marks::with_marks;
 use crate::rules::Rules;
 use crate::scan::built_in;
 use crate::text::{Hit, Reading, Text, is_hex, is_word};
@@ -61,7 +62,10 @@ impl Part {
     /// What is found in it, by where it stands in the text; nothing when it is no text.
     pub(crate) fn scan(&self, reading: Reading, rules: &Rules) -> Option<Vec<Hit>> {
         let place = |position: usize| self.places.get(position).copied().unwrap_or(self.end);
-        let hits = built_in(Text::new(self.decoded.as_deref()?, rules), reading, false);
+        let text = self.decoded.as_deref()?;
+        let hits = with_marks(text, |marks| {
+            built_in(Text::new(text, rules), marks, reading, false)
+        });
         let placed = hits.into_iter().map(|hit| Hit {
             start: place(hit.start),
             end: place(hit.end),

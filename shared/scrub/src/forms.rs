@@ -4,9 +4,9 @@
 use crate::blank::is_made_up;
 use crate::keys;
 use crate::pairs::{
-    ESCAPES_MAX, NAME_MAX, PASSWORD, PASSWORD_MAX, Value, Written, is_name, remove, value_at,
+    ESCAPES_MAX, NAME_MAX, PASSWORD, PASSWORD_MAX, Value, Written, remove, value_at,
 };
-use crate::text::{Hit, Text, is_quote};
+use crate::text::{Hit, Text, is_name, is_quote};
 
 /// Longest tag that is looked at, bytes.
 const TAG_MAX: usize = 128;

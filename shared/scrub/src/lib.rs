@@ -26,6 +26,8 @@ mod encoded;
 mod event;
 mod forms;
 mod keys;
+mod marks;
+mod names;
 mod net;
 mod numbers;
 mod own;

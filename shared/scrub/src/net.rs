@@ -190,7 +190,12 @@ pub(crate) fn ipv6(text: Text<'_>, start: usize) -> Option<Hit> {
         budget = budget.saturating_sub(1);
         budget > 0 && (byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
     });
-    if is_word(text.at(run)) {
+    let colons = || {
+        let bytes = text.slice(start, run).bytes();
+        bytes.filter(|byte| *byte == b':').count()
+    };
+    // Times have few colons and no two in a row.
+    if is_word(text.at(run)) || (!text.slice(start, run).contains("::") && colons() < 6) {
         return None;
     }
     // A sentence may end in a mark that could belong to the address.

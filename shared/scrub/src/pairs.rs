@@ -4,7 +4,7 @@
 use crate::blank::{is_made_up, is_prose, says_nothing};
 use crate::forms::{form_part, user_flag};
 use crate::keys::{self, Promise};
-use crate::text::{Hit, Reading, Rule, Text, is_hex, is_quote, is_word};
+use crate::text::{Hit, Reading, Rule, Text, is_hex, is_name, is_quote, is_word};
 
 /// Longest name read before a separator, bytes.
 pub(crate) const NAME_MAX: usize = 64;
@@ -59,13 +59,18 @@ pub(crate) fn assigned(
         return None;
     }
     let compares = sign == b'=' && matches!(before, b'=' | b'!');
-    // A literal of a source line may hold a whole address or connection string.
-    let parameter = reading == Reading::Source && is_parameter(text, separator, floor);
-    let quoted_only = compares || (reading == Reading::Source && !parameter);
+    let source = reading == Reading::Source;
     // Of source text only quoted literals are values, and most of what is assigned is none.
-    if quoted_only && !begins_quoted(text, separator) {
+    let unquoted = (compares || source) && !begins_quoted(text, separator);
+    if compares && unquoted {
         return None;
     }
+    // A literal of a source line may hold a whole address or connection string.
+    let parameter = source && is_parameter(text, separator, floor);
+    if unquoted && !parameter {
+        return None;
+    }
+    let quoted_only = compares || (source && !parameter);
     let operator = if matches!(before, b'=' | b'!' | b':' | b'+' | b'<' | b'>') {
         separator - 1
     } else {
@@ -100,9 +105,11 @@ pub(crate) fn assigned(
 /// Whether a parameter with a value that was made up is assigned here: `&password=…`, `;Password=…`. Most of what looks so is none, and
 /// is read again: so only short values are looked at.
 fn is_parameter(text: Text<'_>, sign: usize, floor: usize) -> bool {
+    if text.at(sign) != b'=' {
+        return false;
+    }
     let name = text.run_back(sign, floor, NAME_MAX, is_name);
-    let named = name < sign && matches!(text.before(name), b'&' | b'?' | b';');
-    if !named || text.at(sign) != b'=' {
+    if name == sign || !matches!(text.before(name), b'&' | b'?' | b';') {
         return false;
     }
     let end = text.run_to(sign + 1, PASSWORD_MAX, is_bare);
@@ -189,10 +196,6 @@ pub(crate) fn remove(text: Text<'_>, value: Value, promise: Promise, spoken: boo
     })
 }
 
-pub(crate) fn is_name(byte: u8) -> bool {
-    is_word(byte) || matches!(byte, b'-' | b'.')
-}
-
 /// Most backslashes before a quote of JSON that stands in JSON that stands in JSON and so on, bytes.
 pub(crate) const ESCAPES_MAX: usize = 16;
 
@@ -227,17 +230,16 @@ fn name_before(text: Text<'_>, operator: usize, floor: usize, spoken: bool) -> O
     });
     let quoted = closed < end;
     // `user%5Bpassword%5D=…`: how forms encode the brackets of `user[password]`.
-    let closed = if text
-        .slice(closed.saturating_sub(3), closed)
-        .eq_ignore_ascii_case("%5D")
-    {
-        closed - 3
-    } else {
-        closed
-    };
-    let start = text.run_back(closed, floor, NAME_MAX, is_name);
+    let bracket = matches!(text.before(closed), b'D' | b'd')
+        && text
+            .slice(closed.saturating_sub(3), closed)
+            .eq_ignore_ascii_case("%5D");
+    let closed = closed - if bracket { 3 } else { 0 };
     // `settings.auth.timeout`: the last part names the value.
-    let last = text.run_back(closed, start, NAME_MAX, |byte| byte != b'.');
+    let last = text.run_back(closed, floor, NAME_MAX, |byte| {
+        is_name(byte) && byte != b'.'
+    });
+    let start = text.run_back(last, floor, NAME_MAX - (closed - last), is_name);
     let last = last + escape(text, last, closed);
     let name = text.slice(last, closed);
     if name.is_empty() {

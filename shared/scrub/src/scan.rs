@@ -1,16 +1,23 @@
 //! One pass over a text, left to right: each word and each sign that can start something is shown to
-//! the few finders that could know it, and what is found is skipped.
+//! the few finders that could know it, and what is found is skipped. Which words and signs those are say
+//! the [marks](crate::marks) of the text.
 //!
 //! **The finds do not overlap and are in order.**
 
 use crate::encoded;
+use crate::marks::{Bits, LONG, Part, WIDTH, with_marks};
 use crate::rules::Rules;
-use crate::text::{Hit, Reading, Rule, Text, is_base64url, is_hex, is_sign, is_word};
+use crate::text::{Hit, Reading, Rule, Text, is_base64url, is_hex, is_word};
 use crate::{forms, net, numbers, own, pairs, paths, secrets};
 
 /// Everything to remove from a text.
 pub(crate) fn scan(text: &str, reading: Reading, rules: &Rules) -> Vec<Hit> {
-    let mut hits = built_in(Text::new(text, rules), reading, true);
+    with_marks(text, |marks| scan_part(text, marks, reading, rules))
+}
+
+/// The same of a text whose marks are known.
+pub(crate) fn scan_part(text: &str, marks: Part<'_>, reading: Reading, rules: &Rules) -> Vec<Hit> {
+    let mut hits = built_in(Text::new(text, rules), marks, reading, true);
     if rules.has_own() {
         hits = own::merged(hits, own::find(text, rules));
     }
@@ -18,7 +25,12 @@ pub(crate) fn scan(text: &str, reading: Reading, rules: &Rules) -> Vec<Hit> {
 }
 
 /// What the built-in rules find. `decode`: whether percent-encoded parts are read decoded as well.
-pub(crate) fn built_in(text: Text<'_>, reading: Reading, decode: bool) -> Vec<Hit> {
+pub(crate) fn built_in(
+    text: Text<'_>,
+    marks: Part<'_>,
+    reading: Reading,
+    decode: bool,
+) -> Vec<Hit> {
     let mut scanner = Scanner {
         text,
         reading,
@@ -27,35 +39,10 @@ pub(crate) fn built_in(text: Text<'_>, reading: Reading, decode: bool) -> Vec<Hi
         token_end: 0,
         decoded_end: 0,
     };
-    let mut hits: Vec<Hit> = Vec::new();
+    let mut hits = Vec::new();
     let mut position = 0;
-    while let Some(byte) = text.get(position) {
-        let (found, next) = if is_word(byte) {
-            // The letter of an escape for white space begins no word.
-            if text.ends_escape(position) {
-                position += 1;
-                continue;
-            }
-            let end = text.run(position, is_word);
-            (scanner.word(position, end, byte), end)
-        } else if is_sign(byte) {
-            if byte == b'%' && scanner.encoded(position, &mut hits) {
-                position = scanner.decoded_end;
-                continue;
-            }
-            (scanner.sign(position, byte), position + 1)
-        } else {
-            (None, position + 1)
-        };
-        match found.filter(|hit| text.rules().removes(*hit, text)) {
-            Some(hit) => {
-                // Every finder removes at least one byte at or after the position.
-                position = hit.end.max(position + 1);
-                scanner.floor = hit.end;
-                hits.push(hit);
-            }
-            None => position = next,
-        }
+    while position < text.len() {
+        position = scanner.window(position, marks.from(position), &mut hits);
     }
     hits
 }
@@ -73,6 +60,56 @@ struct Scanner<'t> {
 }
 
 impl Scanner<'_> {
+    /// Looks at the words and signs in the bytes that begin here, up to the first find; says where to go on.
+    fn window(&mut self, position: usize, bits: Bits, hits: &mut Vec<Hit>) -> usize {
+        let text = self.text;
+        // A word that reaches the end of the window may go on: it begins the next one.
+        let width = match WIDTH - bits.word.leading_ones() as usize {
+            0 => text.run(position, is_word) - position,
+            width => width,
+        };
+        let (mut places, mut joints) = (bits.places(), bits.joints());
+        while joints != 0 {
+            let end = joints.trailing_zeros() as usize;
+            let length = (bits.word << (WIDTH - end)).leading_ones() as usize;
+            let start = end - length;
+            if may_go_on(text, position + start, position + end) {
+                places |= 1 << start;
+            }
+            joints &= joints - 1;
+        }
+        while places != 0 {
+            let place = places.trailing_zeros() as usize;
+            if place >= width {
+                break;
+            }
+            places &= places - 1;
+            let start = position + place;
+            let byte = text.at(start);
+            let length = (bits.word >> place).trailing_ones() as usize;
+            let found = if length > 0 {
+                let end = if place + length == WIDTH {
+                    position + width
+                } else {
+                    start + length
+                };
+                self.word(start, end, byte)
+            } else {
+                if byte == b'%' && self.encoded(start, hits) {
+                    return self.decoded_end;
+                }
+                self.sign(start, byte)
+            };
+            if let Some(hit) = found.filter(|hit| text.rules().removes(*hit, text)) {
+                self.floor = hit.end;
+                hits.push(hit);
+                // Every finder removes at least one byte at or after the position.
+                return hit.end.max(start + 1);
+            }
+        }
+        position + width
+    }
+
     /// Reads a percent-encoded part decoded. Whether that was possible: then it is done with.
     fn encoded(&mut self, position: usize, hits: &mut Vec<Hit>) -> bool {
         if !self.decode || position < self.decoded_end {
@@ -140,9 +177,15 @@ impl Scanner<'_> {
     fn word(&mut self, start: usize, end: usize, first: u8) -> Option<Hit> {
         let text = self.text;
         let length = end - start;
+        let next = text.at(end);
+        // Most numbers are short, and nothing behind them goes on with them.
+        let goes_on = matches!(next, b' ' | b'-' | b'+' | b'.' | b':');
+        if matches!(first, b'1'..=b'9') && length < CARD_MIN && !goes_on {
+            return None;
+        }
         if length <= 4
             && is_hex(first)
-            && let Some(hit) = self.address(start, length, text.at(end))
+            && let Some(hit) = self.address(start, length, next)
         {
             return Some(hit);
         }
@@ -150,7 +193,7 @@ impl Scanner<'_> {
             return self.number(start, end);
         }
         // Few words are long, or a part of something that is: the others need no second look.
-        let part = length >= LONG || matches!(text.at(end), b'-' | b'.' | b':');
+        let part = length >= LONG || matches!(next, b'-' | b'.' | b':');
         if part {
             return self.long_word(start, end);
         }
@@ -198,7 +241,7 @@ impl Scanner<'_> {
             return Some(hit);
         }
         let found = match (end - start, text.at(end)) {
-            (12..=19, _) | (4, b' ' | b'-' | b'+') => {
+            (CARD_MIN..=19, _) | (4, b' ' | b'-' | b'+') => {
                 numbers::card(text, start).map(|end| (end, Rule::Card))
             }
             (1 | 3, b' ' | b'-' | b'.') => numbers::ssn(text, start, self.floor)
@@ -219,5 +262,11 @@ impl Scanner<'_> {
     }
 }
 
-/// The fewest bytes of a key that is one word, or of an IBAN without spaces.
-const LONG: usize = 15;
+/// Fewest digits of a card's number.
+const CARD_MIN: usize = 12;
+
+/// Whether a word that is followed by `-`, `.` or `:` can be the beginning of something longer, or of an address.
+#[inline]
+fn may_go_on(text: Text<'_>, start: usize, end: usize) -> bool {
+    (end - start <= 4 && is_hex(text.at(start))) || secrets::may_be_key(text, start, end)
+}

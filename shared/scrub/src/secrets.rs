@@ -202,14 +202,31 @@ pub(crate) fn vendor_key(text: Text<'_>, start: usize, word_end: usize) -> Optio
         return None;
     }
     let [first, second, third, _] = text.four(start)?;
-    let place = place(first, second, third);
-    let known = FIRSTS
-        .get(place >> 6)
-        .is_some_and(|bits| bits >> (place & 63) & 1 == 1);
-    if known && let Some(hit) = form(text, start, [first, second, third]) {
+    if begins_form([first, second, third])
+        && let Some(hit) = form(text, start, [first, second, third])
+    {
         return Some(hit);
     }
     other_key(text, start, word_end)
+}
+
+/// Whether some prefix begins so, or something that only looks like it.
+#[inline]
+fn begins_form([first, second, third]: [u8; 3]) -> bool {
+    let place = place(first, second, third);
+    FIRSTS
+        .get(place >> 6)
+        .is_some_and(|bits| bits >> (place & 63) & 1 == 1)
+}
+
+/// Whether a key or a JWT may begin with this word, which is shorter than [`LONG`](crate::marks::LONG) and goes on behind a mark.
+#[inline]
+pub(crate) fn may_be_key(text: Text<'_>, start: usize, word_end: usize) -> bool {
+    let firsts = [text.at(start), text.at(start + 1), text.at(start + 2)];
+    begins_form(firsts)
+        || firsts == *b"eyJ"
+        || word_end - start == ATLAS_WORD
+        || text.has(word_end, b":A")
 }
 
 fn form(text: Text<'_>, start: usize, firsts: [u8; 3]) -> Option<Hit> {
@@ -268,7 +285,7 @@ fn other_key(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
             let alone = digits == start || text.slice(start, digits) == "bot";
             (fits && alone).then(|| hit(digits, end)).flatten()
         }
-        (14, b'.') if text.has(word_end, b".atlasv1.") => {
+        (ATLAS_WORD, b'.') if text.has(word_end, b".atlasv1.") => {
             let end = key_end(text, word_end + 9, Made::Token);
             (end - word_end >= 69).then(|| hit(start, end)).flatten()
         }
@@ -278,6 +295,9 @@ fn other_key(text: Text<'_>, start: usize, word_end: usize) -> Option<Hit> {
         _ => None,
     }
 }
+
+/// Bytes of the first word of Terraform's keys.
+const ATLAS_WORD: usize = 14;
 
 /// Where the token of a Discord bot ends: the number of its user in base64, a time of six characters, a code.
 fn discord(text: Text<'_>, start: usize, word_end: usize) -> Option<usize> {

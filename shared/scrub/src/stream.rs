@@ -2,13 +2,16 @@
 //!
 //! The same rules as for a value in memory, by the same parts; a property compares the two. A document
 //! in which a name of a field has to change is read into memory after all, since names must stay
-//! distinct. **Time is linear in the length, memory twice the length.**
+//! distinct. **Time is linear in the length, memory two and a half times the
+//! length.**
 
 use crate::blank::says_nothing;
 use crate::keys::{self, Promise};
+use crate::marks::Marks;
+use crate::names::Named;
 use crate::rules::Rules;
-use crate::scan::scan;
-use crate::text::Reading;
+use crate::scan::{scan, scan_part};
+use crate::text::{Hit, Reading};
 use crate::value::{LABELS, LISTED, Walk, flag_promise, pair_promise, reading_under};
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
@@ -47,6 +50,7 @@ enum Stop {
 pub(crate) fn scrub(text: &str, rules: &Rules) -> Result<(String, Vec<Remark>), NotJson> {
     let mut stream = Stream {
         text,
+        marks: &Marks::of(text),
         at: 0,
         copied: 0,
         out: String::with_capacity(text.len() + 64),
@@ -76,24 +80,11 @@ fn in_memory(text: &str, rules: &Rules) -> Result<(String, Vec<Remark>), NotJson
     Ok((value.to_string(), walk.into_remarks()))
 }
 
-/// How far a string is looked through byte by byte: most end before.
-const NEAR: usize = 24;
-
-/// Where the next quote or backslash stands.
-#[inline]
-fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
-    let near = bytes.get(..NEAR).unwrap_or(bytes);
-    near.iter()
-        .position(|byte| matches!(byte, b'"' | b'\\'))
-        .or_else(|| {
-            let far = bytes.get(near.len()..)?;
-            memchr::memchr2(b'"', b'\\', far).map(|found| near.len() + found)
-        })
-}
-
 /// A step of the way to a value.
-enum Step<'t> {
-    Name(Cow<'t, str>),
+#[derive(Clone, Copy)]
+enum Step {
+    /// The name of a field, by where it stands with its quotes.
+    Name(usize, usize),
     Index(usize),
 }
 
@@ -104,13 +95,36 @@ struct Quoted<'t> {
     end: usize,
 }
 
+impl Quoted<'_> {
+    /// Whether nothing of it has to be looked at.
+    #[inline]
+    fn is_plain(&self, marks: &Marks, rules: &Rules) -> bool {
+        let is_escaped = matches!(self.content, Cow::Owned(_));
+        !is_escaped && !rules.has_own() && marks.part(self.start + 1, self.end - 1).is_plain()
+    }
+
+    /// What has to be removed of it.
+    fn hits(&self, marks: &Marks, reading: Reading, rules: &Rules) -> Vec<Hit> {
+        match &self.content {
+            Cow::Borrowed(text) => scan_part(
+                text,
+                marks.part(self.start + 1, self.end - 1),
+                reading,
+                rules,
+            ),
+            Cow::Owned(text) => scan(text, reading, rules),
+        }
+    }
+}
+
 struct Stream<'t, 'r> {
     text: &'t str,
+    marks: &'t Marks,
     at: usize,
     /// Up to where the text has been written.
     copied: usize,
     out: String,
-    steps: Vec<Step<'t>>,
+    steps: Vec<Step>,
     walk: Walk<'r>,
 }
 
@@ -169,8 +183,11 @@ impl<'t> Stream<'t, '_> {
         for step in &self.steps {
             let dot = if self.walk.path.is_empty() { "" } else { "." };
             // Writing to a string cannot fail.
-            let _ = match step {
-                Step::Name(name) => write!(self.walk.path, "{dot}{name}"),
+            let _ = match *step {
+                Step::Name(start, end) => {
+                    let name = contained(self.text, start, end).unwrap_or_default();
+                    write!(self.walk.path, "{dot}{name}")
+                }
                 Step::Index(index) => write!(self.walk.path, "{dot}{index}"),
             };
         }
@@ -190,7 +207,9 @@ impl<'t> Stream<'t, '_> {
                 let (start, end) = self.number()?;
                 let digits = self.text.get(start..end).unwrap_or_default();
                 // The shortest number that a rule of ours knows has nine digits; a project's own may look for any.
-                if digits.len() >= 9 || self.walk.rules().has_own() {
+                if (digits.len() >= 9 || self.walk.rules().has_own())
+                    && !scan(digits, reading, self.walk.rules()).is_empty()
+                {
                     self.clean(digits, start, end, reading);
                 }
                 Ok(())
@@ -199,14 +218,23 @@ impl<'t> Stream<'t, '_> {
         }
     }
 
+    #[inline]
     fn string(&mut self, quoted: &Quoted<'_>, reading: Reading) {
-        self.clean(&quoted.content, quoted.start, quoted.end, reading);
-    }
-
-    fn clean(&mut self, content: &str, start: usize, end: usize, reading: Reading) {
-        if content.len() <= TEXT_CHARS_MAX && scan(content, reading, self.walk.rules()).is_empty() {
+        if quoted.is_plain(self.marks, self.walk.rules()) {
             return;
         }
+        let may_be_long = quoted.content.len() > TEXT_CHARS_MAX;
+        if may_be_long
+            || !quoted
+                .hits(self.marks, reading, self.walk.rules())
+                .is_empty()
+        {
+            self.clean(&quoted.content, quoted.start, quoted.end, reading);
+        }
+    }
+
+    /// Writes what becomes of a text of which something has to go, or may have to.
+    fn clean(&mut self, content: &str, start: usize, end: usize, reading: Reading) {
         self.arrive();
         if let Some(cleaned) = self.walk.cleaned(content, reading) {
             self.replace(start, end, &cleaned);
@@ -224,10 +252,14 @@ impl<'t> Stream<'t, '_> {
         let mut value_passed = false;
         loop {
             self.space();
-            let name = self.quoted()?.content;
-            if self.walk.must_rename(&name) {
-                return Err(Stop::InMemory);
-            }
+            let quoted = self.quoted()?;
+            let promise = match self.walk.name(&quoted.content) {
+                Named::MustChange => return Err(Stop::InMemory),
+                Named::Promises(promise) => Some(promise),
+                Named::Nothing => None,
+            };
+            self.steps.push(Step::Name(quoted.start, quoted.end));
+            let name = quoted.content;
             self.expect(b':', "a colon")?;
             if LABELS.contains(&&*name)
                 && let Some(promise) = self.label()?
@@ -240,10 +272,8 @@ impl<'t> Stream<'t, '_> {
             }
             let is_listed = name == LISTED;
             value_passed |= is_listed;
-            let promise =
-                keys::promise(self.walk.rules(), &name).or_else(|| listed.filter(|_| is_listed));
+            let promise = promise.or_else(|| listed.filter(|_| is_listed));
             let reading = reading_under(&name, reading);
-            self.steps.push(Step::Name(name));
             match promise {
                 Some(promise) => self.promised(promise)?,
                 None => self.value(reading)?,
@@ -456,12 +486,11 @@ impl<'t> Stream<'t, '_> {
         let mut escaped = false;
         self.at += 1;
         loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let Some(found) = quote_or_escape(rest) else {
+            let Some(found) = self.marks.next_quote(self.at) else {
                 self.at = start;
                 return Err(self.broken("the end of a string"));
             };
-            self.at += found;
+            self.at = found;
             if self.peek() == b'"' {
                 self.at += 1;
                 return Ok(escaped);
@@ -472,26 +501,29 @@ impl<'t> Stream<'t, '_> {
     }
 
     /// Reads a string.
+    #[inline]
     fn quoted(&mut self) -> Result<Quoted<'t>, Stop> {
         let start = self.at;
         let escaped = self.string_end()?;
-        let text = self.text;
+        let end = self.at;
         let content = if escaped {
-            let whole = text.get(start..self.at).unwrap_or_default();
-            let content: String = serde_json::from_str(whole).map_err(|_| {
-                Stop::Broken(NotJson {
-                    expected: "a valid string",
-                    at: start,
-                })
-            })?;
-            Cow::Owned(content)
+            let decoded = contained(self.text, start, end);
+            Cow::Owned(decoded.ok_or(Stop::Broken(NotJson {
+                expected: "a valid string",
+                at: start,
+            }))?)
         } else {
-            Cow::Borrowed(text.get(start + 1..self.at - 1).unwrap_or_default())
+            Cow::Borrowed(self.text.get(start + 1..end - 1).unwrap_or_default())
         };
         Ok(Quoted {
             content,
             start,
-            end: self.at,
+            end,
         })
     }
+}
+
+/// What a string of JSON says, if it is one.
+fn contained(text: &str, start: usize, end: usize) -> Option<String> {
+    serde_json::from_str(text.get(start..end)?).ok()
 }

@@ -2,6 +2,7 @@
 
 use crate::blank::{is_made_up, says_nothing};
 use crate::keys::{self, Promise};
+use crate::names::{Named, Names};
 use crate::rewrite::{clean, is_long};
 use crate::rules::Rules;
 use crate::scan::scan;
@@ -24,6 +25,7 @@ pub(crate) struct Walk<'r> {
     depth: usize,
     remarks: Vec<Remark>,
     kept: usize,
+    names: Names,
 }
 
 /// How the value under a name is read, when the values around it are read like `around`.
@@ -66,6 +68,7 @@ impl<'r> Walk<'r> {
             depth: 0,
             remarks: Vec::new(),
             kept: remarks,
+            names: Names::default(),
         }
     }
 
@@ -137,7 +140,7 @@ impl<'r> Walk<'r> {
     /// Scrubs a text that stands under a name.
     pub(crate) fn named_text(&mut self, name: &str, text: &mut String) {
         let reading = reading_under(name, Reading::Prose);
-        match keys::promise(self.rules, name) {
+        match self.promise(name) {
             Some(promise) => self.promised_text(promise, text),
             None => self.text(text, reading),
         }
@@ -189,7 +192,9 @@ impl<'r> Walk<'r> {
         let listed = self.listed(fields);
         for (name, value) in fields.iter_mut() {
             let reading = reading_under(name, reading);
-            let under = keys::promise(self.rules, name).or(listed.filter(|_| name == LISTED));
+            let under = self
+                .promise(name)
+                .or_else(|| listed.filter(|_| name == LISTED));
             self.within(name, |walk| match under {
                 Some(promise) => walk.promised(promise, value),
                 None => walk.value(value, reading),
@@ -207,14 +212,40 @@ impl<'r> Walk<'r> {
             .find_map(|label| keys::promise(self.rules, fields.get(*label)?.as_str()?))
     }
 
+    /// What a name of a field says.
+    #[inline]
+    pub(crate) fn name(&mut self, name: &str) -> Named {
+        if let Some(says) = self.names.get(name) {
+            return says;
+        }
+        let must_change =
+            is_long(name, self.chars_max) || !scan(name, Reading::Prose, self.rules).is_empty();
+        let says = if must_change {
+            Named::MustChange
+        } else {
+            keys::promise(self.rules, name).map_or(Named::Nothing, Named::Promises)
+        };
+        self.names.put(name, says);
+        says
+    }
+
     /// Whether a name itself has something to remove.
-    pub(crate) fn must_rename(&self, name: &str) -> bool {
-        is_long(name, self.chars_max) || !scan(name, Reading::Prose, self.rules).is_empty()
+    pub(crate) fn must_rename(&mut self, name: &str) -> bool {
+        self.name(name) == Named::MustChange
+    }
+
+    fn promise(&mut self, name: &str) -> Option<Promise> {
+        match self.name(name) {
+            Named::Promises(promise) => Some(promise),
+            Named::Nothing => None,
+            // It has gone as far as it could, and what is left may promise something.
+            Named::MustChange => keys::promise(self.rules, name),
+        }
     }
 
     /// Scrubs a value that stands under a name.
     pub(crate) fn named(&mut self, name: &str, value: &mut Value, reading: Reading) {
-        match keys::promise(self.rules, name) {
+        match self.promise(name) {
             Some(promise) => self.promised(promise, value),
             None => self.value(value, reading),
         }
@@ -238,7 +269,7 @@ impl<'r> Walk<'r> {
 
     /// A name that has become the same as another, with a number. **It stands inside of a placeholder, where no rule looks**: anywhere else
     /// a project's own pattern could find it, and the name would be another each time that it is scrubbed.
-    fn numbered(&self, name: &str, number: usize) -> String {
+    fn numbered(&mut self, name: &str, number: usize) -> String {
         let numbered = with_number(name, number).filter(|name| !self.must_rename(name));
         // A name that was cut, or that is too long with a number: whatever it said, there is another that says the same.
         numbered.unwrap_or_else(|| format!("{}-{number}]", REMOVED.trim_end_matches(']')))
@@ -345,7 +376,12 @@ fn header_promise(rules: &Rules, name: &str) -> Option<Promise> {
 }
 
 /// What a flag of a command line promises for the next word.
+#[inline]
 pub(crate) fn flag_promise(rules: &Rules, text: &str) -> Option<Promise> {
+    // Most texts are none, and are told by their first byte.
+    if !text.starts_with(['-', '\'']) {
+        return None;
+    }
     let name = text.trim_matches('\'').strip_prefix("--")?;
     let is_flag = name
         .bytes()
