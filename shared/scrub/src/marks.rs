@@ -176,6 +176,8 @@ fn marked<L: Lanes>(planes: [L; 8], one: L, before: impl FnOnce(L) -> L) -> [L; 
 }
 
 /// The lowest bits of 64 bytes, their second ones, and so on.
+///
+/// By itself: where it is part of more, LLVM takes the gathered bits apart again.
 #[inline(never)]
 fn planes(block: &Block) -> [u64; 8] {
     let mut bytes = u8x64::from(*block);
@@ -281,7 +283,7 @@ pub(crate) struct Part<'m> {
 }
 
 impl Part<'_> {
-    /// Whether it is short and has no places to look at: most texts are so.
+    /// Whether it is short and has no places to look at, as names and words alone.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         let bits = self.from(0);

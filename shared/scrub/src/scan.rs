@@ -69,6 +69,7 @@ impl Scanner<'_> {
             width => width,
         };
         let (mut places, mut joints) = (bits.places(), bits.joints());
+        // Few words before a mark begin something: they are looked at if they could.
         while joints != 0 {
             let end = joints.trailing_zeros() as usize;
             let length = (bits.word << (WIDTH - end)).leading_ones() as usize;
