@@ -6,13 +6,15 @@
 //! length.**
 
 use crate::blank::says_nothing;
-use crate::keys::{self, Promise};
+use crate::keys::Promise;
 use crate::marks::Marks;
 use crate::names::Named;
 use crate::rules::Rules;
 use crate::scan::{scan, scan_part};
 use crate::text::{Hit, Reading};
-use crate::value::{LABELS, LISTED, Walk, flag_promise, pair_promise, reading_under};
+use crate::value::{
+    LABELS, LISTED, Walk, flag_promise, naming_promise, pair_promise, reading_under,
+};
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::limits::TEXT_CHARS_MAX;
 use serde_json::Value;
@@ -262,7 +264,7 @@ impl<'t> Stream<'t, '_> {
             let name = quoted.content;
             self.expect(b':', "a colon")?;
             if LABELS.contains(&&*name)
-                && let Some(promise) = self.label()?
+                && let Some(promise) = self.label(reading)?
             {
                 // Named twice, or after it was passed: that is seen in memory.
                 if value_passed || listed.is_some() {
@@ -286,12 +288,12 @@ impl<'t> Stream<'t, '_> {
     }
 
     /// What the text that follows, if it is one, promises for the field beside it.
-    fn label(&mut self) -> Result<Option<Promise>, Stop> {
+    fn label(&mut self, reading: Reading) -> Result<Option<Promise>, Stop> {
         let here = self.at;
         self.space();
         let promise = if self.peek() == b'"' {
             let label = self.quoted()?.content;
-            keys::promise(self.walk.rules(), &label)
+            naming_promise(self.walk.rules(), reading, &label)
         } else {
             None
         };
@@ -317,7 +319,7 @@ impl<'t> Stream<'t, '_> {
                 let quoted = self.quoted()?;
                 promised = flag_promise(self.walk.rules(), &quoted.content);
                 let pair = first.take().and_then(|name: Cow<'t, str>| {
-                    pair_promise(self.walk.rules(), &name, &quoted.content)
+                    pair_promise(self.walk.rules(), reading, &name, &quoted.content)
                 });
                 if let Some(promise) = under.or(pair) {
                     self.promised_string(promise, &quoted);

@@ -169,7 +169,9 @@ impl<'r> Walk<'r> {
     fn items(&mut self, items: &mut [Value], reading: Reading) {
         // `["Authorization", "…"]` is a header, `["--password", "…"]` part of a command line.
         let pair = match &*items {
-            [Value::String(name), Value::String(text)] => pair_promise(self.rules, name, text),
+            [Value::String(name), Value::String(text)] => {
+                pair_promise(self.rules, reading, name, text)
+            }
             _ => None,
         };
         let mut promised = None;
@@ -189,7 +191,7 @@ impl<'r> Walk<'r> {
         if fields.keys().any(|name| self.must_rename(name)) {
             self.names(fields);
         }
-        let listed = self.listed(fields);
+        let listed = self.listed(fields, reading);
         for (name, value) in fields.iter_mut() {
             let reading = reading_under(name, reading);
             let under = self
@@ -203,13 +205,13 @@ impl<'r> Walk<'r> {
     }
 
     /// What `{"name": "…", "value": …}` promises for its value.
-    fn listed(&self, fields: &Map<String, Value>) -> Option<Promise> {
+    fn listed(&self, fields: &Map<String, Value>, reading: Reading) -> Option<Promise> {
         if !fields.contains_key(LISTED) {
             return None;
         }
         LABELS
             .iter()
-            .find_map(|label| keys::promise(self.rules, fields.get(*label)?.as_str()?))
+            .find_map(|label| naming_promise(self.rules, reading, fields.get(*label)?.as_str()?))
     }
 
     /// What a name of a field says.
@@ -344,14 +346,26 @@ pub(crate) const LISTED: &str = "value";
 
 /// What the first of two texts in a list promises for the second: the name of an HTTP header anything, another name that the second is a
 /// secret if it looks like one. Lists are of names, too: `["password", "email"]`.
-pub(crate) fn pair_promise(rules: &Rules, name: &str, text: &str) -> Option<Promise> {
+pub(crate) fn pair_promise(
+    rules: &Rules,
+    reading: Reading,
+    name: &str,
+    text: &str,
+) -> Option<Promise> {
     header_promise(rules, name).or_else(|| {
-        keys::promise(rules, name).filter(|promise| {
+        naming_promise(rules, reading, name).filter(|promise| {
             let digits = text.bytes().filter(u8::is_ascii_digit).count();
             let number = promise.numeric() || digits == text.len();
             is_made_up(rules, text) || (number && digits >= PAIR_DIGITS_MIN)
         })
     })
+}
+
+/// What a text promises that names another one, **as it is when it is scrubbed**: what stands in its place may promise more, and a second
+/// time nothing else is to be found.
+pub(crate) fn naming_promise(rules: &Rules, reading: Reading, name: &str) -> Option<Promise> {
+    let cleaned = clean(name, reading, rules, TEXT_CHARS_MAX);
+    keys::promise(rules, cleaned.as_ref().map_or(name, |(cleaned, _)| cleaned))
 }
 
 /// Fewest digits of a number in a pair that is a secret.
