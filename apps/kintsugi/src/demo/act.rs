@@ -227,8 +227,8 @@ impl Story<'_> {
         };
         let mut missed = Missed(String::new());
         let (own, elsewhere) = CRASHES_MAX;
-        let is_elsewhere = self.scene.repository.address.contains("://");
-        for _ in 0..if is_elsewhere { elsewhere } else { own } {
+        let most = if self.watch.is_here() { own } else { elsewhere };
+        for _ in 0..most {
             let crashed = self.run(fleet, "refunds-only.jsonl")?;
             if crashed.ok {
                 let text =

@@ -106,6 +106,11 @@ impl<'a> Watch<'a> {
         Self { records, here }
     }
 
+    /// Whether the home is the demo's own.
+    pub(super) fn is_here(&self) -> bool {
+        self.here.is_some()
+    }
+
     /// Looks until it is so, at most for `limit`. Alerts that come meanwhile are told.
     pub(super) async fn until<T>(
         &mut self,
