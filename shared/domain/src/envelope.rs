@@ -1,5 +1,7 @@
 //! Messages between stages. One envelope type; bodies carry ids, not things (except small reports).
 
+mod read;
+
 use crate::event::Event;
 use crate::id::{
     AlertId, BundleId, FixId, IssueId, JobId, MessageId, ProjectId, ReleaseId, RolloutId,
@@ -154,7 +156,7 @@ impl Envelope {
 
 /// What stages say to each other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(remote = "Self", tag = "type", rename_all = "snake_case")]
 pub enum Message {
     /// Reports were accepted and ride in the message.
     Reported {
@@ -306,6 +308,37 @@ mod tests {
         );
         assert_eq!(serde_json::from_str::<Envelope>(&new).unwrap(), envelope);
         assert_eq!(envelope.id, id);
+    }
+
+    #[test]
+    fn reports_are_read_wherever_their_type_stands_and_refused_where_they_are_none() {
+        let event = r#"{"id":"0123456789abcdef0123456789abcdef","project":1,"occurred_at":"2026-01-01T00:00:00Z",
+            "received_at":"2026-01-01T00:00:00Z","level":"error","platform":"python","exceptions":[],"breadcrumbs":[],
+            "fingerprint":[],"tags":{},"system":{},"remarks":[]}"#;
+        let read = |text: &str| serde_json::from_str::<Message>(text);
+        let first = read(&format!(r#"{{"type":"reported","events":[{event}]}}"#)).unwrap();
+        let Message::Reported { events } = &first else {
+            panic!("{first:?}");
+        };
+        assert_eq!(events.len(), 1);
+        for text in [
+            format!(r#"{{"events":[{event}],"type":"reported"}}"#),
+            format!(r#"{{"type":"reported","more":[1,{{}}],"events":[{event}]}}"#),
+            serde_json::to_string(&first).unwrap(),
+        ] {
+            assert_eq!(read(&text).unwrap(), first, "{text}");
+        }
+        for text in [
+            r#"{"type":"reported"}"#,
+            r#"{"type":"reported","events":[],"events":[]}"#,
+            r#"{"type":"reported","events":[{}]}"#,
+            r#"{"events":[]}"#,
+            r#"{"type":"unknown","events":[]}"#,
+            "[]",
+            "{}",
+        ] {
+            read(text).unwrap_err();
+        }
     }
 
     #[test]
