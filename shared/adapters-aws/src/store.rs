@@ -252,6 +252,10 @@ impl Store for DynamoStore {
         }
     }
 
+    async fn get_all(&self, keys: &[RecordKey]) -> Result<Vec<Option<RawRecord>>, PortError> {
+        try_join_all(keys.iter().map(|key| self.get(key))).await
+    }
+
     async fn list(&self, query: &Query) -> Result<Vec<RawRecord>, PortError> {
         let limit = query.limit.min(PAGE_RECORDS_MAX);
         match &query.index {

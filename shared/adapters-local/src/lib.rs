@@ -30,6 +30,8 @@ pub mod signer;
 pub mod store;
 pub mod web;
 
+#[cfg(feature = "home")]
+mod bell;
 mod files;
 #[cfg(feature = "home")]
 mod whole;

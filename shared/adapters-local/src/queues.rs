@@ -3,6 +3,7 @@
 //! A message that is sent again while it waits, is being handled or is parked is the same message, once. Deliveries are
 //! leases: a reader that dies loses them when they end, or at the next start ([`SqliteQueues::release_leases`]).
 
+use crate::bell::Bell;
 use crate::database::{Database, sqlite_error};
 use async_trait::async_trait;
 use kintsugi_domain::envelope::{Envelope, Queue};
@@ -13,11 +14,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Queues in SQLite. Clones share the database.
+/// Queues in SQLite. Clones share the database, and hear of each other's messages.
 #[derive(Clone)]
 pub struct SqliteQueues {
     database: Database,
     clock: Arc<dyn Clock>,
+    bell: Arc<Bell>,
 }
 
 impl fmt::Debug for SqliteQueues {
@@ -57,7 +59,14 @@ impl SqliteQueues {
         Self {
             database: database.clone(),
             clock,
+            bell: Arc::new(Bell::new()),
         }
+    }
+
+    /// Waits until a message was sent or redriven to the queue, here or by a clone; one that came since the last call counts.
+    /// For one worker a queue. What comes back after a delay or the end of its lease wakes nobody.
+    pub async fn rung(&self, queue: Queue) {
+        self.bell.rung(queue).await;
     }
 
     /// Shows every message that was being handled. Call it once after opening: the database belongs to one process,
@@ -202,7 +211,11 @@ impl Queues for SqliteQueues {
             }
             Ok(())
         })
-        .await
+        .await?;
+        for envelope in envelopes {
+            self.bell.ring(envelope.queue());
+        }
+        Ok(())
     }
 
     async fn receive(
@@ -314,21 +327,25 @@ impl Queues for SqliteQueues {
 
     async fn redrive(&self, queue: Queue) -> Result<usize, PortError> {
         let now = self.now();
-        self.write("redrive a queue", move |connection| {
+        let redriven = self.write("redrive a queue", move |connection| {
             let mut put_back = connection.prepare_cached(
                 "UPDATE messages SET parked_at = NULL, parked_cause = NULL, visible_at = ?2, \
                  attempt = 0, queue = ?3 WHERE place = ?1",
             )?;
-            let mut count = 0;
+            let mut to = Vec::new();
             for lot in lots(connection, queue)? {
                 if let Ok(envelope) = envelope(&lot.body) {
                     put_back.execute(params![lot.place, now, envelope.queue().name()])?;
-                    count += 1;
+                    to.push(envelope.queue());
                 }
             }
-            Ok(count)
-        })
-        .await
+            Ok(to)
+        });
+        let to = redriven.await?;
+        for queue in &to {
+            self.bell.ring(*queue);
+        }
+        Ok(to.len())
     }
 
     async fn depth(&self, queue: Queue) -> Result<usize, PortError> {

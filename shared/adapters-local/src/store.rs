@@ -19,6 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Days for which the id of a sent message is kept: as long as an event's id, the longest any cause lives.
 pub const SENT_DAYS: i64 = kintsugi_domain::limits::EVENT_ID_DAYS;
@@ -33,6 +34,25 @@ const DAY_MILLISECONDS: i64 = 24 * 60 * 60 * 1_000;
 pub struct SqliteStore {
     database: Database,
     clock: Arc<dyn Clock>,
+    handed: Arc<Handed>,
+}
+
+/// Whether looking into the outbox can find anything: reports, of which there are many, hand on nothing by it.
+#[derive(Debug)]
+struct Handed {
+    /// Commits with messages, and one for whatever an earlier process left.
+    commits: AtomicU64,
+    /// How many of these there were before the outbox was last found empty.
+    empty_after: AtomicU64,
+}
+
+impl Default for Handed {
+    fn default() -> Self {
+        Self {
+            commits: AtomicU64::new(1),
+            empty_after: AtomicU64::new(0),
+        }
+    }
 }
 
 impl fmt::Debug for SqliteStore {
@@ -47,6 +67,7 @@ impl SqliteStore {
         Self {
             database: database.clone(),
             clock,
+            handed: Arc::default(),
         }
     }
 
@@ -198,6 +219,18 @@ fn raw(project: ProjectId, kind: Kind, row: &Row<'_>) -> Result<RawRecord, rusql
     })
 }
 
+fn one(connection: &Connection, key: &RecordKey) -> Result<Option<RawRecord>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT key, version, format, body FROM records \
+             WHERE project = ?1 AND kind = ?2 AND key = ?3",
+        )?
+        .query_row(params![key.project.0, key.kind.name(), key.key], |row| {
+            raw(key.project, key.kind, row)
+        })
+        .optional()
+}
+
 fn page(connection: &Connection, query: &Query) -> Result<Vec<RawRecord>, rusqlite::Error> {
     let (project, kind) = (query.project, query.kind);
     let limit = i64::try_from(query.limit.min(PAGE_RECORDS_MAX)).unwrap_or(0);
@@ -265,19 +298,20 @@ fn forget(connection: &Connection, now: i64) -> Result<usize, rusqlite::Error> {
 impl Store for SqliteStore {
     async fn get(&self, key: &RecordKey) -> Result<Option<RawRecord>, PortError> {
         let key = key.clone();
-        let query = move |connection: &Connection| {
-            connection
-                .prepare_cached(
-                    "SELECT key, version, format, body FROM records \
-                     WHERE project = ?1 AND kind = ?2 AND key = ?3",
-                )?
-                .query_row(params![key.project.0, key.kind.name(), key.key], |row| {
-                    raw(key.project, key.kind, row)
-                })
-                .optional()
-        };
         let read = self.database.read(move |connection| {
-            query(connection).map_err(|error| sqlite_error("read a record", &error))
+            one(connection, &key).map_err(|error| sqlite_error("read a record", &error))
+        });
+        read.await
+    }
+
+    async fn get_all(&self, keys: &[RecordKey]) -> Result<Vec<Option<RawRecord>>, PortError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = keys.to_vec();
+        let read = self.database.read(move |connection| {
+            let found: Result<_, _> = keys.iter().map(|key| one(connection, key)).collect();
+            found.map_err(|error| sqlite_error("read records", &error))
         });
         read.await
     }
@@ -318,9 +352,15 @@ impl Store for SqliteStore {
             return Ok(());
         }
         let now = self.clock.now().as_millisecond();
-        self.database
-            .write(move |connection| apply(connection, &commit, now))
-            .await
+        let hands_on = !commit.messages.is_empty();
+        let write = self
+            .database
+            .write(move |connection| apply(connection, &commit, now));
+        write.await?;
+        if hands_on {
+            self.handed.commits.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
     }
 
     async fn projects(&self) -> Result<Vec<ProjectId>, PortError> {
@@ -347,6 +387,18 @@ impl Store for SqliteStore {
             serde_json::from_str(body).map_err(|error| PortError::broken("outbox", error))
         };
         bodies.iter().map(parse).collect()
+    }
+
+    async fn own_outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        let commits = self.handed.commits.load(Ordering::SeqCst);
+        if self.handed.empty_after.load(Ordering::SeqCst) == commits {
+            return Ok(Vec::new());
+        }
+        let found = self.outbox(limit).await?;
+        if found.is_empty() {
+            self.handed.empty_after.fetch_max(commits, Ordering::SeqCst);
+        }
+        Ok(found)
     }
 
     async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError> {

@@ -6,6 +6,7 @@ use kintsugi_domain::limits::PAGE_RECORDS_MAX;
 use kintsugi_domain::ports::{PortError, Query, RawRecord, RecordKey, Store};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::{IndexEntry, Record, Stored};
+use std::collections::BTreeMap;
 
 /// The record of that key, or nothing.
 pub async fn get<T: Record>(
@@ -20,6 +21,24 @@ pub async fn get<T: Record>(
     };
     let raw = store.get(&key).await?;
     raw.as_ref().map(read).transpose()
+}
+
+/// The records of those keys that there are, by key.
+pub async fn get_all<T: Record>(
+    store: &dyn Store,
+    project: ProjectId,
+    keys: impl IntoIterator<Item = &str>,
+) -> Result<BTreeMap<String, Stored<T>>, PortError> {
+    let keys = keys.into_iter().map(|key| RecordKey {
+        project,
+        kind: T::KIND,
+        key: key.to_owned(),
+    });
+    let keys: Vec<RecordKey> = keys.collect();
+    let found = store.get_all(&keys).await?.into_iter().flatten();
+    found
+        .map(|raw| Ok((raw.key.key.clone(), read(&raw)?)))
+        .collect()
 }
 
 /// The record of that key, which another record names: without it, that one cannot be right.

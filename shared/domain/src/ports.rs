@@ -235,6 +235,16 @@ pub trait Store: Send + Sync {
     /// The record of that name. MUST see every commit that returned before the call.
     async fn get(&self, key: &RecordKey) -> Result<Option<RawRecord>, PortError>;
 
+    /// The records of those names, in their order, each as [`Store::get`] gives it. Not one moment of all: each is as it was at
+    /// some time during the call.
+    async fn get_all(&self, keys: &[RecordKey]) -> Result<Vec<Option<RawRecord>>, PortError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.push(self.get(key).await?);
+        }
+        Ok(found)
+    }
+
     /// A page of records, in key order.
     async fn list(&self, query: &Query) -> Result<Vec<RawRecord>, PortError>;
 

@@ -1,8 +1,7 @@
 //! The local home: every stage in one process over one data folder, with the HTTP interface in front.
 //!
-//! One task per queue drains it, a clock task ticks every second, another removes old reports every hour, one task serves HTTP. Messages that a
-//! stage hands on, and requests that change something, ring a bell, so the next stage need not wait for
-//! its turn to look.
+//! One task per queue drains it, a clock task ticks every second, another removes old reports every hour, one task serves HTTP. A message that
+//! is sent to a queue wakes the task of that queue and no other.
 //!
 //! Not here: the routes, which come as an argument, and the stages (`kintsugi-app`).
 //!
@@ -10,7 +9,6 @@
 //! stop only makes that cheaper. **Invariant: no task dies silently**: whoever runs a home waits for
 //! [`LocalHome::failed`].
 
-mod bell;
 mod connections;
 mod engine;
 mod serve;
@@ -18,7 +16,6 @@ mod tasks;
 
 use crate::error::Error;
 use axum::Router;
-use bell::Bell;
 pub use connections::{CONNECTIONS_PER_ADDRESS, PerAddress};
 use engine::NoSandbox;
 use kintsugi_adapters_git::Forges;
@@ -84,7 +81,6 @@ pub struct LocalHome {
     pub folder: PathBuf,
     /// Why no sandbox works here; searches and builds then stop.
     pub no_sandbox: Option<String>,
-    bell: Arc<Bell>,
     tasks: Tasks,
 }
 
@@ -112,9 +108,8 @@ impl LocalHome {
             engine(&ports.blobs, folder.join(WORK_FOLDER), credentials, signing).await?
         };
         let worker = Arc::new(Worker::new(&ports, engine));
-        let bell = Arc::new(Bell::new());
         let mut tasks = Tasks::new();
-        let router = serve::ringing(routes(&ports), Arc::clone(&bell));
+        let router = routes(&ports);
         let stop = tasks.stop_signal();
         tasks.spawn(
             "http",
@@ -122,11 +117,11 @@ impl LocalHome {
         );
         let left = |queue: &Queue| settings.leaves_jobs && *queue == Queue::Jobs;
         for queue in Queue::ALL.into_iter().filter(|queue| !left(queue)) {
-            let (worker, bell) = (Arc::clone(&worker), Arc::clone(&bell));
-            let drain = tasks::drain(worker, queue, bell, tasks.stop_signal());
+            let (worker, queues) = (Arc::clone(&worker), home.queues.clone());
+            let drain = tasks::drain(worker, queue, queues, tasks.stop_signal());
             tasks.spawn(queue.name(), drain);
         }
-        let clock = tasks::clock(worker, Arc::clone(&bell), tasks.stop_signal());
+        let clock = tasks::clock(worker, tasks.stop_signal());
         tasks.spawn("clock", clock);
         let forget = tasks::forget(home, tasks.stop_signal());
         tasks.spawn("forget", forget);
@@ -135,7 +130,6 @@ impl LocalHome {
             address,
             folder,
             no_sandbox,
-            bell,
             tasks,
         })
     }
@@ -143,11 +137,6 @@ impl LocalHome {
     /// Where clients reach it, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// Has every stage look at its queue now. For messages that were sent past the HTTP interface.
-    pub fn wake(&self) {
-        self.bell.ring();
     }
 
     /// Waits until a part of the home ends that must not end, for as long as all is well.

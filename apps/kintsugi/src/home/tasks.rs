@@ -1,8 +1,7 @@
 //! The tasks of a home: they run until the stop, and none ends unseen.
 
-use super::bell::Bell;
 use crate::error::Error;
-use kintsugi_adapters_local::Home;
+use kintsugi_adapters_local::{Home, SqliteQueues};
 use kintsugi_app::worker::Worker;
 use kintsugi_domain::envelope::Queue;
 use std::collections::HashMap;
@@ -18,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 const GRACE: Duration = Duration::from_secs(3);
 /// How long cut tasks may take to let go.
 const LAST_GRACE: Duration = Duration::from_secs(1);
-/// How often an idle task looks by itself: messages that come back after a delay ring no bell.
+/// How often an idle task looks by itself: messages that come back after a delay wake nobody.
 const IDLE: Duration = Duration::from_millis(200);
 /// How often the clock strikes.
 const TICK: Duration = Duration::from_secs(1);
@@ -142,7 +141,7 @@ fn batch(queue: Queue) -> usize {
 pub(super) async fn drain(
     worker: Arc<Worker>,
     queue: Queue,
-    bell: Arc<Bell>,
+    queues: SqliteQueues,
     stop: Stop,
 ) -> Result<(), String> {
     let mut failures = 0;
@@ -152,14 +151,11 @@ pub(super) async fn drain(
                 failures = 0;
                 tokio::select! {
                     () = stop.clone().stopped() => {}
-                    () = bell.rung(queue) => {}
+                    () = queues.rung(queue) => {}
                     () = sleep(IDLE) => {}
                 }
             }
-            Ok(_) => {
-                failures = 0;
-                bell.ring();
-            }
+            Ok(_) => failures = 0,
             Err(error) => {
                 failures += 1;
                 tracing::error!(%queue, reason = %error, "the queue failed; it will be tried again");
@@ -171,7 +167,7 @@ pub(super) async fn drain(
 }
 
 /// Ticks until the stop. A tick that fails is tried again after a while.
-pub(super) async fn clock(worker: Arc<Worker>, bell: Arc<Bell>, stop: Stop) -> Result<(), String> {
+pub(super) async fn clock(worker: Arc<Worker>, stop: Stop) -> Result<(), String> {
     let mut strikes = interval(TICK);
     strikes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failures = 0;
@@ -181,10 +177,7 @@ pub(super) async fn clock(worker: Arc<Worker>, bell: Arc<Bell>, stop: Stop) -> R
             _ = strikes.tick() => {}
         }
         match worker.tick().await {
-            Ok(()) => {
-                failures = 0;
-                bell.ring();
-            }
+            Ok(()) => failures = 0,
             Err(error) => {
                 failures += 1;
                 tracing::error!(reason = %error, "the clock failed; it will be tried again");

@@ -6,7 +6,6 @@ use crate::news;
 use crate::records;
 use crate::stage::Stage;
 use crate::triage::Triage;
-use futures::future::try_join_all;
 use kintsugi_domain::accounting::{self, Fate};
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::config::TriageRules;
@@ -116,27 +115,26 @@ impl<'a> Filing<'a> {
         part: &'a [Report<'a>],
     ) -> Result<Self, PortError> {
         let store = ports.store.as_ref();
-        let events = part.iter().map(async |report| {
-            let id = &report.event.id;
-            let known = records::get::<FiledEvent>(store, project.id, id.as_str()).await?;
-            Ok(known.map(|_| id.clone()))
-        });
-        let known = try_join_all(events).await?;
-        let known: BTreeSet<EventId> = known.into_iter().flatten().collect();
+        let events = part.iter().map(|report| report.event.id.as_str());
+        let filed = records::get_all::<FiledEvent>(store, project.id, events).await?;
+        let known = part.iter().map(|report| &report.event.id);
+        let known: BTreeSet<EventId> = known
+            .filter(|id| filed.contains_key(id.as_str()))
+            .cloned()
+            .collect();
         let batch = batch_of(ports, project.id, &known, part).await?;
-        let issues: BTreeSet<&IssueId> = part.iter().map(|report| &report.issue).collect();
-        let issues = issues.into_iter().map(async |id| {
-            let issue = records::get::<Issue>(store, project.id, id.as_str()).await?;
-            Ok(issue.map(|issue| (id.clone(), issue)))
-        });
-        let issues = try_join_all(issues).await?;
+        let issues: BTreeSet<&str> = part.iter().map(|report| report.issue.as_str()).collect();
+        let issues = records::get_all::<Issue>(store, project.id, issues).await?;
+        let issues = issues.into_values();
         Ok(Self {
             ports,
             project,
             known,
             batch,
             filed: BTreeMap::new(),
-            issues: issues.into_iter().flatten().collect(),
+            issues: issues
+                .map(|issue| (issue.value.id.clone(), issue))
+                .collect(),
             touched: BTreeMap::new(),
             diagnose: BTreeMap::new(),
             alerts: Vec::new(),

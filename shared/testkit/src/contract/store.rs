@@ -15,6 +15,7 @@ const PROJECT: ProjectId = ProjectId(1);
 /// Every promise, each on a fresh port.
 pub async fn all(fresh: impl AsyncFn() -> Arc<dyn Store>) {
     what_was_written_is_read(&*fresh().await).await;
+    many_records_are_read_in_the_order_of_their_names(&*fresh().await).await;
     a_stale_write_conflicts_and_changes_nothing(&*fresh().await).await;
     a_record_is_created_only_once(&*fresh().await).await;
     a_commit_that_cannot_be_right_is_refused(&*fresh().await).await;
@@ -132,6 +133,30 @@ pub async fn what_was_written_is_read(store: &dyn Store) {
         );
     }
     store.commit(Commit::new()).await.unwrap();
+}
+
+/// Records that are asked for together come in the order of their names, and nothing for those that are not there.
+pub async fn many_records_are_read_in_the_order_of_their_names(store: &dyn Store) {
+    let all = [write("b", 0, "1"), write("a", 0, "2"), write("c", 0, "3")];
+    store.commit(writes(all.to_vec())).await.unwrap();
+    store
+        .commit(writes(vec![write("b", 1, "4")]))
+        .await
+        .unwrap();
+    let keys: Vec<RecordKey> = ["c", "none", "b", "a", "b"]
+        .iter()
+        .map(|name| key(Kind::Issue, name))
+        .collect();
+    let found = store.get_all(&keys).await.unwrap();
+    let mut each = Vec::new();
+    for key in &keys {
+        each.push(store.get(key).await.unwrap());
+    }
+    assert_eq!(found, each);
+    let versions = found.into_iter().map(|raw| Some(raw?.version));
+    let versions: Vec<Option<u64>> = versions.collect();
+    assert_eq!(versions, [Some(1), None, Some(2), Some(1), Some(2)]);
+    assert_eq!(store.get_all(&[]).await.unwrap(), []);
 }
 
 /// A stale write is a conflict; nothing else of that commit happens: no write, no addition, no message.
