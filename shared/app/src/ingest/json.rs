@@ -1,16 +1,36 @@
 //! Reads JSON that clients wrote: every reader takes what it can and none fails.
 
 use kintsugi_domain::Timestamp;
+use serde::de::DeserializeSeed;
 use serde_json::{Map, Value};
+use std::marker::PhantomData;
 
 /// A payload as JSON. Broken UTF-8 and lone surrogates, which some clients send in texts, are read as
 /// the replacement character.
 pub(super) fn read(payload: &[u8]) -> Option<Value> {
-    if let Ok(value) = serde_json::from_slice(payload) {
+    read_as(payload, PhantomData::<Value>)
+}
+
+/// The same, read by a seed, which says what is kept.
+pub(super) fn read_as<S>(payload: &[u8], seed: S) -> Option<Value>
+where
+    S: for<'de> DeserializeSeed<'de, Value = Value> + Copy,
+{
+    if let Ok(value) = parsed(payload, seed) {
         return Some(value);
     }
     let text = String::from_utf8_lossy(payload);
-    serde_json::from_str(&without_lone_surrogates(&text)).ok()
+    parsed(without_lone_surrogates(&text).as_bytes(), seed).ok()
+}
+
+fn parsed<S>(text: &[u8], seed: S) -> Result<Value, serde_json::Error>
+where
+    S: for<'de> DeserializeSeed<'de, Value = Value>,
+{
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 /// Replaces `\ud800`–`\udfff` that are not a pair (RFC 8259 §8.2 lets them through).

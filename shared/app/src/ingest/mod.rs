@@ -29,6 +29,7 @@ mod items;
 mod json;
 mod keep;
 mod known;
+mod lean;
 mod msgpack;
 mod multipart;
 pub mod otlp;

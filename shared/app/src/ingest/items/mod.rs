@@ -17,6 +17,7 @@ use super::envelope::Item;
 use super::found::Found;
 use super::json;
 use super::keep::Kept;
+use super::lean;
 use super::multipart;
 use super::protocol;
 use super::sentry::{self, Frame};
@@ -270,7 +271,9 @@ pub(super) fn take(item: &Item<'_>, entries: usize, origin: &Origin<'_>, found: 
             Err(reason) => found.drop(kind.category, reason, 1),
         }
     } else {
-        let value = json::read(item.payload);
+        let is_lean = matches!(kind.treatment, Treatment::Event | Treatment::Transaction);
+        let parse = if is_lean { lean::read } else { json::read };
+        let value = parse(item.payload);
         match value.filter(|value| value.is_object() || value.is_array()) {
             Some(value) => read(kind, &value, item.payload, origin, found),
             None => found.drop(kind.category, "broken", 1),
