@@ -3,7 +3,7 @@
 //! All of it is bounded here and scrubbed with the event: names of headers and fields decide, so whatever came as a list of pairs or as one
 //! text is taken apart first.
 
-use super::json::{bounded, labels, member, text_of};
+use super::json::{Json, bounded, labels, member, text_of};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ const READ: [&str; 8] = [
 ];
 
 /// What else an event says.
-pub(super) fn details(event: &Value) -> BTreeMap<String, Value> {
+pub(super) fn details(event: &impl Json) -> BTreeMap<String, Value> {
     let mut details = BTreeMap::new();
     let request = member(event, "request").or_else(|| member(event, "sentry.interfaces.Http"));
     if let Some(request) = request.filter(|request| request.is_object()) {
@@ -34,13 +34,13 @@ pub(super) fn details(event: &Value) -> BTreeMap<String, Value> {
     if let Some(extra) = extra {
         details.insert("extra".to_owned(), bounded(extra, DEPTH_MAX, WIDTH_MAX));
     }
-    let contexts = member(event, "contexts").and_then(Value::as_object);
+    let contexts = member(event, "contexts").and_then(Json::members);
     let own: Map<String, Value> = contexts
         .into_iter()
         .flatten()
-        .filter(|(name, context)| !READ.contains(&name.as_str()) && !context.is_null())
+        .filter(|(name, context)| !READ.contains(name) && !context.is_null())
         .take(WIDTH_MAX)
-        .map(|(name, context)| (name.clone(), bounded(context, DEPTH_MAX, WIDTH_MAX)))
+        .map(|(name, context)| ((*name).to_owned(), bounded(context, DEPTH_MAX, WIDTH_MAX)))
         .collect();
     if !own.is_empty() {
         details.insert("contexts".to_owned(), Value::Object(own));
@@ -49,7 +49,7 @@ pub(super) fn details(event: &Value) -> BTreeMap<String, Value> {
 }
 
 /// The request that was being answered (or made) when it happened.
-fn request(request: &Value) -> Value {
+fn request(request: &impl Json) -> Value {
     let mut kept = Map::new();
     for name in ["method", "url", "fragment", "api_target"] {
         if let Some(text) = text_of(request, name) {
@@ -58,7 +58,7 @@ fn request(request: &Value) -> Value {
     }
     for name in ["headers", "cookies", "env", "query_string"] {
         let pairs = labels(request.get(name), WIDTH_MAX);
-        let pairs = match request.get(name).and_then(Value::as_str) {
+        let pairs = match request.get(name).and_then(Json::as_str) {
             Some(text) if name == "query_string" => form(text),
             Some(text) => vec![(name.to_owned(), text.to_owned())],
             None => pairs,
@@ -78,7 +78,7 @@ fn request(request: &Value) -> Value {
 }
 
 /// A body. One that is JSON or a form has names for its values, and they say what must go.
-fn body(body: &Value) -> Value {
+fn body(body: &impl Json) -> Value {
     let Some(text) = body.as_str() else {
         return bounded(body, DEPTH_MAX, WIDTH_MAX);
     };

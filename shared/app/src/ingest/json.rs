@@ -1,36 +1,81 @@
 //! Reads JSON that clients wrote: every reader takes what it can and none fails.
 
 use kintsugi_domain::Timestamp;
-use serde::de::DeserializeSeed;
-use serde_json::{Map, Value};
-use std::marker::PhantomData;
+use serde_json::{Map, Number, Value};
+
+/// JSON that was read: a [`Value`], or one whose texts still lie in the payload.
+pub trait Json: Sized {
+    /// The member of that name; nothing where this is no object.
+    fn get(&self, name: &str) -> Option<&Self>;
+    /// The members, in their order; nothing where this is no object.
+    fn members(&self) -> Option<impl Iterator<Item = (&str, &Self)>>;
+    /// The items; nothing where this is no list.
+    fn as_array(&self) -> Option<&[Self]>;
+    /// The text, where this is one.
+    fn as_str(&self) -> Option<&str>;
+    /// The number, where this is one.
+    fn as_number(&self) -> Option<&Number>;
+    /// The truth value, where this is one.
+    fn as_bool(&self) -> Option<bool>;
+
+    /// Whether it is an object.
+    fn is_object(&self) -> bool {
+        self.members().is_some()
+    }
+
+    /// Whether it is a text, a number or a truth value.
+    fn is_scalar(&self) -> bool {
+        self.as_str().is_some() || self.as_number().is_some() || self.as_bool().is_some()
+    }
+
+    /// Whether it is `null`.
+    fn is_null(&self) -> bool {
+        !self.is_scalar() && self.as_array().is_none() && !self.is_object()
+    }
+
+    /// The number as a fraction, where this is one.
+    fn as_f64(&self) -> Option<f64> {
+        self.as_number()?.as_f64()
+    }
+}
+
+impl Json for Value {
+    fn get(&self, name: &str) -> Option<&Self> {
+        self.get(name)
+    }
+
+    fn members(&self) -> Option<impl Iterator<Item = (&str, &Self)>> {
+        let members = self.as_object()?;
+        Some(members.iter().map(|(name, value)| (name.as_str(), value)))
+    }
+
+    fn as_array(&self) -> Option<&[Self]> {
+        self.as_array().map(Vec::as_slice)
+    }
+
+    fn as_str(&self) -> Option<&str> {
+        self.as_str()
+    }
+
+    fn as_number(&self) -> Option<&Number> {
+        self.as_number()
+    }
+
+    fn as_bool(&self) -> Option<bool> {
+        self.as_bool()
+    }
+}
 
 /// A payload as JSON. Broken UTF-8 and lone surrogates, which some clients send in texts, are read as
 /// the replacement character.
 pub(super) fn read(payload: &[u8]) -> Option<Value> {
-    read_as(payload, PhantomData::<Value>)
+    let read = serde_json::from_slice(payload).ok();
+    read.or_else(|| serde_json::from_str(&mended(payload)).ok())
 }
 
-/// The same, read by a seed, which says what is kept.
-pub(super) fn read_as<S>(payload: &[u8], seed: S) -> Option<Value>
-where
-    S: for<'de> DeserializeSeed<'de, Value = Value> + Copy,
-{
-    if let Ok(value) = parsed(payload, seed) {
-        return Some(value);
-    }
-    let text = String::from_utf8_lossy(payload);
-    parsed(without_lone_surrogates(&text).as_bytes(), seed).ok()
-}
-
-fn parsed<S>(text: &[u8], seed: S) -> Result<Value, serde_json::Error>
-where
-    S: for<'de> DeserializeSeed<'de, Value = Value>,
-{
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = seed.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(value)
+/// A payload that could not be read as it is, with the replacement character for what is no text in it.
+pub(super) fn mended(payload: &[u8]) -> String {
+    without_lone_surrogates(&String::from_utf8_lossy(payload))
 }
 
 /// Replaces `\ud800`–`\udfff` that are not a pair (RFC 8259 §8.2 lets them through).
@@ -66,73 +111,74 @@ fn surrogate(text: &str) -> Option<u32> {
 }
 
 /// A member that is there and not null.
-pub(super) fn member<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+pub(super) fn member<'v, J: Json>(value: &'v J, name: &str) -> Option<&'v J> {
     value.get(name).filter(|found| !found.is_null())
 }
 
 /// A text, number or truth value as text; empty texts count as absent.
-pub(super) fn text(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        Value::Bool(truth) => truth.to_string(),
-        Value::Null | Value::Array(_) | Value::Object(_) => return None,
-    };
-    (!text.is_empty()).then_some(text)
+pub(super) fn text(value: &impl Json) -> Option<String> {
+    let text = value.as_str().map(str::to_owned);
+    text.or_else(|| value.as_number().map(Number::to_string))
+        .or_else(|| value.as_bool().map(|truth| truth.to_string()))
+        .filter(|text| !text.is_empty())
 }
 
 /// A member as text.
-pub(super) fn text_of(value: &Value, name: &str) -> Option<String> {
+pub(super) fn text_of(value: &impl Json, name: &str) -> Option<String> {
     text(value.get(name)?)
 }
 
 /// A member as text; anything that is not a scalar is written as JSON.
-pub(super) fn any_text_of(value: &Value, name: &str) -> Option<String> {
+pub(super) fn any_text_of(value: &impl Json, name: &str) -> Option<String> {
     let found = member(value, name)?;
-    text(found).or_else(|| (!found.is_string()).then(|| found.to_string()))
-}
-
-/// Items of a list that comes bare, as `{"values": […]}`, or as one object. Nulls are left out.
-pub(super) fn items(value: Option<&Value>) -> Vec<&Value> {
-    let Some(value) = value else {
-        return Vec::new();
-    };
-    match value {
-        Value::Array(items) => items.iter().filter(|item| !item.is_null()).collect(),
-        Value::Object(fields) => match fields.get("values") {
-            Some(Value::Array(items)) => items.iter().filter(|item| !item.is_null()).collect(),
-            Some(_) => Vec::new(),
-            None => vec![value],
-        },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    if found.is_scalar() {
+        text(found)
+    } else {
+        Some(written(found))
     }
 }
 
-/// A map that comes as an object, as pairs, or as `{"key", "value"}` objects.
-pub(super) fn labels(value: Option<&Value>, max: usize) -> Vec<(String, String)> {
+/// JSON as a text.
+pub(super) fn written(value: &impl Json) -> String {
+    bounded(value, usize::MAX, usize::MAX).to_string()
+}
+
+/// Items of a list that comes bare, as `{"values": […]}`, or as one object. Nulls are left out.
+pub(super) fn items<J: Json>(value: Option<&J>) -> Vec<&J> {
     let Some(value) = value else {
         return Vec::new();
     };
-    let pair = |item: &Value| -> Option<(String, String)> {
-        match item.as_array().map(Vec::as_slice) {
-            Some([name, value]) => Some((text(name)?, text(value)?)),
-            Some(_) => None,
-            None => Some((text_of(item, "key")?, text_of(item, "value")?)),
-        }
+    let list = match value.get("values") {
+        Some(values) => values.as_array().unwrap_or_default(),
+        None if value.is_object() => return vec![value],
+        None => value.as_array().unwrap_or_default(),
     };
-    match value {
-        Value::Object(fields) => fields
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
-            .take(max)
-            .collect(),
-        Value::Array(items) => items.iter().filter_map(pair).take(max).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    list.iter().filter(|item| !item.is_null()).collect()
+}
+
+/// A map that comes as an object, as pairs, or as `{"key", "value"}` objects.
+pub(super) fn labels(value: Option<&impl Json>, max: usize) -> Vec<(String, String)> {
+    let Some(value) = value else {
+        return Vec::new();
+    };
+    if let Some(members) = value.members() {
+        let labels = members.filter_map(|(name, value)| Some((name.to_owned(), text(value)?)));
+        return labels.take(max).collect();
+    }
+    let items = value.as_array().unwrap_or_default().iter();
+    items.filter_map(pair).take(max).collect()
+}
+
+fn pair(item: &impl Json) -> Option<(String, String)> {
+    match item.as_array() {
+        Some([name, value]) => Some((text(name)?, text(value)?)),
+        Some(_) => None,
+        None => Some((text_of(item, "key")?, text_of(item, "value")?)),
     }
 }
 
 /// A time: seconds (or milliseconds) since 1970 as number or text, or RFC 3339, with or without zone.
-pub(super) fn time(value: &Value) -> Option<Timestamp> {
+pub(super) fn time(value: &impl Json) -> Option<Timestamp> {
     if let Some(seconds) = value.as_f64() {
         return seconds_time(seconds);
     }
@@ -162,30 +208,38 @@ fn seconds_time(seconds: f64) -> Option<Timestamp> {
 }
 
 /// A value no deeper than `depth` and no wider than `width`; what was left off is marked.
-pub(super) fn bounded(value: &Value, depth: usize, width: usize) -> Value {
-    let mark = || Value::String("…".to_owned());
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-        Value::Array(_) | Value::Object(_) if depth == 0 => mark(),
-        Value::Array(items) => {
-            let kept = items.iter().take(width);
-            let mut kept: Vec<Value> = kept.map(|item| bounded(item, depth - 1, width)).collect();
-            if items.len() > width {
-                kept.push(mark());
-            }
-            Value::Array(kept)
-        }
-        Value::Object(fields) => {
-            let kept = fields.iter().take(width);
-            let mut kept: Map<String, Value> = kept
-                .map(|(name, field)| (name.clone(), bounded(field, depth - 1, width)))
-                .collect();
-            if fields.len() > width {
-                kept.insert("…".to_owned(), mark());
-            }
-            Value::Object(kept)
-        }
+pub(super) fn bounded(value: &impl Json, depth: usize, width: usize) -> Value {
+    if let Some(text) = value.as_str() {
+        return text.into();
     }
+    let mark = || Value::String("…".to_owned());
+    if let Some(items) = value.as_array() {
+        let Some(depth) = depth.checked_sub(1) else {
+            return mark();
+        };
+        let kept = items.iter().take(width);
+        let mut kept: Vec<Value> = kept.map(|item| bounded(item, depth, width)).collect();
+        if items.len() > width {
+            kept.push(mark());
+        }
+        return Value::Array(kept);
+    }
+    if let Some(mut members) = value.members() {
+        let Some(depth) = depth.checked_sub(1) else {
+            return mark();
+        };
+        let kept = members.by_ref().take(width);
+        let mut kept: Map<String, Value> = kept
+            .map(|(name, member)| (name.to_owned(), bounded(member, depth, width)))
+            .collect();
+        if members.next().is_some() {
+            kept.insert("…".to_owned(), mark());
+        }
+        return Value::Object(kept);
+    }
+    let number = || value.as_number().cloned().map(Value::Number);
+    let truth = value.as_bool().map(Value::Bool);
+    truth.or_else(number).unwrap_or_default()
 }
 
 #[cfg(test)]

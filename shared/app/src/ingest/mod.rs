@@ -38,6 +38,7 @@ mod quotas;
 pub mod sentry;
 mod stack;
 
+pub use json::Json;
 pub use known::PROJECT_CACHE_SECONDS;
 pub use protocol::{Answer, Limit, answer};
 

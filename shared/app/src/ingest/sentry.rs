@@ -7,7 +7,7 @@
 //! devices, and who the user is (only a keyed hash of the id).
 
 use super::details::details;
-use super::json::{self, any_text_of, items, labels, member, text, text_of};
+use super::json::{self, Json, any_text_of, items, labels, member, text, text_of};
 use super::stack;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::digest::Digest;
@@ -40,12 +40,14 @@ pub struct Frame<'r> {
 /// Reads one event. `content` is its payload as it arrived, which names an event that has no id, and
 /// `user_hash` makes the keyed hash of a user's id. Nothing when the JSON is no object.
 pub fn event(
-    value: &Value,
+    value: &impl Json,
     content: &[u8],
     frame: &Frame<'_>,
     user_hash: impl Fn(&str) -> String,
 ) -> Option<Event> {
-    value.as_object()?;
+    if !value.is_object() {
+        return None;
+    }
     let message = message(value);
     let exceptions = stack::exceptions(value, message.as_deref());
     Some(Event {
@@ -75,7 +77,7 @@ pub fn event(
 }
 
 /// An id as Sentry writes it: 32 hex digits, with or without dashes. Zeros alone are no id: clients that have none send them.
-pub(super) fn sentry_id(value: Option<&Value>) -> Option<EventId> {
+pub(super) fn sentry_id(value: Option<&impl Json>) -> Option<EventId> {
     let plain = value?
         .as_str()?
         .trim()
@@ -86,7 +88,7 @@ pub(super) fn sentry_id(value: Option<&Value>) -> Option<EventId> {
     (hex && !is_nil).then(|| plain.parse().ok()).flatten()
 }
 
-fn id(value: &Value, content: &[u8], frame: &Frame<'_>) -> EventId {
+fn id(value: &impl Json, content: &[u8], frame: &Frame<'_>) -> EventId {
     sentry_id(value.get("event_id"))
         .or_else(|| sentry_id(frame.header.and_then(|header| header.get("event_id"))))
         .unwrap_or_else(|| {
@@ -96,7 +98,7 @@ fn id(value: &Value, content: &[u8], frame: &Frame<'_>) -> EventId {
 
 /// When it happened, by our clock: a client says when it sent the envelope, so the difference to when
 /// that arrived is the drift of its clock. An event is never from the future.
-fn occurred_at(value: &Value, frame: &Frame<'_>) -> Timestamp {
+fn occurred_at(value: &impl Json, frame: &Frame<'_>) -> Timestamp {
     let received = frame.received_at;
     let Some(said) = value.get("timestamp").and_then(json::time) else {
         return received;
@@ -114,7 +116,7 @@ fn occurred_at(value: &Value, frame: &Frame<'_>) -> Timestamp {
         .min(received)
 }
 
-fn level(value: Option<&Value>) -> Level {
+fn level(value: Option<&impl Json>) -> Level {
     let name = value
         .and_then(text)
         .unwrap_or_default()
@@ -128,15 +130,15 @@ fn level(value: Option<&Value>) -> Level {
     }
 }
 
-pub(super) fn name_of(value: &Value, name: &str) -> Option<String> {
+pub(super) fn name_of(value: &impl Json, name: &str) -> Option<String> {
     let text = text_of(value, name)?;
     let kept: String = text.trim().chars().take(NAME_CHARS_MAX).collect();
     (!kept.is_empty()).then_some(kept)
 }
 
 /// The log message: `logentry`, or `message` as a text or an object of the same shape.
-fn message(value: &Value) -> Option<String> {
-    let entry = |entry: &Value| {
+fn message<J: Json>(value: &J) -> Option<String> {
+    let entry = |entry: &J| {
         text(entry)
             .or_else(|| text_of(entry, "formatted"))
             .or_else(|| text_of(entry, "message"))
@@ -146,8 +148,8 @@ fn message(value: &Value) -> Option<String> {
         .find_map(|name| entry(value.get(name)?))
 }
 
-fn breadcrumbs(value: &Value) -> Vec<Breadcrumb> {
-    let found: Vec<&Value> = items(value.get("breadcrumbs"))
+fn breadcrumbs<J: Json>(value: &J) -> Vec<Breadcrumb> {
+    let found: Vec<&J> = items(value.get("breadcrumbs"))
         .into_iter()
         .filter(|crumb| crumb.is_object())
         .collect();
@@ -155,7 +157,7 @@ fn breadcrumbs(value: &Value) -> Vec<Breadcrumb> {
     found.into_iter().skip(skip).map(breadcrumb).collect()
 }
 
-fn breadcrumb(value: &Value) -> Breadcrumb {
+fn breadcrumb(value: &impl Json) -> Breadcrumb {
     let said = any_text_of(value, "message");
     let data = member(value, "data").filter(|data| data.is_object());
     Breadcrumb {
@@ -168,9 +170,9 @@ fn breadcrumb(value: &Value) -> Breadcrumb {
 }
 
 /// What a request's breadcrumb says: `GET https://… [200]`, or its data as they are.
-fn request(data: &Value) -> String {
+fn request(data: &impl Json) -> String {
     let Some(url) = text_of(data, "url") else {
-        return data.to_string();
+        return json::written(data);
     };
     let method = text_of(data, "method").or_else(|| text_of(data, "http.method"));
     let status =
@@ -183,7 +185,7 @@ fn request(data: &Value) -> String {
 }
 
 /// What tells one user from another; only its hash is kept.
-fn user(value: &Value) -> Option<String> {
+fn user(value: &impl Json) -> Option<String> {
     let user = member(value, "user").or_else(|| member(value, "sentry.interfaces.User"))?;
     text(user).or_else(|| {
         ["id", "email", "username", "ip_address"]
@@ -193,15 +195,15 @@ fn user(value: &Value) -> Option<String> {
     })
 }
 
-fn fingerprint(value: Option<&Value>) -> Vec<String> {
-    let parts: Vec<String> = match value {
-        Some(Value::Array(parts)) => parts
+fn fingerprint(value: Option<&impl Json>) -> Vec<String> {
+    let list = value.and_then(Json::as_array);
+    let parts: Vec<String> = match list {
+        Some(parts) => parts
             .iter()
             .filter_map(text)
             .take(FINGERPRINT_MAX)
             .collect(),
-        Some(value) => text(value).into_iter().collect(),
-        None => Vec::new(),
+        None => value.and_then(text).into_iter().collect(),
     };
     // `{{ default }}` alone asks for our grouping.
     let default = |part: &String| part.split_whitespace().collect::<String>() == "{{default}}";
@@ -213,7 +215,7 @@ fn fingerprint(value: Option<&Value>) -> Vec<String> {
 }
 
 /// System facts from the contexts: names and versions, nothing that names a person's machine.
-fn system(value: &Value) -> BTreeMap<String, String> {
+fn system(value: &impl Json) -> BTreeMap<String, String> {
     let mut system = BTreeMap::new();
     let Some(contexts) = member(value, "contexts") else {
         return system;
@@ -244,7 +246,7 @@ fn system(value: &Value) -> BTreeMap<String, String> {
 }
 
 /// `name/version` of the client library.
-fn sdk(value: Option<&Value>) -> Option<String> {
+fn sdk(value: Option<&impl Json>) -> Option<String> {
     let value = value?;
     let name = text(value).or_else(|| text_of(value, "name"))?;
     Some(match text_of(value, "version") {

@@ -1,9 +1,8 @@
 //! Exceptions and stack frames of a Sentry event.
 
-use super::json::{any_text_of, bounded, items, member, text_of};
+use super::json::{Json, any_text_of, bounded, items, member, text_of};
 use kintsugi_domain::event::{Exception, Frame};
 use kintsugi_domain::limits::{EXCEPTIONS_MAX, FRAME_VARS_MAX, FRAMES_MAX};
-use serde_json::Value;
 
 /// Deepest nesting kept of a local variable.
 const VAR_DEPTH_MAX: usize = 6;
@@ -49,9 +48,9 @@ const LIBRARY_MODULES: [&str; 12] = [
 
 /// The exceptions of an event, the one raised last at the end. Frames that stand beside the
 /// exceptions (`stacktrace`, `threads`) go to the one that was raised, or make one of the message.
-pub(super) fn exceptions(event: &Value, message: Option<&str>) -> Vec<Exception> {
+pub(super) fn exceptions<J: Json>(event: &J, message: Option<&str>) -> Vec<Exception> {
     let list = member(event, "exception").or_else(|| member(event, "sentry.interfaces.Exception"));
-    let found: Vec<&Value> = items(list)
+    let found: Vec<&J> = items(list)
         .into_iter()
         .filter(|item| item.is_object())
         .collect();
@@ -77,7 +76,7 @@ pub(super) fn exceptions(event: &Value, message: Option<&str>) -> Vec<Exception>
     exceptions
 }
 
-fn exception(value: &Value) -> Exception {
+fn exception(value: &impl Json) -> Exception {
     let mechanism = value.get("mechanism");
     let stack = member(value, "stacktrace").or_else(|| member(value, "raw_stacktrace"));
     Exception {
@@ -93,34 +92,30 @@ fn exception(value: &Value) -> Exception {
 
 /// Frames outside any exception: of the event, else of the thread that crashed, or is current, or is
 /// the only one.
-fn loose_frames(event: &Value) -> Vec<Frame> {
+fn loose_frames<J: Json>(event: &J) -> Vec<Frame> {
     let own = member(event, "stacktrace").or_else(|| member(event, "sentry.interfaces.Stacktrace"));
     if let Some(stack) = own {
         return frames(stack);
     }
     let threads = items(event.get("threads"));
     let is = |name: &'static str| {
-        move |thread: &&&Value| thread.get(name).and_then(Value::as_bool) == Some(true)
+        move |thread: &&&J| thread.get(name).and_then(Json::as_bool) == Some(true)
     };
     threads
         .iter()
         .find(is("crashed"))
         .or_else(|| threads.iter().find(is("current")))
         .or_else(|| threads.first().filter(|_| threads.len() == 1))
-        .and_then(|thread| member(thread, "stacktrace"))
+        .and_then(|thread| member(*thread, "stacktrace"))
         .map(frames)
         .unwrap_or_default()
 }
 
 /// The frames of a stack. Of a very deep one the outermost and the innermost halves are kept.
-fn frames(stack: &Value) -> Vec<Frame> {
+fn frames<J: Json>(stack: &J) -> Vec<Frame> {
     let found = member(stack, "frames").unwrap_or(stack);
-    let found: Vec<&Value> = match found {
-        Value::Array(frames) => frames.iter().filter(|frame| frame.is_object()).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            Vec::new()
-        }
-    };
+    let found = found.as_array().unwrap_or_default().iter();
+    let found: Vec<&J> = found.filter(|frame| frame.is_object()).collect();
     let (outer, inner) = if found.len() > FRAMES_MAX {
         (FRAMES_MAX / 2, found.len() - FRAMES_MAX.div_ceil(2))
     } else {
@@ -130,11 +125,11 @@ fn frames(stack: &Value) -> Vec<Frame> {
         .iter()
         .take(outer)
         .chain(found.iter().skip(inner))
-        .map(|found| frame(found))
+        .map(|found| frame(*found))
         .collect()
 }
 
-fn frame(value: &Value) -> Frame {
+fn frame(value: &impl Json) -> Frame {
     let path = text_of(value, "abs_path");
     let module = text_of(value, "module");
     let file = text_of(value, "filename")
@@ -148,11 +143,11 @@ fn frame(value: &Value) -> Frame {
     let line = text_of(value, "lineno")
         .and_then(|line| line.parse().ok())
         .filter(|line| *line > 0);
-    let said = value.get("in_app").and_then(Value::as_bool);
+    let said = value.get("in_app").and_then(Json::as_bool);
     // The interpreter's own frozen modules are never the product, though SDKs say so.
     let in_app = !file.starts_with("<frozen")
         && said.unwrap_or_else(|| !is_library(&file, path.as_deref(), module.as_deref()));
-    let vars = value.get("vars").and_then(Value::as_object);
+    let vars = value.get("vars").and_then(Json::members);
     Frame {
         file,
         path,
@@ -165,7 +160,7 @@ fn frame(value: &Value) -> Frame {
             .into_iter()
             .flatten()
             .take(FRAME_VARS_MAX)
-            .map(|(name, var)| (name.clone(), bounded(var, VAR_DEPTH_MAX, VAR_WIDTH_MAX)))
+            .map(|(name, var)| (name.to_owned(), bounded(var, VAR_DEPTH_MAX, VAR_WIDTH_MAX)))
             .collect(),
     }
 }

@@ -15,7 +15,7 @@ mod transaction;
 
 use super::envelope::Item;
 use super::found::Found;
-use super::json;
+use super::json::{self, Json};
 use super::keep::Kept;
 use super::lean;
 use super::multipart;
@@ -228,7 +228,7 @@ impl Origin<'_> {
     }
 
     /// The series of a release.
-    fn series(&self, measure: Measure, said: &Value) -> Series {
+    fn series(&self, measure: Measure, said: &impl Json) -> Series {
         Series {
             project: self.frame.project,
             measure,
@@ -270,10 +270,18 @@ pub(super) fn take(item: &Item<'_>, entries: usize, origin: &Origin<'_>, found: 
             Ok(kept) => found.keep(kept),
             Err(reason) => found.drop(kind.category, reason, 1),
         }
+    } else if matches!(kind.treatment, Treatment::Event | Treatment::Transaction) {
+        let mut mended = String::new();
+        let value = lean::read(item.payload, &mut mended);
+        match value.filter(|value| value.is_object() || value.as_array().is_some()) {
+            None => found.drop(kind.category, "broken", 1),
+            Some(value) if kind.treatment == Treatment::Event => {
+                event(kind, &value, item.payload, origin, found);
+            }
+            Some(value) => keep(kind, transaction::read(&value, origin), found),
+        }
     } else {
-        let is_lean = matches!(kind.treatment, Treatment::Event | Treatment::Transaction);
-        let parse = if is_lean { lean::read } else { json::read };
-        let value = parse(item.payload);
+        let value = json::read(item.payload);
         match value.filter(|value| value.is_object() || value.is_array()) {
             Some(value) => read(kind, &value, item.payload, origin, found),
             None => found.drop(kind.category, "broken", 1),
@@ -296,10 +304,8 @@ fn undumped(kind: &ItemKind, item: &Item<'_>, origin: &Origin<'_>, found: &mut F
 /// Reads one item that is JSON.
 fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
     let kept: Option<Kept> = match kind.treatment {
-        Treatment::Event => return event(kind, value, payload, origin, found),
         Treatment::RawSecurity => return reports(kind, value, payload, origin, found),
         Treatment::ClientReport => return protocol::client_report(value, found),
-        Treatment::Transaction => transaction::read(value, origin),
         Treatment::Session => session::one(value, origin),
         Treatment::Sessions => session::many(value, origin),
         Treatment::Feedback => feedback::read(value, payload, origin),
@@ -307,12 +313,18 @@ fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, fou
         Treatment::Said => feedback::said(value, payload, origin),
         Treatment::CheckIn => check_in::read(value, origin),
         // Read or counted before they come here.
-        Treatment::Attachment
+        Treatment::Event
+        | Treatment::Transaction
+        | Treatment::Attachment
         | Treatment::Minidump
         | Treatment::Logs
         | Treatment::Metrics
         | Treatment::Skipped => None,
     };
+    keep(kind, kept, found);
+}
+
+fn keep(kind: &ItemKind, kept: Option<Kept>, found: &mut Found) {
     match kept {
         Some(kept) => found.keep(kept),
         None => found.drop(kind.category, "broken", 1),
@@ -343,7 +355,13 @@ fn reports(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, 
 }
 
 /// Reads and scrubs one event.
-fn event(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
+fn event(
+    kind: &ItemKind,
+    value: &impl Json,
+    payload: &[u8],
+    origin: &Origin<'_>,
+    found: &mut Found,
+) {
     // The id in the header belongs to the first event; a second one without an id has its own.
     let frame = Frame {
         header: origin.frame.header.filter(|_| found.events.is_empty()),

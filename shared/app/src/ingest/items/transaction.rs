@@ -1,18 +1,17 @@
 //! Transactions: how long an action took becomes a number of its series. Spans are not kept.
 
 use super::Origin;
-use crate::ingest::json::{self, member, text_of};
+use crate::ingest::json::{self, Json, member, text_of};
 use crate::ingest::keep::Kept;
 use crate::ingest::sentry::name_of;
 use kintsugi_domain::accounting::Category;
 use kintsugi_domain::series::{Gathered, Measure, Series};
-use serde_json::Value;
 
 /// An action that took longer is a clock that jumped, seconds.
 const SECONDS_MAX: i64 = 24 * 60 * 60;
 
 /// What is kept of a transaction; nothing where its times cannot be right.
-pub(super) fn read(value: &Value, origin: &Origin<'_>) -> Option<Kept> {
+pub(super) fn read<J: Json>(value: &J, origin: &Origin<'_>) -> Option<Kept> {
     let time = |name: &str| value.get(name).and_then(json::time);
     let took = time("timestamp")?.duration_since(time("start_timestamp")?);
     if took.is_negative() || took.as_secs() > SECONDS_MAX {
