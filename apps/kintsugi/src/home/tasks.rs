@@ -131,10 +131,16 @@ fn words(error: JoinError) -> String {
     format!("it panicked: {}", said.unwrap_or("without a word"))
 }
 
-/// Most messages taken from a queue at a time. A job takes minutes, so it is taken alone; of the others
-/// few enough that a stop need not wait long.
+/// Most messages taken from a queue at a time. A job takes minutes, so it is taken alone. Reports are filed together, the more the
+/// cheaper; of the others few enough that a stop need not wait long.
 fn batch(queue: Queue) -> usize {
-    if queue == Queue::Jobs { 1 } else { 16 }
+    if queue == Queue::Jobs {
+        1
+    } else if queue == Queue::Events {
+        64
+    } else {
+        16
+    }
 }
 
 /// Works a queue off until the stop. A queue that fails is tried again after a while.

@@ -6,7 +6,7 @@ use crate::news;
 use crate::records;
 use crate::stage::Stage;
 use crate::triage::Triage;
-use kintsugi_domain::accounting::{self, Fate};
+use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::config::TriageRules;
 use kintsugi_domain::envelope::{Envelope, Message};
@@ -61,40 +61,43 @@ impl<'m> Report<'m> {
     }
 }
 
-/// Cuts reports into parts that fit into a commit each, those of one issue beside each other, in the order in which they came.
-pub(super) fn parts(mut reports: Vec<Report<'_>>) -> Vec<Vec<Report<'_>>> {
+/// Cuts reports into parts that fit into a commit each, those of one issue beside each other, in the order in which they came. An
+/// issue is in several parts only where its reports are too many for one.
+pub(super) fn parts<'r, 'm>(reports: &'r mut [Report<'m>]) -> Vec<Vec<&'r Report<'m>>> {
     reports.sort_by(|one, other| one.issue.cmp(&other.issue));
-    let mut parts: Vec<Vec<Report<'_>>> = Vec::new();
+    let mut parts: Vec<Vec<&Report<'_>>> = Vec::new();
     let mut writes = 0;
-    for report in reports {
-        let last = parts.last_mut();
-        let is_same = last
-            .as_ref()
-            .and_then(|part| part.last())
-            .is_some_and(|before| before.issue == report.issue);
-        let more = if is_same { 1 } else { 1 + ISSUE_WRITES_MAX };
-        match last {
-            Some(part) if writes + more <= COMMIT_WRITES_MAX => {
-                writes += more;
-                part.push(report);
-            }
-            _ => {
-                writes = 1 + ISSUE_WRITES_MAX;
-                parts.push(vec![report]);
+    for of_issue in reports.chunk_by(|one, other| one.issue == other.issue) {
+        for piece in of_issue.chunks(COMMIT_WRITES_MAX - ISSUE_WRITES_MAX) {
+            let more = ISSUE_WRITES_MAX + piece.len();
+            match parts.last_mut() {
+                Some(part) if writes + more <= COMMIT_WRITES_MAX => {
+                    writes += more;
+                    part.extend(piece);
+                }
+                _ => {
+                    writes = more;
+                    parts.push(piece.iter().collect());
+                }
             }
         }
     }
     parts
 }
 
+/// Whether one part goes on with the issue that the other ends with: then the two write the same record.
+pub(super) fn is_continued(part: &[&Report<'_>], next: &[&Report<'_>]) -> bool {
+    match (part.last(), next.first()) {
+        (Some(last), Some(first)) => last.issue == first.issue,
+        _ => false,
+    }
+}
+
 /// The commit in the making.
 pub(super) struct Filing<'a> {
     ports: &'a Ports,
     project: &'a Project,
-    /// Events that were filed before.
-    known: BTreeSet<EventId>,
-    /// The batch of the others' bodies, as far as these lie in none yet.
-    batch: String,
+    bodies: &'a Bodies,
     filed: BTreeMap<EventId, &'a Report<'a>>,
     /// Issues as they were read; those that are touched move to `touched`.
     issues: BTreeMap<IssueId, Stored<Issue>>,
@@ -107,30 +110,22 @@ pub(super) struct Filing<'a> {
 }
 
 impl<'a> Filing<'a> {
-    /// Stores the bodies of a part that lie in no batch yet, and reads what is there of its events and issues. Issues are read
-    /// last: the sooner the commit follows, the fewer others come between.
+    /// Reads the issues of a part: the sooner its commit follows, the fewer others come between. `bodies` tells which events were
+    /// filed before, and where the bodies of the others lie.
     pub(super) async fn begin(
         ports: &'a Ports,
         project: &'a Project,
-        part: &'a [Report<'a>],
+        part: &[&'a Report<'a>],
+        bodies: &'a Bodies,
     ) -> Result<Self, PortError> {
         let store = ports.store.as_ref();
-        let events = part.iter().map(|report| report.event.id.as_str());
-        let filed = records::get_all::<FiledEvent>(store, project.id, events).await?;
-        let known = part.iter().map(|report| &report.event.id);
-        let known: BTreeSet<EventId> = known
-            .filter(|id| filed.contains_key(id.as_str()))
-            .cloned()
-            .collect();
-        let batch = batch_of(ports, project.id, &known, part).await?;
         let issues: BTreeSet<&str> = part.iter().map(|report| report.issue.as_str()).collect();
         let issues = records::get_all::<Issue>(store, project.id, issues).await?;
         let issues = issues.into_values();
         Ok(Self {
             ports,
             project,
-            known,
-            batch,
+            bodies,
             filed: BTreeMap::new(),
             issues: issues
                 .map(|issue| (issue.value.id.clone(), issue))
@@ -153,7 +148,7 @@ impl<'a> Filing<'a> {
     /// Adds an event, unless it was filed before.
     pub(super) async fn add(&mut self, report: &'a Report<'a>) -> Result<(), PortError> {
         let event = report.event;
-        if self.known.contains(&event.id) || self.filed.contains_key(&event.id) {
+        if self.bodies.known.contains(&event.id) || self.filed.contains_key(&event.id) {
             return Ok(());
         }
         self.filed.insert(event.id.clone(), report);
@@ -249,7 +244,7 @@ impl<'a> Filing<'a> {
                 project,
                 issue: report.issue.clone(),
                 received_at: report.event.received_at,
-                batch: report.batch.unwrap_or(&self.batch).to_owned(),
+                batch: report.batch.unwrap_or(&self.bodies.batch).to_owned(),
             });
         }
         for (mut issue, event) in self.touched.into_values() {
@@ -272,26 +267,52 @@ impl<'a> Filing<'a> {
             let raised = news::raise(self.ports, commit, message.id.as_str(), alert);
             commit = in_trace(message.trace, raised).await?;
         }
+        let mut counts: BTreeMap<Category, i64> = BTreeMap::new();
         for report in self.filed.values() {
-            let category = report.event.category;
+            *counts.entry(report.event.category).or_default() += 1;
+        }
+        for (category, count) in counts {
             let accepted = accounting::ended(Fate::Accepted, category, "");
             commit = commit
-                .add(project, COUNTER, &accounting::received(category), 1)
-                .add(project, COUNTER, &accepted, 1);
+                .add(project, COUNTER, &accounting::received(category), count)
+                .add(project, COUNTER, &accepted, count);
         }
         self.ports.store.commit(commit).await?;
         Ok(self.filed.into_keys().collect())
     }
 }
 
-/// Stores the bodies that are not known and lie in no batch yet, each once; the key of their batch.
+/// Where the bodies of reports lie that are filed together.
+pub(super) struct Bodies {
+    /// Events that were filed before.
+    known: BTreeSet<EventId>,
+    /// The batch of the others' bodies, as far as these lie in none yet.
+    batch: String,
+}
+
+impl Bodies {
+    /// Stores the bodies of events that were not filed before and lie in no batch yet, each once.
+    pub(super) async fn keep(
+        ports: &Ports,
+        project: ProjectId,
+        reports: &[Report<'_>],
+    ) -> Result<Self, PortError> {
+        let events = reports.iter().map(|report| report.event.id.as_str());
+        let filed = records::get_all::<FiledEvent>(ports.store.as_ref(), project, events).await?;
+        let known = filed.into_values().map(|filed| filed.value.id).collect();
+        let batch = batch_of(ports, project, &known, reports).await?;
+        Ok(Self { known, batch })
+    }
+}
+
+/// The key of the batch in which it stored those that are not known and lie in none yet.
 async fn batch_of(
     ports: &Ports,
     project: ProjectId,
     known: &BTreeSet<EventId>,
-    part: &[Report<'_>],
+    reports: &[Report<'_>],
 ) -> Result<String, PortError> {
-    let bare = part.iter().filter(|report| report.batch.is_none());
+    let bare = reports.iter().filter(|report| report.batch.is_none());
     let bare: BTreeMap<&EventId, &Event> = bare
         .map(|report| (&report.event.id, report.event))
         .filter(|(id, _)| !known.contains(*id))

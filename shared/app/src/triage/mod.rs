@@ -5,7 +5,7 @@
 //!
 //! **What is delivered together is filed together**: the events of one issue in one commit where they fit, since each commit
 //! reads and writes its issues whatever the number of their events, and commits that write the same issue meet each other.
-//! A message that cannot be filed fails alone.
+//! Commits that have no issue in common do not wait for each other. A message that cannot be filed fails alone.
 //!
 //! Not here: similarity between groups, anomalies, ownership (ledger C).
 
@@ -15,7 +15,8 @@ use crate::events::batch;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
-use filing::{Filing, Report, parts};
+use filing::{Bodies, Filing, Report, is_continued, parts};
+use futures::future::join_all;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::Event;
 use kintsugi_domain::id::{EventId, ProjectId};
@@ -192,6 +193,36 @@ impl Triage {
         }
     }
 
+    /// Files parts one after the other, a commit each, up to the first that fails; the events that were filed.
+    async fn file_line(
+        &self,
+        project: &Project,
+        line: &[Vec<&Report<'_>>],
+        bodies: &Bodies,
+    ) -> (Vec<EventId>, Result<(), PortError>) {
+        let mut filed = Vec::new();
+        for part in line {
+            match self.file_part(project, part, bodies).await {
+                Ok(events) => filed.extend(events),
+                Err(error) => return (filed, Err(error)),
+            }
+        }
+        (filed, Ok(()))
+    }
+
+    async fn file_part(
+        &self,
+        project: &Project,
+        part: &[&Report<'_>],
+        bodies: &Bodies,
+    ) -> Result<Vec<EventId>, PortError> {
+        let mut filing = Filing::begin(&self.ports, project, part, bodies).await?;
+        for report in part {
+            filing.add(report).await?;
+        }
+        filing.commit().await
+    }
+
     /// Files what is not filed yet, and adds it to `filed`.
     async fn file(
         &self,
@@ -204,14 +235,27 @@ impl Triage {
             let report = |event| Report::new(reports.message, event, reports.batch, rules);
             reports.events.iter().map(report)
         });
-        for part in parts(reports.collect()) {
-            let mut filing = Filing::begin(&self.ports, project, &part).await?;
-            for report in &part {
-                filing.add(report).await?;
-            }
-            filed.extend(filing.commit().await?);
+        let mut reports: Vec<Report<'_>> = reports.collect();
+        let bodies = Bodies::keep(&self.ports, project.id, &reports).await?;
+        let parts = parts(&mut reports);
+        let lines = parts.chunk_by(|part, next| is_continued(part, next));
+        let lines = lines.map(|line| self.file_line(project, line, &bodies));
+        let mut ended = Ok(());
+        for (events, end) in join_all(lines).await {
+            filed.extend(events);
+            ended = worse(ended, end);
         }
+        ended?;
         Ok(all.iter().map(|reports| reports.done(filed)).collect())
+    }
+}
+
+/// What two ends are together: what is broken for good says more than what may pass.
+fn worse(one: Result<(), PortError>, other: Result<(), PortError>) -> Result<(), PortError> {
+    match (&one, &other) {
+        (Err(error), Err(_)) if !error.is_transient() => one,
+        (Err(_), Ok(())) => one,
+        (_, Err(_)) | (Ok(()), Ok(())) => other,
     }
 }
 
