@@ -3,19 +3,22 @@
 //! Writes go through one thread that **commits in groups**: what arrives while the disk is busy shares the next
 //! transaction and its one flush. Each piece of work has a savepoint of its own, so it happens as a whole or not at all
 //! whatever its neighbours do, and nobody gets an answer before the group is on the disk. Reads use connections of
-//! their own (write-ahead log: they neither wait for writers nor hold them up).
+//! their own (write-ahead log: they neither wait for writers nor hold them up). What is in the log is moved into the database on a third
+//! thread.
 //!
 //! Settings: `journal_mode=WAL`, `synchronous=FULL` (a commit that was answered survives the loss of power).
 //!
 //! Not here: what the tables mean; see [`crate::store`] and [`crate::queues`]. The schema and how it changes are in
 //! `schema.rs` beside this file.
 
+mod checkpoints;
 mod failure;
 mod schema;
 mod writer;
 
 use crate::files::{blocking, io_error};
 use crate::whole::make_folder;
+use checkpoints::Checkpoints;
 use kintsugi_domain::ports::PortError;
 use rusqlite::Connection;
 use std::fmt;
@@ -45,9 +48,10 @@ pub struct Database {
     inner: Arc<Inner>,
 }
 
-/// Fields are dropped in this order: the writer ends its work, then the readers close, then the lock goes.
+/// Fields are dropped in this order: the writer ends its work, with it the checkpoints, then the readers close, then the lock goes.
 struct Inner {
     writer: Writer,
+    _checkpoints: Checkpoints,
     readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
     _lock: File,
@@ -72,8 +76,10 @@ impl Database {
         let mut connection = connect(&path)?;
         schema::migrate(&mut connection)?;
         let readers: Result<Vec<_>, PortError> = (0..READERS).map(|_| reader(&path)).collect();
+        let checkpoints = Checkpoints::start(&mut connection, connect(&path)?)?;
         let inner = Inner {
             writer: Writer::start(connection)?,
+            _checkpoints: checkpoints,
             readers: readers?,
             next_reader: AtomicUsize::new(0),
             _lock: lock,

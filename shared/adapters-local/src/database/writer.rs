@@ -91,8 +91,7 @@ fn serve(connection: &Connection, mut waiting: mpsc::Receiver<Job>) {
 
 /// Runs a group in one transaction and answers everybody.
 fn run_group(connection: &Connection, group: Vec<Job>) {
-    let failed = |error| sqlite_error("write to the database", &error);
-    let mut outcome = connection.execute_batch("BEGIN IMMEDIATE").map_err(failed);
+    let mut outcome = execute(connection, "BEGIN IMMEDIATE");
     let mut answers = Vec::with_capacity(group.len());
     for job in group {
         if outcome.is_ok() {
@@ -104,7 +103,7 @@ fn run_group(connection: &Connection, group: Vec<Job>) {
             answers.push(job(outcome.clone().map(|()| connection)).answer);
         }
     }
-    let outcome = outcome.and_then(|()| connection.execute_batch("COMMIT").map_err(failed));
+    let outcome = outcome.and_then(|()| execute(connection, "COMMIT"));
     if outcome.is_err() && !connection.is_autocommit() {
         // What fails here leaves the transaction open; the next BEGIN says so and nothing is answered falsely.
         drop(connection.execute_batch("ROLLBACK"));
@@ -114,31 +113,33 @@ fn run_group(connection: &Connection, group: Vec<Job>) {
     }
 }
 
+/// Runs a statement that every group needs.
+fn execute(connection: &Connection, sql: &str) -> Result<(), PortError> {
+    let done = connection
+        .prepare_cached(sql)
+        .and_then(|mut statement| statement.execute(()));
+    done.map(|_| ())
+        .map_err(|error| sqlite_error("write to the database", &error))
+}
+
 type Answer = Box<dyn FnOnce(Result<(), PortError>)>;
 
 /// Runs one piece of work inside its savepoint; says whether the transaction around it still stands.
 fn run_one(connection: &Connection, job: Job) -> (Answer, Result<(), PortError>) {
-    let failed = |error| sqlite_error("write to the database", &error);
-    let begun = connection
-        .prepare_cached("SAVEPOINT work")
-        .and_then(|mut s| s.execute(()));
-    if let Err(error) = begun {
-        let error = failed(error);
+    if let Err(error) = execute(connection, "SAVEPOINT work") {
         return (job(Err(error.clone())).answer, Err(error));
     }
     let ran = job(Ok(connection));
     if connection.is_autocommit() {
         // A full disk or a failing one makes SQLite undo the whole transaction, neighbours included.
         let why = "the disk failed while others wrote; try again";
-        return (
-            ran.answer,
-            Err(PortError::unavailable("write to the database", why)),
-        );
+        let gone = PortError::unavailable("write to the database", why);
+        return (ran.answer, Err(gone));
     }
-    let end = if ran.keep {
-        "RELEASE work"
-    } else {
-        "ROLLBACK TO work; RELEASE work"
-    };
-    (ran.answer, connection.execute_batch(end).map_err(failed))
+    let mut kept = Ok(());
+    if !ran.keep {
+        kept = execute(connection, "ROLLBACK TO work");
+    }
+    let kept = kept.and_then(|()| execute(connection, "RELEASE work"));
+    (ran.answer, kept)
 }
