@@ -6,14 +6,22 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use brotli_decompressor::Decompressor;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use kintsugi_domain::limits::REQUEST_DECODED_BYTES_MAX;
 use std::io::Read;
+use zlib_rs::{Inflate, InflateFlush, Status};
 
 /// Most encodings one body may be wrapped in.
 const ENCODINGS_MAX: usize = 2;
 /// Buffer of the Brotli reader, bytes.
 const BROTLI_BUFFER_BYTES: usize = 4096;
+/// Unpacked at a time, bytes.
+const PART_BYTES: usize = 16 * 1024;
+/// The largest window of deflate (RFC 1951 §2), as a power of two.
+const DEFLATE_WINDOW_LOG_MAX: u8 = 15;
+/// Added to the window, it has zlib read gzip's header instead of its own.
+const GZIP_HEADER: u8 = 16;
+/// Most members that one gzip body is put together from (RFC 1952 §2.2): each costs memory of its own, and clients send one.
+const GZIP_MEMBERS_MAX: usize = 100;
 /// Largest Zstandard window, as a power of two: 8 MiB, what RFC 8878 §3.1.1.1.2 asks of decoders.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -70,10 +78,14 @@ pub(super) fn unwrapped(body: Vec<u8>) -> Result<Vec<u8>, BodyError> {
 
 fn undo(encoding: &str, body: &[u8]) -> Result<Vec<u8>, BodyError> {
     match encoding {
-        "gzip" | "x-gzip" => read("gzip", MultiGzDecoder::new(body)),
+        "gzip" | "x-gzip" => gunzipped(body),
         // RFC 9110 §8.4.1.2 means zlib; some clients send the bare stream (RFC 1951).
-        "deflate" if is_zlib(body) => read("deflate", ZlibDecoder::new(body)),
-        "deflate" => read("deflate", DeflateDecoder::new(body)),
+        "deflate" => {
+            let inflate = Inflate::new(is_zlib(body), DEFLATE_WINDOW_LOG_MAX);
+            let mut decoded = Vec::new();
+            inflated("deflate", inflate, body, &mut decoded)?;
+            Ok(decoded)
+        }
         "br" => read("br", Decompressor::new(body, BROTLI_BUFFER_BYTES)),
         "zstd" => {
             let damaged = |_| BodyError::Damaged { encoding: "zstd" };
@@ -94,6 +106,50 @@ fn is_zlib(body: &[u8]) -> bool {
             method & 0x0f == 8 && (u16::from(*method) * 256 + u16::from(*flags)) % 31 == 0
         }
         _ => false,
+    }
+}
+
+fn gunzipped(body: &[u8]) -> Result<Vec<u8>, BodyError> {
+    let mut decoded = Vec::new();
+    let mut rest = body;
+    for _ in 0..GZIP_MEMBERS_MAX {
+        let inflate = Inflate::new(true, GZIP_HEADER + DEFLATE_WINDOW_LOG_MAX);
+        rest = inflated("gzip", inflate, rest, &mut decoded)?;
+        if rest.is_empty() {
+            return Ok(decoded);
+        }
+    }
+    Err(BodyError::Damaged { encoding: "gzip" })
+}
+
+/// Adds what one stream unfolds into to what was decoded, and returns what follows the stream.
+fn inflated<'b>(
+    encoding: &'static str,
+    mut inflate: Inflate,
+    body: &'b [u8],
+    decoded: &mut Vec<u8>,
+) -> Result<&'b [u8], BodyError> {
+    let mut rest = body;
+    let mut part = [0; PART_BYTES];
+    loop {
+        let before = (inflate.total_in(), inflate.total_out());
+        let status = inflate.decompress(rest, &mut part, InflateFlush::NoFlush);
+        let taken = usize::try_from(inflate.total_in() - before.0);
+        let made = usize::try_from(inflate.total_out() - before.1);
+        let (Ok(status), Ok(taken), Ok(made)) = (status, taken, made) else {
+            return Err(BodyError::Damaged { encoding });
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+        decoded.extend_from_slice(part.get(..made).unwrap_or_default());
+        if decoded.len() > REQUEST_DECODED_BYTES_MAX {
+            return Err(BodyError::TooLarge);
+        }
+        if status == Status::StreamEnd {
+            return Ok(rest);
+        }
+        if taken == 0 && made == 0 {
+            return Err(BodyError::Damaged { encoding });
+        }
     }
 }
 

@@ -82,6 +82,21 @@ fn every_encoding_is_decoded_and_a_cut_off_body_is_refused() {
     }
 }
 
+#[test]
+fn a_gzip_body_of_several_members_is_one_body_and_one_of_very_many_is_refused() {
+    let plain = sample_envelope();
+    let (first, second) = plain.split_at(plain.len() / 2);
+    let mut body = compressed("gzip", first);
+    body.extend(compressed("gzip", second));
+    let done = home().run(encoded("gzip", body.clone()));
+    assert!(matches!(done, Done::Accepted { events: 1, .. }), "{done:?}");
+    let many = compressed("gzip", b"").repeat(1_000);
+    for broken in [[&body[..], b"more"].concat(), many] {
+        let refused = home().refused(encoded("gzip", broken));
+        assert_eq!(refused, (400, "body_damaged"));
+    }
+}
+
 /// An envelope with one event whose message is `brotli`, written by the reference encoder.
 const BROTLI: &[u8] = include_bytes!("brotli.bin");
 
