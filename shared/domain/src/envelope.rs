@@ -2,7 +2,7 @@
 
 mod read;
 
-use crate::event::Event;
+use crate::event::Body;
 use crate::id::{
     AlertId, BundleId, FixId, IssueId, JobId, MessageId, ProjectId, ReleaseId, RolloutId,
 };
@@ -107,13 +107,29 @@ pub struct Envelope {
     pub trace: Option<TraceId>,
 }
 
-/// What came is no envelope. Says where and never what: reports are written to logs and lists.
+/// What came is not what it should be. Says where and never what: reports are written to logs and lists.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an envelope: {kind} at line {line}, column {column}")]
+#[error("not {expected}: {kind} at line {line}, column {column}")]
 pub struct Unreadable {
+    expected: &'static str,
     kind: &'static str,
     line: usize,
     column: usize,
+}
+
+impl Unreadable {
+    pub(crate) fn new(expected: &'static str, error: &serde_json::Error) -> Self {
+        Self {
+            expected,
+            kind: match error.classify() {
+                Category::Data => "something else than expected",
+                Category::Eof => "the end",
+                Category::Io | Category::Syntax => "no JSON",
+            },
+            line: error.line(),
+            column: error.column(),
+        }
+    }
 }
 
 impl Envelope {
@@ -137,15 +153,7 @@ impl Envelope {
 
     /// Reads what came by a queue.
     pub fn read(text: &str) -> Result<Self, Unreadable> {
-        serde_json::from_str(text).map_err(|error| Unreadable {
-            kind: match error.classify() {
-                Category::Data => "something else than expected",
-                Category::Eof => "the end",
-                Category::Io | Category::Syntax => "no JSON",
-            },
-            line: error.line(),
-            column: error.column(),
-        })
+        serde_json::from_str(text).map_err(|error| Unreadable::new("an envelope", &error))
     }
 
     /// The queue it goes to.
@@ -161,7 +169,7 @@ pub enum Message {
     /// Reports were accepted and ride in the message.
     Reported {
         /// The reports.
-        events: Vec<Event>,
+        events: Vec<Body>,
     },
     /// Reports were accepted and lie in a stored batch (a JSON array of events).
     ReportedBatch {
@@ -331,7 +339,6 @@ mod tests {
         for text in [
             r#"{"type":"reported"}"#,
             r#"{"type":"reported","events":[],"events":[]}"#,
-            r#"{"type":"reported","events":[{}]}"#,
             r#"{"events":[]}"#,
             r#"{"type":"unknown","events":[]}"#,
             "[]",

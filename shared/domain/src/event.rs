@@ -3,10 +3,13 @@
 //! Shapes follow Sentry's event payload where it has a word for a thing, since most reports arrive in
 //! it; whatever the wire was, everything after ingestion sees only this.
 
+mod body;
+
 use crate::Timestamp;
 use crate::accounting::Category;
 use crate::id::{EventId, ProjectId};
 use crate::record::{IndexEntry, Kind, Record};
+pub use body::Body;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -158,7 +158,7 @@ impl Home {
         let mut found = Vec::new();
         for envelope in messages {
             if let Message::Reported { events } = envelope.message {
-                found.extend(events);
+                found.extend(events.iter().map(|body| body.event().unwrap()));
                 continue;
             }
             let Message::ReportedBatch { blob } = envelope.message else {

@@ -12,7 +12,7 @@ use futures::executor::block_on;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::diagnosis::Diagnosis;
 use kintsugi_domain::envelope::{Envelope, Message};
-use kintsugi_domain::event::Event;
+use kintsugi_domain::event::{Body, Event};
 use kintsugi_domain::issue::{Issue, IssueState};
 use kintsugi_domain::ports::{Commit, Forge, PortError, Ports, Proposal};
 use kintsugi_domain::project::Project;
@@ -42,7 +42,7 @@ fn crash(number: u64) -> Event {
 
 /// Files one more report of the crash, as triage does.
 async fn report(ports: &Ports, number: u64) {
-    let events = vec![crash(number)];
+    let events = Body::all(&[crash(number)]).unwrap();
     let message = Message::Reported { events };
     let envelope = Envelope::new(format!("report {number}"), PROJECT, message);
     let wake = Wake::Message(Arc::new(envelope));

@@ -53,7 +53,7 @@ use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::envelope::{ENVELOPE_FORMAT, Envelope, Message};
-use kintsugi_domain::event::Event;
+use kintsugi_domain::event::{Body, Event};
 use kintsugi_domain::id::{DsnKey, EventId, MessageId, ProjectId};
 use kintsugi_domain::limits::{INLINE_EVENTS_BYTES_MAX, REQUEST_BYTES_MAX};
 use kintsugi_domain::ports::{Blobs, Commit, PortError, Ports, Queues, Store};
@@ -312,7 +312,7 @@ impl Ingest {
         let mut commit = std::mem::take(&mut found.beside);
         let events = found.events.len();
         if events > 0 {
-            let message = self.message(project, digest, found.events).await?;
+            let message = self.message(project, digest, &found.events).await?;
             commit = self.hand_on(message, commit).await?;
         }
         for (field, by) in &found.tally {
@@ -345,14 +345,16 @@ impl Ingest {
         &self,
         project: ProjectId,
         digest: Digest,
-        events: Vec<Event>,
+        events: &[Event],
     ) -> Result<Envelope, PortError> {
-        let content = serde_json::to_vec(&events)
+        let events = Body::all(events)
             .map_err(|error| PortError::broken("writing accepted events", error))?;
-        let message = if content.len() <= INLINE_EVENTS_BYTES_MAX {
+        let bytes: usize = events.iter().map(|body| body.json().len()).sum();
+        let message = if bytes <= INLINE_EVENTS_BYTES_MAX {
             Message::Reported { events }
         } else {
-            let blob = keep(self.blobs.as_ref(), project, &content).await?;
+            let content = Body::list(&events);
+            let blob = keep(self.blobs.as_ref(), project, content.as_bytes()).await?;
             Message::ReportedBatch { blob }
         };
         let cause = format!("request:{digest}");

@@ -133,7 +133,7 @@ impl Home {
             panic!("{} messages", messages.len());
         };
         if let Message::Reported { events } = message {
-            return events.clone();
+            return events.iter().map(|body| body.event().unwrap()).collect();
         }
         let Message::ReportedBatch { blob } = message else {
             panic!("{message:?}");

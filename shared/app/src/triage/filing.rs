@@ -10,7 +10,7 @@ use kintsugi_domain::accounting::{self, Category, Fate};
 use kintsugi_domain::alert::{Alert, Urgency};
 use kintsugi_domain::config::TriageRules;
 use kintsugi_domain::envelope::{Envelope, Message};
-use kintsugi_domain::event::{Event, FiledEvent};
+use kintsugi_domain::event::{Body, Event, FiledEvent};
 use kintsugi_domain::fix::{Fix, FixMove};
 use kintsugi_domain::grouping::Fingerprint;
 use kintsugi_domain::id::{EventId, IssueId, ProjectId};
@@ -27,12 +27,20 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most records that a commit writes for an issue beside its events: the issue, and where it came back, its fix and an alert.
 const ISSUE_WRITES_MAX: usize = 3;
 
+/// Where the body of an event lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum BodyIn<'m> {
+    /// In its message, and in no batch yet.
+    Message(&'m Body),
+    /// In the batch of that key.
+    Batch(&'m str),
+}
+
 /// An event with what it says for itself, whatever was filed before.
 pub(super) struct Report<'m> {
     message: &'m Envelope,
     event: &'m Event,
-    /// The batch in which its body lies already.
-    batch: Option<&'m str>,
+    body: BodyIn<'m>,
     level: score::Level,
     /// Why it has this level.
     why: String,
@@ -44,7 +52,7 @@ impl<'m> Report<'m> {
     pub(super) fn new(
         message: &'m Envelope,
         event: &'m Event,
-        batch: Option<&'m str>,
+        body: BodyIn<'m>,
         rules: &TriageRules,
     ) -> Self {
         let (level, why) = score::level(event, rules);
@@ -52,7 +60,7 @@ impl<'m> Report<'m> {
         Self {
             message,
             event,
-            batch,
+            body,
             level,
             why,
             issue: fingerprint.issue(message.project),
@@ -244,7 +252,10 @@ impl<'a> Filing<'a> {
                 project,
                 issue: report.issue.clone(),
                 received_at: report.event.received_at,
-                batch: report.batch.unwrap_or(&self.bodies.batch).to_owned(),
+                batch: match report.body {
+                    BodyIn::Message(_) => self.bodies.batch.clone(),
+                    BodyIn::Batch(batch) => batch.to_owned(),
+                },
             });
         }
         for (mut issue, event) in self.touched.into_values() {
@@ -312,17 +323,17 @@ async fn batch_of(
     known: &BTreeSet<EventId>,
     reports: &[Report<'_>],
 ) -> Result<String, PortError> {
-    let bare = reports.iter().filter(|report| report.batch.is_none());
-    let bare: BTreeMap<&EventId, &Event> = bare
-        .map(|report| (&report.event.id, report.event))
-        .filter(|(id, _)| !known.contains(*id))
-        .rev()
-        .collect();
+    let mut bare = BTreeMap::new();
+    for report in reports {
+        if let BodyIn::Message(body) = report.body
+            && !known.contains(&report.event.id)
+        {
+            bare.entry(&report.event.id).or_insert(body);
+        }
+    }
     if bare.is_empty() {
         return Ok(String::new());
     }
-    let bare: Vec<&Event> = bare.into_values().collect();
-    let json = serde_json::to_vec(&bare)
-        .map_err(|error| PortError::broken("write a batch of events", error))?;
-    keep(ports.blobs.as_ref(), project, &json).await
+    let json = Body::list(bare.into_values());
+    keep(ports.blobs.as_ref(), project, json.as_bytes()).await
 }

@@ -15,7 +15,7 @@ use crate::events::batch;
 use crate::records;
 use crate::stage::{Done, Stage, Wake, not_mine};
 use async_trait::async_trait;
-use filing::{Bodies, Filing, Report, is_continued, parts};
+use filing::{Bodies, BodyIn, Filing, Report, is_continued, parts};
 use futures::future::join_all;
 use kintsugi_domain::envelope::{Envelope, Message};
 use kintsugi_domain::event::Event;
@@ -24,7 +24,6 @@ use kintsugi_domain::limits::CONFLICT_RETRIES_MAX;
 use kintsugi_domain::ports::{PortError, Ports};
 use kintsugi_domain::project::Project;
 use kintsugi_domain::record::Stored;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,9 +53,7 @@ struct Reports<'m> {
     /// Its place among those that were delivered together.
     place: usize,
     message: &'m Envelope,
-    events: Cow<'m, [Event]>,
-    /// The batch in which they lie already.
-    batch: Option<&'m str>,
+    events: Vec<(Event, BodyIn<'m>)>,
 }
 
 impl Reports<'_> {
@@ -64,7 +61,7 @@ impl Reports<'_> {
         let count = self
             .events
             .iter()
-            .filter(|it| filed.contains(&it.id))
+            .filter(|(it, _)| filed.contains(&it.id))
             .count();
         let known = self.events.len() - count;
         match count {
@@ -139,12 +136,17 @@ impl Triage {
         place: usize,
         message: &'m Envelope,
     ) -> Result<Reports<'m>, PortError> {
-        let (events, batch) = if let Message::Reported { events } = &message.message {
-            (Cow::Borrowed(events.as_slice()), None)
+        let events = if let Message::Reported { events } = &message.message {
+            let read = events.iter().map(|body| match body.event() {
+                Ok(event) => Ok((event, BodyIn::Message(body))),
+                Err(error) => Err(PortError::broken(format!("message {}", message.id), error)),
+            });
+            read.collect::<Result<_, _>>()?
         } else if let Message::ReportedBatch { blob } = &message.message {
             let missing = || PortError::broken(format!("batch {blob}"), "it is not stored");
             let events = batch(self.ports.blobs.as_ref(), blob).await?;
-            (Cow::Owned(events.ok_or_else(missing)?), Some(blob.as_str()))
+            let events = events.ok_or_else(missing)?.into_iter();
+            events.map(|event| (event, BodyIn::Batch(blob))).collect()
         } else {
             return Err(astray(message));
         };
@@ -152,7 +154,6 @@ impl Triage {
             place,
             message,
             events,
-            batch,
         })
     }
 
@@ -232,8 +233,8 @@ impl Triage {
     ) -> Result<Vec<Done>, PortError> {
         let rules = &project.config.triage;
         let reports = all.iter().flat_map(|reports| {
-            let report = |event| Report::new(reports.message, event, reports.batch, rules);
-            reports.events.iter().map(report)
+            let events = reports.events.iter();
+            events.map(|(event, body)| Report::new(reports.message, event, *body, rules))
         });
         let mut reports: Vec<Report<'_>> = reports.collect();
         let bodies = Bodies::keep(&self.ports, project.id, &reports).await?;

@@ -5,7 +5,7 @@ use crate::events;
 use crate::ingest::COUNTER;
 use async_trait::async_trait;
 use futures::executor::block_on;
-use kintsugi_domain::event::FiledEvent;
+use kintsugi_domain::event::{Body, FiledEvent};
 use kintsugi_domain::issue::Issue;
 use kintsugi_domain::ports::{Commit, Query, RawRecord, RecordKey, Store};
 use kintsugi_domain::project::Project;
@@ -145,6 +145,7 @@ fn event(id: u64, text: &str) -> Event {
 
 fn reported(events: Vec<Event>) -> Envelope {
     let cause = format!("{:?}", events.iter().map(|it| &it.id).collect::<Vec<_>>());
+    let events = Body::all(&events).unwrap();
     Envelope::new(cause, PROJECT, Message::Reported { events })
 }
 
@@ -266,16 +267,28 @@ fn a_message_that_cannot_be_filed_fails_alone() {
             channel: "stable".into(),
         },
     );
+    let events = serde_json::from_value(json!([{"message": "a secret"}])).unwrap();
+    let unreadable = Envelope::new("y", PROJECT, Message::Reported { events });
     let messages = [
         reported(vec![event(1, "late")]),
         gone,
         refused,
         wrong,
+        unreadable,
         reported(vec![event(3, "late")]),
     ];
     let answers = world.run(&messages);
     let told: Vec<bool> = answers.iter().map(Result::is_ok).collect();
-    assert_eq!(told, [true, false, false, false, true], "{answers:?}");
+    assert_eq!(
+        told,
+        [true, false, false, false, false, true],
+        "{answers:?}"
+    );
+    let why = answers[4].as_ref().unwrap_err().to_string();
+    assert!(
+        why.contains("not an event") && !why.contains("secret"),
+        "{why}"
+    );
     let why = answers[1].as_ref().unwrap_err().to_string();
     assert!(why.contains("events/1/gone.json.zst"), "{why}");
     assert_eq!((world.accepted(), world.issues()[0].events), (2, 2));

@@ -5,7 +5,7 @@
 //! written here. Everything else goes the derived way.
 
 use super::Message;
-use crate::event::Event;
+use crate::event::Body;
 use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -47,13 +47,19 @@ impl<'de> Visitor<'de> for Members {
         while let Some((name, value)) = members.next_entry()? {
             tree.insert(name, value);
         }
+        if tree.get(TYPE).and_then(Value::as_str) == Some(REPORTED) {
+            let events = tree.remove(EVENTS);
+            let events = events.ok_or_else(|| A::Error::missing_field(EVENTS))?;
+            let events = serde_json::from_value(events).map_err(A::Error::custom)?;
+            return Ok(Message::Reported { events });
+        }
         Message::deserialize(Value::Object(tree)).map_err(A::Error::custom)
     }
 }
 
 /// What follows the type of a message of reports.
 fn reported<'de, A: MapAccess<'de>>(mut members: A) -> Result<Message, A::Error> {
-    let mut found: Option<Vec<Event>> = None;
+    let mut found: Option<Vec<Body>> = None;
     while let Some(name) = members.next_key::<String>()? {
         if name != EVENTS {
             members.next_value::<IgnoredAny>()?;

@@ -54,7 +54,8 @@ async fn a_sealed_batch_is_taken_once() {
     let Message::Reported { events } = &envelope.message else {
         panic!("{envelope:?}");
     };
-    assert_eq!(events[0].message.as_deref(), Some("till is stuck"));
+    let event = events[0].event().unwrap();
+    assert_eq!(event.message.as_deref(), Some("till is stuck"));
 }
 
 #[tokio::test]

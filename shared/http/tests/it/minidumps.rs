@@ -52,7 +52,7 @@ async fn events(home: &Home) -> Vec<Event> {
         };
         events
     });
-    events.flatten().collect()
+    events.flatten().map(|body| body.event().unwrap()).collect()
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ fn what_arrived_is_what_ended_whatever_fails_and_whenever() {
                     };
                     events.clone()
                 })
-                .map(|event| event.id.to_string())
+                .map(|body| body.event().unwrap().id.to_string())
                 .collect();
             assert_eq!(there.len(), 4, "effect {effect}");
             assert_eq!(account.categories["error"].accepted, 4, "effect {effect}");

@@ -7,7 +7,7 @@ use crate::triage::Triage;
 use futures::executor::block_on;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::envelope::{Envelope, Message, Queue};
-use kintsugi_domain::event::Event;
+use kintsugi_domain::event::{Body, Event};
 use kintsugi_domain::issue::IssueMove;
 use kintsugi_domain::ports::Store;
 use kintsugi_domain::project::Project;
@@ -55,7 +55,7 @@ impl World {
             "fingerprint": [], "tags": {}, "system": {}, "remarks": [],
         }))
         .unwrap();
-        let events = vec![event];
+        let events = Body::all(&[event]).unwrap();
         let envelope = Envelope::new(id.to_string(), PROJECT, Message::Reported { events });
         let done = block_on(Triage::new(self.ports.clone()).run_all(&[&envelope]));
         assert!(matches!(done.as_slice(), [Ok(Done::Did(_))]), "{done:?}");
