@@ -44,6 +44,8 @@ const TESTS: Environment = Environment {
                 "echo 'int main(void){}' | cc -x c - -o /dev/null",
             ],
         ),
+        // jemalloc is built with it.
+        ("make", &["make", "--version"]),
         ("ca-certificates", &["test", "-d", "/etc/ssl/certs"]),
         // Sentry's SDK for Node needs 18 or newer, which Debian has since 12.
         ("nodejs", &["node", "--version"]),
