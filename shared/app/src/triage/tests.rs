@@ -143,9 +143,9 @@ fn event(id: u64, text: &str) -> Event {
     .unwrap()
 }
 
-fn reported(events: Vec<Event>) -> Envelope {
+fn reported(events: &[Event]) -> Envelope {
     let cause = format!("{:?}", events.iter().map(|it| &it.id).collect::<Vec<_>>());
-    let events = Body::all(&events).unwrap();
+    let events = Body::all(events).unwrap();
     Envelope::new(cause, PROJECT, Message::Reported { events })
 }
 
@@ -173,9 +173,7 @@ impl World {
 #[test]
 fn reports_of_one_issue_that_come_together_are_one_commit() {
     let world = world(0);
-    let messages: Vec<Envelope> = (0..50)
-        .map(|id| reported(vec![event(id, "late")]))
-        .collect();
+    let messages: Vec<Envelope> = (0..50).map(|id| reported(&[event(id, "late")])).collect();
     let answers = world.run(&messages);
     assert!(
         answers.iter().all(|it| matches!(it, Ok(Done::Did(_)))),
@@ -209,7 +207,7 @@ fn what_does_not_fit_into_one_commit_is_filed_in_several() {
         }
     };
     let ids: Vec<u64> = (0..200).collect();
-    let message = |id: &u64| reported(vec![event(*id, &text(usize::try_from(*id).unwrap()))]);
+    let message = |id: &u64| reported(&[event(*id, &text(usize::try_from(*id).unwrap()))]);
     let messages: Vec<Envelope> = ids.iter().map(message).collect();
     let answers = world.run(&messages);
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
@@ -227,8 +225,8 @@ fn what_does_not_fit_into_one_commit_is_filed_in_several() {
 #[test]
 fn commits_that_write_the_same_issue_are_one_after_the_other() {
     let world = world(0);
-    let events = (0..200).map(|id| event(id, "late")).collect();
-    assert!(world.run(&[reported(events)])[0].is_ok());
+    let events: Vec<Event> = (0..200).map(|id| event(id, "late")).collect();
+    assert!(world.run(&[reported(&events)])[0].is_ok());
     assert_eq!((world.issues()[0].events, world.accepted()), (200, 200));
     assert_eq!(world.commits(), 3, "a commit that lost was made again");
     assert_eq!(world.store.open_max.load(Ordering::Relaxed), 1);
@@ -238,8 +236,8 @@ fn commits_that_write_the_same_issue_are_one_after_the_other() {
 fn an_event_that_comes_twice_is_filed_once_whether_together_or_later() {
     let world = world(0);
     let twice = [
-        reported(vec![event(1, "late")]),
-        reported(vec![event(1, "late"), event(2, "late")]),
+        reported(&[event(1, "late")]),
+        reported(&[event(1, "late"), event(2, "late")]),
     ];
     assert!(world.run(&twice).iter().all(Result::is_ok));
     let again = world.run(&twice);
@@ -259,7 +257,7 @@ fn a_message_that_cannot_be_filed_fails_alone() {
     let blob = "events/1/gone.json.zst".to_owned();
     let gone = Envelope::new("gone", PROJECT, Message::ReportedBatch { blob });
     // The store refuses it, and with it every commit that it is in.
-    let refused = reported(vec![event(REFUSED, "late")]);
+    let refused = reported(&[event(REFUSED, "late")]);
     let wrong = Envelope::new(
         "x",
         PROJECT,
@@ -270,12 +268,12 @@ fn a_message_that_cannot_be_filed_fails_alone() {
     let events = serde_json::from_value(json!([{"message": "a secret"}])).unwrap();
     let unreadable = Envelope::new("y", PROJECT, Message::Reported { events });
     let messages = [
-        reported(vec![event(1, "late")]),
+        reported(&[event(1, "late")]),
         gone,
         refused,
         wrong,
         unreadable,
-        reported(vec![event(3, "late")]),
+        reported(&[event(3, "late")]),
     ];
     let answers = world.run(&messages);
     let told: Vec<bool> = answers.iter().map(Result::is_ok).collect();
@@ -297,10 +295,7 @@ fn a_message_that_cannot_be_filed_fails_alone() {
 #[test]
 fn a_commit_that_lost_is_decided_again_for_all() {
     let world = world(3);
-    let messages = [
-        reported(vec![event(1, "late")]),
-        reported(vec![event(2, "late")]),
-    ];
+    let messages = [reported(&[event(1, "late")]), reported(&[event(2, "late")])];
     let answers = world.run(&messages);
     assert!(
         answers.iter().all(|it| matches!(it, Ok(Done::Did(_)))),
@@ -314,9 +309,9 @@ fn what_is_handed_on_is_in_the_trace_of_the_report_that_brought_it_about() {
     let world = world(0);
     let trace = |digit: u8| format!("{digit:032x}").parse::<TraceId>().ok();
     let mut messages = [
-        reported(vec![event(1, "late")]),
-        reported(vec![event(2, "gone")]),
-        reported(vec![event(3, "late")]),
+        reported(&[event(1, "late")]),
+        reported(&[event(2, "gone")]),
+        reported(&[event(3, "late")]),
     ];
     for (message, digit) in messages.iter_mut().zip(1..) {
         message.trace = trace(digit);
@@ -361,11 +356,11 @@ fn an_issue_is_critical_from_the_report_on_that_makes_its_fix_depart_at_once() {
         event
     };
     let first: Vec<Event> = (0..50).map(|user| seen(user, 0)).collect();
-    world.run(&[reported(first)]);
+    world.run(&[reported(&first)]);
     assert_eq!(world.issues()[0].critical_since, None);
-    world.run(&[reported(vec![seen(50, 7)])]);
+    world.run(&[reported(&[seen(50, 7)])]);
     assert_eq!(world.issues()[0].critical_since, Some(at(7)));
-    world.run(&[reported(vec![seen(51, 9)])]);
+    world.run(&[reported(&[seen(51, 9)])]);
     assert_eq!(
         world.issues()[0].critical_since,
         Some(at(7)),
