@@ -67,6 +67,11 @@ impl<'m> Report<'m> {
             fingerprint,
         }
     }
+
+    /// The event's id.
+    pub(super) fn event(&self) -> &'m EventId {
+        &self.event.id
+    }
 }
 
 /// Cuts reports into parts that fit into a commit each, those of one issue beside each other, in the order in which they came. An
@@ -156,7 +161,7 @@ impl<'a> Filing<'a> {
     /// Adds an event, unless it was filed before.
     pub(super) async fn add(&mut self, report: &'a Report<'a>) -> Result<(), PortError> {
         let event = report.event;
-        if self.bodies.known.contains(&event.id) || self.filed.contains_key(&event.id) {
+        if self.bodies.known.contains(&event.id) {
             return Ok(());
         }
         self.filed.insert(event.id.clone(), report);
@@ -302,13 +307,13 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
-    /// Stores the bodies of events that were not filed before and lie in no batch yet, each once.
+    /// Stores the bodies of events that were not filed before and lie in no batch yet. `reports` are of an event each.
     pub(super) async fn keep(
         ports: &Ports,
         project: ProjectId,
         reports: &[Report<'_>],
     ) -> Result<Self, PortError> {
-        let events = reports.iter().map(|report| report.event.id.as_str());
+        let events = reports.iter().map(|report| report.event().as_str());
         let filed = records::get_all::<FiledEvent>(ports.store.as_ref(), project, events).await?;
         let known = filed.into_values().map(|filed| filed.value.id).collect();
         let batch = batch_of(ports, project, &known, reports).await?;
@@ -323,17 +328,14 @@ async fn batch_of(
     known: &BTreeSet<EventId>,
     reports: &[Report<'_>],
 ) -> Result<String, PortError> {
-    let mut bare = BTreeMap::new();
-    for report in reports {
-        if let BodyIn::Message(body) = report.body
-            && !known.contains(&report.event.id)
-        {
-            bare.entry(&report.event.id).or_insert(body);
-        }
-    }
+    let bare = reports.iter().filter_map(|report| match report.body {
+        BodyIn::Message(body) if !known.contains(report.event()) => Some(body),
+        BodyIn::Message(_) | BodyIn::Batch(_) => None,
+    });
+    let bare: Vec<&Body> = bare.collect();
     if bare.is_empty() {
         return Ok(String::new());
     }
-    let json = Body::list(bare.into_values());
+    let json = Body::list(bare);
     keep(ports.blobs.as_ref(), project, json.as_bytes()).await
 }

@@ -237,6 +237,9 @@ impl Triage {
             events.map(|(event, body)| Report::new(reports.message, event, *body, rules))
         });
         let mut reports: Vec<Report<'_>> = reports.collect();
+        // Of those that say to be the same event the first counts, wherever it is filed and its body lies.
+        let mut events = BTreeSet::new();
+        reports.retain(|report| events.insert(report.event()));
         let bodies = Bodies::keep(&self.ports, project.id, &reports).await?;
         let parts = parts(&mut reports);
         let lines = parts.chunk_by(|part, next| is_continued(part, next));

@@ -252,6 +252,25 @@ fn an_event_that_comes_twice_is_filed_once_whether_together_or_later() {
 }
 
 #[test]
+fn of_two_that_say_to_be_the_same_event_the_first_counts_with_its_own_body() {
+    for (first, second) in [("late", "gone"), ("gone", "late")] {
+        let world = world(0);
+        let both = [reported(&[event(1, first)]), reported(&[event(1, second)])];
+        assert!(world.run(&both).iter().all(Result::is_ok));
+        let titles: Vec<String> = world.issues().into_iter().map(|it| it.title).collect();
+        assert_eq!(titles, [first]);
+        let kept = block_on(events::filed(
+            &world.home.ports(),
+            PROJECT,
+            &event(1, "").id,
+        ));
+        let said = kept.unwrap().and_then(|event| event.message);
+        assert_eq!(said.as_deref(), Some(first));
+        assert_eq!((world.accepted(), world.commits()), (1, 1));
+    }
+}
+
+#[test]
 fn a_message_that_cannot_be_filed_fails_alone() {
     let world = world(0);
     let blob = "events/1/gone.json.zst".to_owned();
