@@ -27,6 +27,10 @@ pub(in crate::ingest) fn completed(dump: &[u8], said: Option<&Value>) -> Result<
             contexts
                 .entry("device")
                 .or_insert(json!({"arch": crash.processor}));
+            // Sentry's protocol has it as the exception's `thread_id`, which an event of ours has no field for.
+            if let Some(thread) = crash.thread {
+                contexts.entry("crash").or_insert(json!({"thread": thread}));
+            }
         }
         fields.insert("platform".to_owned(), json!("native"));
         fields.insert("level".to_owned(), json!("fatal"));

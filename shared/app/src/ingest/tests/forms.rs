@@ -81,6 +81,7 @@ pub(in crate::ingest) fn crash(home: &Home) {
         ("till", "till+0x1234")
     );
     assert!(culprit.in_app);
+    assert_eq!(event.details["contexts"]["crash"], json!({"thread": 7}));
     let stored = format!("{:?}", home.messages());
     for secret in ["hunter2", "alice"] {
         assert!(!stored.contains(secret), "{secret} in {stored}");
