@@ -3,6 +3,10 @@
 //! Minidumps of Breakpad, Crashpad and Windows are read by `minidump` and walked by `minidump-unwind`, the same library that stands behind
 //! Mozilla's crash reports. There are no symbols here, so a frame is a module and an offset in it, which a build's own symbols name.
 //!
+//! `minidump-processor`, which is made of the two, is left out: it walks every thread with its whole stack, where one
+//! thread and a bound are wanted. What else it has is a report as JSON, an analysis of the instructions that crashed (a disassembler, on by
+//! default) and, as an option, symbols fetched by HTTP; nothing of that would be used here.
+//!
 //! **Invariants: of the memory in a dump nothing goes out but addresses of code. A dump is a stranger's: nothing here fails but by an
 //! answer, and what is kept while reading is bounded** by the dump's length, by [`STACK_BYTES_MAX`] of stack to walk, and by
 //! [`FRAMES_MAX`] frames to give.
