@@ -2,6 +2,9 @@
 //!
 //! A message that is sent again while it waits, is being handled or is parked is the same message, once. Deliveries are
 //! leases: a reader that dies loses them when they end, or at the next start ([`SqliteQueues::release_leases`]).
+//!
+//! A message that this program cannot read (it is damaged, or a newer program wrote it) is parked when its turn comes, and its
+//! neighbours are handed out. It stays as it came, for a redrive by a program that can read it.
 
 use crate::bell::Bell;
 use crate::database::{Database, sqlite_error};
@@ -49,8 +52,10 @@ fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn envelope(body: &str) -> Result<Envelope, PortError> {
-    serde_json::from_str(body).map_err(|error| PortError::broken("queued message", error))
+/// Reads a message, or says why it is none, and nothing of what it says.
+fn envelope(body: &[u8]) -> Result<Envelope, String> {
+    let text = std::str::from_utf8(body).map_err(|error| format!("not an envelope: {error}"))?;
+    Envelope::read(text).map_err(|error| error.to_string())
 }
 
 impl SqliteQueues {
@@ -115,6 +120,14 @@ impl SqliteQueues {
         Ok(changed.await? > 0)
     }
 
+    async fn park_delivery(&self, receipt: &str, cause: &str) -> Result<(), PortError> {
+        let sql = "UPDATE messages SET parked_at = ?3, parked_cause = ?4, leased = 0 \
+                   WHERE place = ?1 AND delivery = ?2 AND parked_cause IS NULL";
+        let values = vec![self.now().into(), cause.to_owned().into()];
+        self.settle("park a message", receipt, sql, values).await?;
+        Ok(())
+    }
+
     /// One number about a queue. The statement gets the queue as `?1` and `values` from `?2` on.
     async fn number(
         &self,
@@ -134,39 +147,55 @@ impl SqliteQueues {
     }
 }
 
+/// A message that was leased, as it lies in the table.
+struct Leased {
+    place: i64,
+    id: String,
+    /// What is damaged may be no text.
+    body: Vec<u8>,
+    delivery: i64,
+    attempt: u32,
+}
+
 fn lease(
     connection: &Connection,
     queue: Queue,
     max: usize,
     now: i64,
     until: i64,
-) -> Result<Vec<(String, i64, i64, u32)>, rusqlite::Error> {
-    let mut leased: Vec<(i64, (String, i64, i64, u32))> = connection
+) -> Result<Vec<Leased>, rusqlite::Error> {
+    let mut leased: Vec<Leased> = connection
         .prepare_cached(
             "UPDATE messages SET visible_at = ?3, leased = 1, attempt = attempt + 1, delivery = delivery + 1 \
              WHERE place IN (SELECT place FROM messages \
                  WHERE queue = ?1 AND parked_cause IS NULL AND visible_at <= ?2 \
                  ORDER BY visible_at, place LIMIT ?4) \
-             RETURNING body, place, delivery, attempt",
+             RETURNING place, message, body, delivery, attempt",
         )?
         .query_map(
             params![queue.name(), now, until, i64::try_from(max).unwrap_or(i64::MAX)],
             |row| {
-                let place = row.get(1)?;
-                Ok((place, (row.get(0)?, place, row.get(2)?, row.get(3)?)))
+                Ok(Leased {
+                    place: row.get(0)?,
+                    id: row.get(1)?,
+                    body: row.get_ref(2)?.as_bytes()?.to_vec(),
+                    delivery: row.get(3)?,
+                    attempt: row.get(4)?,
+                })
             },
         )?
         .collect::<Result<_, _>>()?;
     // SQLite returns them in no order of ours.
-    leased.sort_by_key(|(place, _)| *place);
-    Ok(leased.into_iter().map(|(_, found)| found).collect())
+    leased.sort_by_key(|leased| leased.place);
+    Ok(leased)
 }
 
 /// A parked message, or what came in its place.
 struct Lot {
     place: i64,
     id: String,
-    body: String,
+    /// What is damaged may be no text.
+    body: Vec<u8>,
     cause: String,
 }
 
@@ -181,7 +210,7 @@ fn lots(connection: &Connection, queue: Queue) -> Result<Vec<Lot>, rusqlite::Err
             Ok(Lot {
                 place: row.get(0)?,
                 id: row.get(1)?,
-                body: row.get(2)?,
+                body: row.get_ref(2)?.as_bytes()?.to_vec(),
                 cause: row.get(3)?,
             })
         })?
@@ -241,17 +270,22 @@ impl Queues for SqliteQueues {
         let leased = self.write("receive messages", move |connection| {
             lease(connection, queue, max, now, until)
         });
-        let deliveries = leased
-            .await?
-            .into_iter()
-            .map(|(body, place, delivery, attempt)| {
-                Ok(Delivery {
-                    envelope: envelope(&body)?,
-                    receipt: format!("{place}/{delivery}"),
-                    attempt,
-                })
-            });
-        deliveries.collect()
+        let mut deliveries = Vec::new();
+        for leased in leased.await? {
+            let receipt = format!("{}/{}", leased.place, leased.delivery);
+            match envelope(&leased.body) {
+                Ok(envelope) => deliveries.push(Delivery {
+                    envelope,
+                    receipt,
+                    attempt: leased.attempt,
+                }),
+                Err(cause) => {
+                    self.park_delivery(&receipt, &cause).await?;
+                    tracing::error!(%queue, message = leased.id, reason = cause, "parked: it cannot be read");
+                }
+            }
+        }
+        Ok(deliveries)
     }
 
     async fn extend(&self, receipt: &str, lease: Duration) -> Result<(), PortError> {
@@ -286,19 +320,14 @@ impl Queues for SqliteQueues {
     }
 
     async fn park(&self, delivery: &Delivery, cause: &str) -> Result<(), PortError> {
-        let sql = "UPDATE messages SET parked_at = ?3, parked_cause = ?4, leased = 0 \
-                   WHERE place = ?1 AND delivery = ?2 AND parked_cause IS NULL";
-        let values = vec![self.now().into(), cause.to_owned().into()];
-        self.settle("park a message", &delivery.receipt, sql, values)
-            .await?;
-        Ok(())
+        self.park_delivery(&delivery.receipt, cause).await
     }
 
     async fn set_aside(&self, letter: &Letter, cause: &str) -> Result<(), PortError> {
         let Letter {
             queue, id, body, ..
         } = letter.clone();
-        let id = envelope(&body).map_or(id, |envelope| envelope.id.to_string());
+        let id = envelope(body.as_bytes()).map_or(id, |envelope| envelope.id.to_string());
         let (now, cause) = (self.now(), cause.to_owned());
         self.write("set a message aside", move |connection| {
             let sql = "INSERT INTO messages (message, queue, body, visible_at, parked_at, parked_cause) \

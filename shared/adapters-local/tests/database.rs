@@ -123,6 +123,57 @@ async fn leases_of_a_dead_process_are_released_and_delays_are_kept() {
 }
 
 #[tokio::test]
+async fn a_message_that_cannot_be_read_is_parked_and_its_neighbours_are_handed_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || {
+        let database = Database::open(folder.path()).unwrap();
+        SqliteQueues::new(&database, Arc::new(FixedClock::default()))
+    };
+    let ids = |envelopes: &[Envelope]| -> Vec<String> {
+        envelopes.iter().map(|it| it.id.to_string()).collect()
+    };
+    let sent: Vec<_> = (1..=4).map(message).collect();
+    open().send(&sent).await.unwrap();
+    let by_hand = |sql: &str, id: &str| {
+        let database = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).unwrap();
+        assert_eq!(database.execute(sql, [id]).unwrap(), 1);
+    };
+    // From a newer program, and damaged: a byte that is no UTF-8.
+    by_hand(
+        "UPDATE messages SET body = json_set(body, '$.message.type', 'secret') WHERE message = ?1",
+        sent[0].id.as_str(),
+    );
+    by_hand(
+        "UPDATE messages SET body = CAST(x'7bff7d' AS TEXT) WHERE message = ?1",
+        sent[2].id.as_str(),
+    );
+    let queues = open();
+    let held = queues.receive(Queue::Signing, 64, LEASE).await.unwrap();
+    let held: Vec<_> = held.into_iter().map(|it| it.envelope).collect();
+    assert_eq!(ids(&held), ids(&[message(2), message(4)]));
+    let parked = queues.parked(Queue::Signing).await.unwrap();
+    let listed: Vec<_> = parked.iter().map(|it| it.id.clone()).collect();
+    assert_eq!(listed, ids(&[message(1), message(3)]));
+    for parked in &parked {
+        assert_eq!(parked.envelope, None);
+        assert!(parked.cause.starts_with("not an envelope: "), "{parked:?}");
+        assert!(!parked.cause.contains("secret"), "{parked:?}");
+    }
+    assert_eq!(queues.depth(Queue::Signing).await.unwrap(), 2);
+    assert_eq!(queues.redrive(Queue::Signing).await.unwrap(), 0);
+    drop(queues);
+    // The newer program is back.
+    by_hand(
+        "UPDATE messages SET body = json_set(body, '$.message.type', 'publish') WHERE message = ?1",
+        sent[0].id.as_str(),
+    );
+    let queues = open();
+    assert_eq!(queues.redrive(Queue::Signing).await.unwrap(), 1);
+    let back = queues.receive(Queue::Signing, 64, LEASE).await.unwrap();
+    assert_eq!((back[0].envelope.clone(), back[0].attempt), (message(1), 1));
+}
+
+#[tokio::test]
 async fn what_was_reported_is_removed_after_its_days_and_what_follows_from_it_stays() {
     let folder = tempfile::tempdir().unwrap();
     let clock = FixedClock::default();
