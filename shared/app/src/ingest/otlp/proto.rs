@@ -2,6 +2,11 @@
 //!
 //! **Fields that are not known are passed over, as the format demands; a length beyond the message ends the reading.** Values nest no
 //! deeper than [`DEPTH_MAX`].
+//!
+//! A message inside another has a length, so one that cannot be read ends alone and the reading goes on behind it. A record, a scope or a
+//! group counts as one broken record then; of scopes and groups the records before the break stay, and a resource keeps the attributes
+//! that can be read. Only where the request itself breaks off does nobody know where its next group would begin: that counts as one
+//! too, and the groups before it stay.
 
 use super::{Attributes, Record, Records, Resource, Signal, severity, short};
 use serde_json::{Map, Value};
@@ -113,12 +118,21 @@ fn fields(bytes: &[u8]) -> Fields<'_> {
     Fields { rest: bytes }
 }
 
-/// `ExportLogsServiceRequest` or `ExportTraceServiceRequest`; nothing where it is neither.
+/// `ExportLogsServiceRequest` or `ExportTraceServiceRequest`; nothing where it is neither, which is so where it breaks off before any
+/// group.
 pub(super) fn read(signal: Signal, body: &[u8]) -> Option<Records> {
     let mut records = Records::default();
+    let mut has_group = false;
     for field in fields(body) {
-        if let (1, group) = field.ok()? {
-            of_resource(signal, group.bytes(), &mut records).ok()?;
+        match field {
+            Ok((1, group)) => {
+                has_group = true;
+                let read = of_resource(signal, group.bytes(), &mut records);
+                records.note(&read);
+            }
+            Ok(_) => {}
+            Err(Broken) if has_group => records.broken += 1,
+            Err(Broken) => return None,
         }
     }
     Some(records)
@@ -126,35 +140,58 @@ pub(super) fn read(signal: Signal, body: &[u8]) -> Option<Records> {
 
 /// `ResourceLogs` or `ResourceSpans`.
 fn of_resource(signal: Signal, bytes: &[u8], records: &mut Records) -> Result<(), Broken> {
-    let mut resource = Attributes::new();
-    for field in fields(bytes) {
-        if let (1, message) = field? {
-            for field in fields(message.bytes()) {
-                if let (1, pair) = field? {
-                    attribute(pair.bytes(), &mut resource)?;
-                }
-            }
+    let mut attributes = Attributes::new();
+    let mut whole = Ok(());
+    for (number, message) in fields(bytes).flatten() {
+        if number == 1 {
+            whole = whole.and(resource(message.bytes(), &mut attributes));
         }
     }
-    let resource = Arc::new(Resource::new(resource));
+    let resource = Arc::new(Resource::new(attributes));
     for field in fields(bytes) {
-        let (2, scope) = field? else {
-            continue;
-        };
-        for field in fields(scope.bytes()) {
-            if let (2, item) = field? {
-                let read = match signal {
-                    Signal::Logs => log(item.bytes(), &resource, records),
-                    Signal::Traces => span(item.bytes(), &resource, records),
-                };
-                // One that cannot be read loses no other.
-                if read.is_err() {
-                    records.broken += 1;
-                }
-            }
+        if let (2, scope) = field? {
+            let read = of_scope(signal, scope.bytes(), &resource, records);
+            records.note(&read);
+        }
+    }
+    whole
+}
+
+/// `Resource`: those of its attributes that can be read.
+fn resource(bytes: &[u8], attributes: &mut Attributes) -> Result<(), Broken> {
+    let mut whole = Ok(());
+    for field in fields(bytes) {
+        if let (1, pair) = field? {
+            whole = whole.and(attribute(pair.bytes(), attributes));
+        }
+    }
+    whole
+}
+
+/// `ScopeLogs` or `ScopeSpans`.
+fn of_scope(
+    signal: Signal,
+    bytes: &[u8],
+    resource: &Arc<Resource>,
+    records: &mut Records,
+) -> Result<(), Broken> {
+    for field in fields(bytes) {
+        if let (2, item) = field? {
+            let read = match signal {
+                Signal::Logs => log(item.bytes(), resource, records),
+                Signal::Traces => span(item.bytes(), resource, records),
+            };
+            records.note(&read);
         }
     }
     Ok(())
+}
+
+impl Records {
+    /// One that cannot be read loses no other.
+    fn note(&mut self, read: &Result<(), Broken>) {
+        self.broken += usize::from(read.is_err());
+    }
 }
 
 /// `LogRecord`

@@ -276,6 +276,57 @@ fn a_record_that_cannot_be_read_is_told_and_loses_no_other() {
     );
 }
 
+/// What a request of protobuf becomes: its events, and how many records it is told to have had that cannot be read.
+fn protobuf(body: Vec<u8>) -> (Vec<kintsugi_domain::event::Event>, i64) {
+    let home = home();
+    let answer = take(&home, request(Signal::Logs, "application/x-protobuf", body));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let counters = home.counters(PROJECT);
+    let broken = counters.get("dropped/log_item/otlp_record_broken");
+    assert_eq!(answer.body.is_empty(), broken.is_none(), "{answer:?}");
+    (home.events(), broken.copied().unwrap_or(0))
+}
+
+#[test]
+fn a_group_that_cannot_be_read_counts_once_and_loses_no_other() {
+    let good = proto_group(&pairs(6, &exception()));
+    let scope = put(2, &put(2, &pairs(6, &exception())));
+    // Of a kind that protobuf does not have; and a length beyond the end.
+    for broken in [&[7][..], &[(2 << 3) | 2, 0xff, 0xff, 0xff, 0xff, 0xf]] {
+        for (group, kept) in [
+            (put(1, broken), 2),
+            // A scope; beside it another.
+            (put(1, &put(2, broken)), 2),
+            (put(1, &[put(2, broken), scope.clone()].concat()), 3),
+            // The group itself, after a scope.
+            (put(1, &[&scope, broken].concat()), 3),
+            // What it comes from, and an attribute of that.
+            (put(1, &[put(1, broken), scope.clone()].concat()), 3),
+            (
+                put(1, &[put(1, &put(1, broken)), scope.clone()].concat()),
+                3,
+            ),
+        ] {
+            let body = [good.clone(), group.clone(), good.clone()].concat();
+            let (events, told) = protobuf(body);
+            assert_eq!((events.len(), told), (kept, 1), "{group:?}");
+        }
+        // Nobody knows where a next group would begin.
+        let (events, told) = protobuf([&good, broken, &good].concat());
+        assert_eq!((events.len(), told), (1, 1));
+    }
+}
+
+#[test]
+fn what_can_be_read_of_a_resource_is_kept() {
+    let pairs_of = pairs(1, &resource()["attributes"]);
+    let resource = put(1, &[put(1, &[0xff]), pairs_of].concat());
+    let scope = put(2, &put(2, &pairs(6, &exception())));
+    let (events, told) = protobuf(put(1, &[resource, scope].concat()));
+    assert_eq!(events[0].release.as_deref(), Some("till@1.0.0"));
+    assert_eq!((events.len(), told), (1, 1));
+}
+
 #[test]
 fn refusals_are_a_status_in_the_encoding_of_the_request() {
     let home = home();
