@@ -1,5 +1,5 @@
 //! OpenTelemetry's logs and traces. Of the first byte the low bit says which signal, the next one which encoding; where the third one is
-//! set, the input is one record between two good ones.
+//! set, the input is one record between two good ones, or one group between two good ones where the fourth one is set too.
 
 use crate::event;
 use crate::home::{self, KEY, PROJECT, with_home};
@@ -39,7 +39,8 @@ pub(crate) fn one(input: &[u8]) {
         with_home(|home| drop(run(home, signal, encoding, rest.to_vec())));
         return;
     }
-    let Some(body) = between_neighbours(signal, encoding, rest) else {
+    let is_group = form & 8 != 0;
+    let Some(body) = between_neighbours(signal, encoding, is_group, rest) else {
         return;
     };
     with_home(|home| {
@@ -104,36 +105,52 @@ fn record(signal: Signal, message: &str) -> Value {
     }
 }
 
-fn request(signal: Signal, items: &Value, resource: &Value) -> Value {
+fn group(signal: Signal, items: &Value, resource: &Value) -> Value {
+    let resource = json!({"attributes": resource});
     match signal {
-        Signal::Logs => {
-            json!({"resourceLogs": [{"resource": {"attributes": resource}, "scopeLogs": [{"logRecords": items}]}]})
-        }
-        Signal::Traces => {
-            json!({"resourceSpans": [{"resource": {"attributes": resource}, "scopeSpans": [{"spans": items}]}]})
-        }
+        Signal::Logs => json!({"resource": resource, "scopeLogs": [{"logRecords": items}]}),
+        Signal::Traces => json!({"resource": resource, "scopeSpans": [{"spans": items}]}),
     }
 }
 
-/// Nothing where the input could not be a record of that encoding, whatever stands beside it.
-fn between_neighbours(signal: Signal, encoding: Encoding, input: &[u8]) -> Option<Vec<u8>> {
+fn request(signal: Signal, groups: &Value) -> Value {
+    match signal {
+        Signal::Logs => json!({"resourceLogs": groups}),
+        Signal::Traces => json!({"resourceSpans": groups}),
+    }
+}
+
+/// Nothing where the input could not be a record or group of that encoding, whatever stands beside it.
+fn between_neighbours(
+    signal: Signal,
+    encoding: Encoding,
+    is_group: bool,
+    input: &[u8],
+) -> Option<Vec<u8>> {
     let (first, last) = (record(signal, "first"), record(signal, "last"));
     match encoding {
         Encoding::Json => {
             let hostile: Value = serde_json::from_slice(input).ok()?;
-            let items = json!([first, hostile, last]);
-            let body = request(signal, &items, &json!([])).to_string();
+            let group = |items: Value| group(signal, &items, &json!([]));
+            let groups = if is_group {
+                json!([group(json!([first])), hostile, group(json!([last]))])
+            } else {
+                json!([group(json!([first, hostile, last]))])
+            };
+            let body = request(signal, &groups).to_string();
             // As deep as it was, it may be too deep now.
             serde_json::from_str::<Value>(&body).ok()?;
             Some(body.into_bytes())
         }
         Encoding::Protobuf => {
-            let items = [
-                put(2, &item(signal, &first)),
-                put(2, input),
-                put(2, &item(signal, &last)),
-            ];
-            Some(put(1, &put(2, &items.concat())))
+            let (first, last) = (item(signal, &first), item(signal, &last));
+            let (first, last) = (put(2, &first), put(2, &last));
+            let group = |items: &[u8]| put(1, &put(2, items));
+            Some(if is_group {
+                [group(&first), put(1, input), group(&last)].concat()
+            } else {
+                group(&[first, put(2, input), last].concat())
+            })
         }
     }
 }
@@ -212,15 +229,18 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             {"key": "m", "value": {"kvlistValue": {"values": [{"key": "b", "value": {"boolValue": true}}]}}},
             {"key": "x", "value": {"bytesValue": "AAAA"}}]);
         let odd = json!({"attributes": values, "body": {"kvlistValue": {"values": []}}});
-        let body = request(signal, &json!([rich, odd, record(signal, "x")]), &resource);
+        let group = group(signal, &json!([rich, odd, record(signal, "x")]), &resource);
+        let body = request(signal, &json!([group]));
         seeds.push([&[form | 2], body.to_string().as_bytes()].concat());
+        seeds.push([&[form | 0xe], group.to_string().as_bytes()].concat());
         seeds.push([&[form | 6], rich.to_string().as_bytes()].concat());
         seeds.push([&[form | 6], odd.to_string().as_bytes()].concat());
         let proto = item(signal, &rich);
         seeds.push([&[form | 4], proto.as_slice()].concat());
         let scope = put(2, &put(2, &proto));
-        let body = put(1, &[put(1, &attributes(1, &resource)), scope].concat());
-        seeds.push([&[form], body.as_slice()].concat());
+        let group = [put(1, &attributes(1, &resource)), scope].concat();
+        seeds.push([&[form | 0xc], group.as_slice()].concat());
+        seeds.push([&[form], put(1, &group).as_slice()].concat());
     }
     // Every wire type and every form of a value, in the body of a log record.
     let mut values = vec![0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0x0d, 1, 2, 3, 4, 2 << 3, 21];
