@@ -78,8 +78,12 @@ impl Outbox {
         Ok(Some(name))
     }
 
-    /// Puts a batch in, and says what had to go for it.
+    /// Puts a batch in, and says what had to go for it: older ones, or the batch itself where it would not fit into an empty outbox.
     pub(super) fn put(&mut self, batch: &Batch) -> Result<Contents, io::Error> {
+        let length = batch.body.len() as u64;
+        if length > self.bytes_max {
+            return Ok(batch.contents);
+        }
         let at = batch.created.as_millisecond().max(0);
         let Contents {
             reports,
@@ -90,10 +94,7 @@ impl Outbox {
             "{at:015}-{reports}.{sessions}.{metrics}-{}{ENDING}",
             batch.id
         );
-        let gone = self.make_room(batch.body.len() as u64);
-        if batch.body.len() as u64 > self.bytes_max {
-            return Ok(gone.and(batch.contents));
-        }
+        let gone = self.make_room(length);
         match &mut self.place {
             Place::Folder(folder) => write(&folder.join(name), &batch.body)?,
             Place::Memory(batches) => {

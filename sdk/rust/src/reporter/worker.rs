@@ -163,6 +163,8 @@ impl Worker<'_> {
             return;
         };
         for path in crashes::waiting(folder) {
+            // What the home takes now needs no room beside the dump.
+            self.send();
             if !shared.has_consent() {
                 return;
             }

@@ -1,0 +1,114 @@
+//! What waits in the reporter's folder, and what is thrown away there.
+
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+use super::reports::{Home, LONG, home, honest, nowhere, options, start, waiting};
+use kintsugi_domain::digest::Digest;
+use kintsugi_sdk::reporter::{Consent, Report, Reporter};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// Fewer bytes than a hundred reports sealed together, more than a few of them.
+const BYTES_MAX: u64 = 4_000;
+
+fn small(url: &str, folder: &Path) -> Reporter {
+    let mut options = options(url, Some(folder));
+    options.outbox_bytes_max = BYTES_MAX;
+    options.batch_max = 1_000;
+    Reporter::start(options, Consent::Given).unwrap()
+}
+
+/// Leaves a native crash whose dump does not compress.
+fn crash(folder: &Path, number: u8, bytes: usize) {
+    let dump = (0_u32..).flat_map(|n| {
+        let seed = [n.to_be_bytes().as_slice(), &[number]].concat();
+        *Digest::of(&seed).as_bytes()
+    });
+    let header = json!({"format": 1, "at": 1_700_000_000_000_u64}).to_string();
+    let header = header.into_bytes().into_iter().chain(*b"\n");
+    let content: Vec<u8> = header.chain(dump.take(bytes)).collect();
+    fs::write(
+        folder.join(format!("00170000000000{number}-7.crash")),
+        content,
+    )
+    .unwrap();
+}
+
+/// Everything that the home took so far.
+fn taken(home: &Home) -> Vec<Value> {
+    home.taken.try_iter().flatten().collect()
+}
+
+#[test]
+fn a_batch_that_can_never_fit_is_lost_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let reporter = small(&nowhere(), folder.path());
+    for text in ["one", "two"] {
+        reporter.report(Report::error("E", text));
+        assert!(reporter.flush(LONG));
+    }
+    let before = BTreeSet::from_iter(waiting(folder.path()));
+    assert_eq!(before.len(), 2);
+    for number in 0_u32..300 {
+        let text = Digest::of(&number.to_be_bytes()).to_string();
+        reporter.report(Report::error("E", text));
+    }
+    assert!(reporter.flush(LONG));
+    assert_eq!(BTreeSet::from_iter(waiting(folder.path())), before);
+    let lost = BTreeMap::from([("cache_overflow", 300)]);
+    assert_eq!(reporter.metrics().discarded, lost);
+    // The home learns of it with the next batch.
+    reporter.report(Report::error("E", "three"));
+    drop(reporter);
+    let home = honest();
+    let reporter = small(&home.url, folder.path());
+    assert!(reporter.flush(LONG));
+    let lines = taken(&home);
+    let told = lines
+        .iter()
+        .filter_map(|line| line["discarded_events"].get(0));
+    let told: Vec<&Value> = told.map(|told| &told["quantity"]).collect();
+    assert_eq!((told, lines.len()), (vec![&json!(300)], 4));
+}
+
+#[test]
+fn a_crash_that_can_never_fit_is_lost_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let away = start(&nowhere(), Some(folder.path()), Consent::Given);
+    away.report(Report::error("E", "x"));
+    drop(away);
+    let before = waiting(folder.path());
+    assert_eq!(before.len(), 1);
+    crash(folder.path(), 0, 5_000);
+    let reporter = small(&nowhere(), folder.path());
+    assert!(reporter.flush(LONG));
+    assert_eq!(waiting(folder.path()), before);
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "and the name"
+    );
+    let lost = BTreeMap::from([("cache_overflow", 1)]);
+    assert_eq!(reporter.metrics().discarded, lost);
+}
+
+#[test]
+fn crashes_take_no_room_from_each_other_while_the_home_takes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let away = start(&nowhere(), Some(folder.path()), Consent::Given);
+    away.report(Report::error("E", "x"));
+    drop(away);
+    // Any two of them are too many bytes.
+    for number in 0..8 {
+        crash(folder.path(), number, 2_500);
+    }
+    let home = honest();
+    let reporter = small(&home.url, folder.path());
+    assert!(reporter.flush(LONG));
+    let lines = taken(&home);
+    let dumps = lines.iter().filter(|line| line["minidump"].is_string());
+    assert_eq!((dumps.count(), lines.len()), (8, 9));
+    assert_eq!(reporter.metrics().discarded, BTreeMap::new());
+}
