@@ -247,6 +247,20 @@ fn what_is_critical_is_sent_at_once_and_the_rest_in_batches_of_a_hundred() {
 }
 
 #[test]
+fn an_ordinary_report_is_sent_when_its_time_is_over() {
+    let home = honest();
+    let mut options = options(&home.url, None);
+    options.batch_every = Duration::from_millis(200);
+    let reporter = Reporter::start(options, Consent::Given).unwrap();
+    for text in ["one", "two"] {
+        reporter.report(Report::error("E", text));
+        // Sooner than the worker would look around by itself.
+        let lines = home.taken.recv_timeout(LONG / 2).unwrap();
+        assert_eq!(lines[0]["exception"]["values"][0]["value"], text);
+    }
+}
+
+#[test]
 fn a_full_queue_never_holds_the_caller_up_and_what_is_lost_is_told() {
     let (go, wait) = channel::<()>();
     let home = home(Box::new(move |_| {
