@@ -71,11 +71,18 @@ fn serve(
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     assert_eq!(key, "bearer 0123abcd");
-    let sealed = SealedBatch::read(&body).unwrap();
-    let id = sealed.header().batch.to_string();
-    let (status, answer) = lie(&id).unwrap_or((200, json!({"batch": id, "events": 1})));
+    let sealed = SealedBatch::read(&body);
+    let (status, answer) = sealed.as_ref().map_or_else(
+        |_| (400, json!({"code": "INVALID_CHECKSUM"})),
+        |sealed| {
+            let id = sealed.header().batch.to_string();
+            lie(&id).unwrap_or_else(|| (200, json!({"batch": id, "events": 1})))
+        },
+    );
     let _ = raw.send(body.clone());
-    if status == 200 {
+    if let Ok(sealed) = sealed.as_ref()
+        && status == 200
+    {
         let content = sealed.open(&secret()).unwrap();
         let content = zstd::decode_all(content.as_slice()).unwrap();
         let content = String::from_utf8(content).unwrap();

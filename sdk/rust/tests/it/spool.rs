@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+use super::quotas::clock;
 use super::reports::{Home, LONG, home, honest, nowhere, options, start, waiting};
 use kintsugi_domain::digest::Digest;
 use kintsugi_sdk::reporter::{Consent, Report, Reporter};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Fewer bytes than a hundred reports sealed together, more than a few of them.
 const BYTES_MAX: u64 = 4_000;
@@ -111,4 +113,73 @@ fn crashes_take_no_room_from_each_other_while_the_home_takes_them() {
     let dumps = lines.iter().filter(|line| line["minidump"].is_string());
     assert_eq!((dumps.count(), lines.len()), (8, 9));
     assert_eq!(reporter.metrics().discarded, BTreeMap::new());
+}
+
+/// A home that finds the first few batches damaged.
+fn finds_damage(mut times: u32) -> Home {
+    home(Box::new(move |_| {
+        let left = times;
+        times = times.saturating_sub(1);
+        (left > 0).then(|| (400, json!({"code": "INVALID_CHECKSUM"})))
+    }))
+}
+
+#[test]
+fn a_batch_that_was_damaged_on_the_way_is_sent_again_after_pauses() {
+    let home = finds_damage(2);
+    let folder = tempfile::tempdir().unwrap();
+    let reporter = start(&home.url, Some(folder.path()), Consent::Given);
+    // Nobody flushes: the reporter comes back by itself.
+    reporter.report(Report::error("E", "crash"));
+    let first = home.bodies.recv_timeout(LONG).unwrap();
+    assert_eq!(home.taken.recv_timeout(LONG).unwrap().len(), 1);
+    assert!(home.bodies.try_iter().all(|again| again == first));
+    assert!(reporter.flush(LONG));
+    let metrics = reporter.metrics();
+    assert_eq!((metrics.sent, metrics.retries), (1, 2));
+    assert_eq!(metrics.discarded, BTreeMap::new());
+}
+
+#[test]
+fn a_batch_that_the_home_always_finds_damaged_is_not_sent_for_ever() {
+    let home = finds_damage(5);
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&home.url, Some(folder.path()));
+    let reporter = Reporter::start_with_clock(options, Consent::Given, Arc::new(clock())).unwrap();
+    reporter.report(Report::error("E", "one"));
+    for _ in 0..4 {
+        assert!(reporter.flush(LONG));
+        assert_eq!(waiting(folder.path()).len(), 1);
+    }
+    assert!(reporter.flush(LONG));
+    assert_eq!(waiting(folder.path()), [] as [String; 0]);
+    let metrics = reporter.metrics();
+    assert_eq!((metrics.sent, metrics.retries), (0, 4));
+    assert_eq!(metrics.discarded, BTreeMap::from([("send_error", 1)]));
+    reporter.report(Report::error("E", "two"));
+    assert!(reporter.flush(LONG));
+    assert_eq!(reporter.metrics().sent, 1);
+}
+
+#[test]
+fn a_batch_that_was_damaged_on_the_disk_is_given_up_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let away = start(&nowhere(), Some(folder.path()), Consent::Given);
+    away.report(Report::error("E", "damaged"));
+    assert!(away.flush(LONG));
+    let damaged = folder.path().join(&waiting(folder.path())[0]);
+    let mut body = fs::read(&damaged).unwrap();
+    *body.last_mut().unwrap() ^= 1;
+    fs::write(&damaged, body).unwrap();
+    away.report(Report::error("E", "whole"));
+    drop(away);
+    let home = honest();
+    let reporter = start(&home.url, Some(folder.path()), Consent::Given);
+    let line = home.taken.recv_timeout(LONG).unwrap().remove(0);
+    assert_eq!(line["exception"]["values"][0]["value"], "whole");
+    assert!(reporter.flush(LONG));
+    assert_eq!(waiting(folder.path()), [] as [String; 0]);
+    let metrics = reporter.metrics();
+    assert_eq!((metrics.sent, metrics.retries), (1, 0));
+    assert_eq!(metrics.discarded, BTreeMap::from([("send_error", 1)]));
 }
