@@ -74,6 +74,7 @@ pub(super) fn run(shared: &Shared, inbox: &Receiver<Order>) {
         damaged: 0,
     };
     // What an earlier run left.
+    shared.outbox().tidy(shared.clock.now());
     worker.take_sessions();
     worker.take_crashes();
     worker.send();

@@ -4,6 +4,7 @@
 
 use super::quotas::clock;
 use super::reports::{Home, LONG, home, honest, nowhere, options, start, waiting};
+use kintsugi_domain::Timestamp;
 use kintsugi_domain::digest::Digest;
 use kintsugi_sdk::reporter::{Consent, Report, Reporter};
 use serde_json::{Value, json};
@@ -182,4 +183,39 @@ fn a_batch_that_was_damaged_on_the_disk_is_given_up_at_once() {
     let metrics = reporter.metrics();
     assert_eq!((metrics.sent, metrics.retries), (1, 0));
     assert_eq!(metrics.discarded, BTreeMap::from([("send_error", 1)]));
+}
+
+#[test]
+fn what_a_killed_process_left_half_written_goes_and_what_is_being_written_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, minutes: i64| {
+        let path = folder.path().join(name);
+        let file = fs::File::create(&path).unwrap();
+        let now = "2026-11-21T12:00:00Z".parse::<Timestamp>().unwrap();
+        let at = Timestamp::from_second(now.as_second() + 60 * minutes).unwrap();
+        file.set_modified(at.into()).unwrap();
+        path
+    };
+    let left = [
+        file("1-1.0.0-a.new", -61),
+        file("device.new", -61),
+        // Of a session and of a native crash.
+        file("a.part", -61),
+        file("1-7.part", -61),
+        // Of a time when the clock was wrong.
+        file("1-1.0.0-b.new", 61),
+    ];
+    let stay = [
+        file("1-1.0.0-c.new", -59),
+        file("b.part", 59),
+        file("film.part", -61),
+    ];
+    let options = options(&nowhere(), Some(folder.path()));
+    let reporter = Reporter::start_with_clock(options, Consent::Given, Arc::new(clock())).unwrap();
+    assert!(reporter.flush(LONG));
+    assert!(left.iter().all(|path| !path.exists()));
+    assert!(stay.iter().all(|path| path.exists()));
+    // Without consent nothing is finished that was begun.
+    reporter.set_consent(Consent::Refused);
+    assert_eq!(stay.map(|path| path.exists()), [false, false, true]);
 }
