@@ -327,7 +327,7 @@ impl Reporter {
     }
 
     /// Gives or withdraws consent. When it is withdrawn, what waits to be sent is deleted, and so is the name of this install. A start
-    /// without consent deletes nothing: the person may not have been asked yet.
+    /// without consent deletes nothing that could be sent: the person may not have been asked yet.
     pub fn set_consent(&self, consent: Consent) {
         let shared = &self.inner.shared;
         shared

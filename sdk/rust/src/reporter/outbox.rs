@@ -2,21 +2,28 @@
 //!
 //! A file is named `<when sealed, ms>-<reports>.<sessions>.<metrics>-<batch id>.batch`, so names sort by age. It is written aside, flushed and
 //! renamed: a file that is there is whole. Several processes may share a folder: a batch that two of them send is taken
-//! once by the home.
+//! once by the home, and what is written aside belongs to somebody until it is old.
 
 use super::StartError;
 use super::crashes;
 use super::encode::{Batch, random};
 use super::metrics::Contents;
 use super::session;
+use kintsugi_domain::Timestamp;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The file that names this install.
 const DEVICE_FILE: &str = "device";
 const ENDING: &str = ".batch";
+/// What is written aside: batches and the install's name; marks of sessions and native crashes.
+const ASIDE: [&str; 2] = [".new", ".part"];
+/// From when on nobody is writing a file any more: it takes milliseconds, on a slow disk seconds. Whoever was stopped meanwhile finds it gone,
+/// and counts a batch as lost.
+const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 /// Largest batch that is read back, bytes.
 const BATCH_BYTES_MAX: u64 = 20 * 1024 * 1024;
 
@@ -78,8 +85,12 @@ impl Outbox {
         Ok(Some(name))
     }
 
-    /// Puts a batch in, and says what had to go for it.
+    /// Puts a batch in, and says what had to go for it: older ones, or the batch itself where it would not fit into an empty outbox.
     pub(super) fn put(&mut self, batch: &Batch) -> Result<Contents, io::Error> {
+        let length = batch.body.len() as u64;
+        if length > self.bytes_max {
+            return Ok(batch.contents);
+        }
         let at = batch.created.as_millisecond().max(0);
         let Contents {
             reports,
@@ -90,10 +101,7 @@ impl Outbox {
             "{at:015}-{reports}.{sessions}.{metrics}-{}{ENDING}",
             batch.id
         );
-        let gone = self.make_room(batch.body.len() as u64);
-        if batch.body.len() as u64 > self.bytes_max {
-            return Ok(gone.and(batch.contents));
-        }
+        let gone = self.make_room(length);
         match &mut self.place {
             Place::Folder(folder) => write(&folder.join(name), &batch.body)?,
             Place::Memory(batches) => {
@@ -171,6 +179,29 @@ impl Outbox {
         }
     }
 
+    /// Deletes what processes that were killed left half written.
+    pub(super) fn tidy(&self, now: Timestamp) {
+        self.remove_aside(|written| {
+            // A time that is to come is one of a clock that was wrong.
+            now.duration_since(written).unsigned_abs() >= ABANDONED_AFTER
+        });
+    }
+
+    /// Deletes what is written aside, by when it was written.
+    fn remove_aside(&self, goes: impl Fn(Timestamp) -> bool) {
+        let Place::Folder(folder) = &self.place else {
+            return;
+        };
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_aside = entry.file_name().to_str().is_some_and(is_aside);
+            let written = entry.metadata().and_then(|data| data.modified());
+            let written = written.ok().and_then(|at| Timestamp::try_from(at).ok());
+            if is_aside && written.is_some_and(&goes) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// Deletes everything that waits, saved crashes and the marks of sessions too, and the name of the install.
     pub(super) fn clear(&mut self) {
         for name in self.waiting() {
@@ -183,6 +214,7 @@ impl Outbox {
             for crash in crashes::waiting(folder) {
                 let _ = fs::remove_file(crash);
             }
+            self.remove_aside(|_| true);
         }
     }
 }
@@ -211,11 +243,41 @@ fn failed(folder: &Path, error: &io::Error) -> StartError {
     }
 }
 
+/// Whether a file is one of those that are written aside: named by numbers and ids, or the install's name. Other programs call theirs `film.part`.
+fn is_aside(name: &str) -> bool {
+    let mut stems = ASIDE.iter().filter_map(|ending| name.strip_suffix(ending));
+    stems.any(|stem| {
+        let is_ours = |b: u8| b.is_ascii_hexdigit() || b == b'-' || b == b'.';
+        stem == DEVICE_FILE || stem.bytes().all(is_ours)
+    })
+}
+
 /// Writes a file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("new");
-    let mut file = File::create(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&aside, path)
+    let written = File::create(&aside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&aside, path)
+    });
+    if written.is_err() {
+        // Where the disk is full, half a file is in the way of the next.
+        let _ = fs::remove_file(&aside);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        // Nothing can take the place of a folder.
+        let path = folder.path().join("taken.batch");
+        fs::create_dir(&path).unwrap();
+        assert!(write(&path, b"whole").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

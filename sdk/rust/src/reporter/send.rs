@@ -19,11 +19,10 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// How long the quota is waited for where the home does not say.
 const LIMITED: Duration = Duration::from_mins(1);
 /// Codes of the home that no later try will change.
-const FOR_GOOD: [&str; 9] = [
+const FOR_GOOD: [&str; 8] = [
     "WRONG_KEY",
     "TOO_LARGE",
     "MALFORMED",
-    "INVALID_CHECKSUM",
     "UNKNOWN_KEY",
     "STALE",
     "AHEAD",
@@ -40,6 +39,8 @@ pub(super) enum Sent {
     Limited(Duration),
     /// The home will never take it.
     Refused,
+    /// It did not arrive as it was sealed.
+    Damaged,
     /// It may be taken later; after so long, where the home said.
     Later(Option<Duration>),
 }
@@ -99,6 +100,7 @@ fn judge(status: u16, answer: &Value, id: &str, after: Option<Duration>) -> Sent
         // What was refused of it was told to an answer that was lost.
         (409, Some("REPLAYED")) => Sent::Taken(Contents::default()),
         (429, Some("RATE_LIMITED")) => Sent::Limited(after.unwrap_or(LIMITED)),
+        (400, Some("INVALID_CHECKSUM")) => Sent::Damaged,
         (400..=499, Some(code)) if FOR_GOOD.contains(&code) => Sent::Refused,
         _ => Sent::Later(after),
     }
@@ -143,6 +145,7 @@ mod tests {
             ),
             (422, json!({"code": "UNKNOWN_KEY"}), Sent::Refused),
             (403, json!({"code": "WRONG_KEY"}), Sent::Refused),
+            (400, json!({"code": "INVALID_CHECKSUM"}), Sent::Damaged),
             (200, json!({"batch": "b2"}), Sent::Later(minute)),
             (200, json!("<html>sign in</html>"), Sent::Later(minute)),
             (302, Value::Null, Sent::Later(minute)),

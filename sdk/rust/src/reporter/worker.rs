@@ -10,6 +10,7 @@ use super::send::{Sender, Sent};
 use super::session;
 use super::{Level, Order, Report, ReportKind, Severity, Shared};
 use kintsugi_domain::Timestamp;
+use kintsugi_trust::batch::SealedBatch;
 use std::fs;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -24,6 +25,8 @@ const NUMBERS_EVERY: Duration = Duration::from_mins(5);
 
 /// How often a batch is sent that the home has no quota for. Each time the home was waited for as long as it asked.
 const LIMITED_TIMES_MAX: u32 = 3;
+/// How often a batch is sent that the home finds damaged: a way that damages the same bytes so often will do so again.
+const DAMAGED_TIMES_MAX: u32 = 5;
 
 /// How much the worker gives way, as `nice` counts: a tenth of the weight of an ordinary thread.
 #[cfg(target_os = "linux")]
@@ -49,6 +52,8 @@ struct Worker<'s> {
     limited_until: Option<Timestamp>,
     /// How often there was none for the batch that is the oldest.
     limited: u32,
+    /// How often the home found that one damaged.
+    damaged: u32,
 }
 
 /// Works until the last reporter is dropped.
@@ -66,8 +71,10 @@ pub(super) fn run(shared: &Shared, inbox: &Receiver<Order>) {
         not_before: None,
         limited_until: None,
         limited: 0,
+        damaged: 0,
     };
     // What an earlier run left.
+    shared.outbox().tidy(shared.clock.now());
     worker.take_sessions();
     worker.take_crashes();
     worker.send();
@@ -163,6 +170,8 @@ impl Worker<'_> {
             return;
         };
         for path in crashes::waiting(folder) {
+            // What the home takes now needs no room beside the dump.
+            self.send();
             if !shared.has_consent() {
                 return;
             }
@@ -338,21 +347,32 @@ impl Worker<'_> {
                     }
                     shared.counters.refused(contents);
                 }
-                Sent::Later(asked) => {
-                    self.failures = self.failures.saturating_add(1);
-                    shared.counters.retry();
-                    let chance = random().map_or(u32::MAX, u32::from_be_bytes);
-                    let wait = pause(self.failures, asked, chance);
-                    self.not_before = Some(later(shared.clock.now(), wait));
-                    return;
+                Sent::Damaged => {
+                    self.damaged += 1;
+                    // What is damaged here arrives damaged each time.
+                    let is_whole = SealedBatch::read(&body).is_ok();
+                    if is_whole && self.damaged < DAMAGED_TIMES_MAX {
+                        return self.try_again(None);
+                    }
+                    shared.counters.discard("send_error", contents);
                 }
+                Sent::Later(asked) => return self.try_again(asked),
             }
-            (self.failures, self.limited) = (0, 0);
+            (self.failures, self.limited, self.damaged) = (0, 0, 0);
             shared.outbox().remove(&name);
             if self.limited_until.is_some() {
                 return;
             }
         }
+    }
+
+    /// Leaves the home alone for a pause, or for as long as it asked.
+    fn try_again(&mut self, asked: Option<Duration>) {
+        self.failures = self.failures.saturating_add(1);
+        self.shared.counters.retry();
+        let chance = random().map_or(u32::MAX, u32::from_be_bytes);
+        let wait = pause(self.failures, asked, chance);
+        self.not_before = Some(later(self.shared.clock.now(), wait));
     }
 }
 

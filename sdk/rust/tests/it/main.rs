@@ -9,3 +9,4 @@ mod quotas;
 mod refusals;
 mod reports;
 mod sessions;
+mod spool;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-fn clock() -> Hands {
+pub(crate) fn clock() -> Hands {
     let now = "2026-11-21T12:00:00Z".parse().unwrap();
     Hands(Arc::new(Mutex::new(now)))
 }

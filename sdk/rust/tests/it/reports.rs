@@ -71,11 +71,18 @@ fn serve(
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     assert_eq!(key, "bearer 0123abcd");
-    let sealed = SealedBatch::read(&body).unwrap();
-    let id = sealed.header().batch.to_string();
-    let (status, answer) = lie(&id).unwrap_or((200, json!({"batch": id, "events": 1})));
+    let sealed = SealedBatch::read(&body);
+    let (status, answer) = sealed.as_ref().map_or_else(
+        |_| (400, json!({"code": "INVALID_CHECKSUM"})),
+        |sealed| {
+            let id = sealed.header().batch.to_string();
+            lie(&id).unwrap_or_else(|| (200, json!({"batch": id, "events": 1})))
+        },
+    );
     let _ = raw.send(body.clone());
-    if status == 200 {
+    if let Ok(sealed) = sealed.as_ref()
+        && status == 200
+    {
         let content = sealed.open(&secret()).unwrap();
         let content = zstd::decode_all(content.as_slice()).unwrap();
         let content = String::from_utf8(content).unwrap();
@@ -244,6 +251,20 @@ fn what_is_critical_is_sent_at_once_and_the_rest_in_batches_of_a_hundred() {
     assert_eq!(home.taken.recv_timeout(LONG).unwrap().len(), 100);
     drop(reporter);
     assert_eq!(home.taken.recv_timeout(LONG).unwrap().len(), 50);
+}
+
+#[test]
+fn an_ordinary_report_is_sent_when_its_time_is_over() {
+    let home = honest();
+    let mut options = options(&home.url, None);
+    options.batch_every = Duration::from_millis(200);
+    let reporter = Reporter::start(options, Consent::Given).unwrap();
+    for text in ["one", "two"] {
+        reporter.report(Report::error("E", text));
+        // Sooner than the worker would look around by itself.
+        let lines = home.taken.recv_timeout(LONG / 2).unwrap();
+        assert_eq!(lines[0]["exception"]["values"][0]["value"], text);
+    }
 }
 
 #[test]
