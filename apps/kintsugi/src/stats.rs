@@ -62,7 +62,7 @@ fn show_stats(client: &Client, project: Option<ProjectId>, json: bool) -> Result
             })
             .collect();
         print::object(&json!({ "projects": projects }));
-        return Ok(Exit::Done);
+        return Ok(ended(&found));
     }
     for (named, stats) in &found {
         // Debug, so that no name commands the terminal.
@@ -74,7 +74,15 @@ fn show_stats(client: &Client, project: Option<ProjectId>, json: bool) -> Result
             print::out(&"  the account does not add up: report this as a defect of kintsugi");
         }
     }
-    Ok(Exit::Done)
+    Ok(ended(&found))
+}
+
+fn ended(found: &[(Named, StatsView)]) -> Exit {
+    if found.iter().all(|(_, stats)| stats.adds_up) {
+        Exit::Done
+    } else {
+        Exit::No
+    }
 }
 
 async fn stats(

@@ -4,8 +4,9 @@
 //! a hundredth of the bucket from the store and spends it without asking again, so a write of the store is paid once per hundredth
 //! of a minute's worth.
 //!
-//! **Error bound**: no key is ever let in with more than its bucket holds, because a lease is taken out of the stored bucket
-//! before it is spent. It may be let in with less: `n` functions hold at most `n` leases that they have not spent, that
+//! **Error bound**: no key is let in with more than its bucket holds, because a lease is taken out of the stored bucket
+//! before it is spent; but for a lease that so many others came before that its taker does not wait any longer (`kintsugi_app::ingest`), which
+//! happens while there is something in the bucket only. It may be let in with less: `n` functions hold at most `n` leases that they have not spent, that
 //! is `n` hundredths of a minute's worth, and at most one item each where a minute's worth is below 100.
 //!
 //! Not here: where buckets are kept and what a client hears (`kintsugi_app::ingest`).

@@ -3,10 +3,11 @@
 use crate::text::{Hit, Rule, Text, is_word};
 
 /// Group sizes in which card numbers are written, longest first.
-const CARD_LAYOUTS: [&[usize]; 5] = [
+const CARD_LAYOUTS: [&[usize]; 6] = [
     &[4, 4, 4, 4, 3],
     &[4, 4, 4, 4],
     &[4, 6, 5],
+    &[4, 5, 6],
     &[4, 6, 4],
     &[4, 3, 3, 3],
 ];
@@ -57,12 +58,14 @@ fn valid_card(text: Text<'_>, start: usize, end: usize) -> bool {
             .filter(u8::is_ascii_digit)
             .map(|byte| u32::from(byte - b'0'))
     };
+    let count = digits().count();
     stands_alone(text, start, end)
         && is_brand(
             digits()
                 .take(6)
                 .fold(0, |number, digit| number * 10 + digit),
-            digits().count(),
+            count,
+            count < end - start,
         )
         && luhn(digits())
         && !(end - start == ARTICLE_DIGITS && is_said_before(text, start, 0, &ARTICLES))
@@ -93,29 +96,53 @@ fn stands_alone(text: Text<'_>, start: usize, end: usize) -> bool {
 
 /// Whether a card brand issues numbers with these first six digits and this length.
 /// Ranges: ISO/IEC 7812 issuer identification numbers as the networks publish them.
-fn is_brand(prefix: u32, length: usize) -> bool {
+fn is_brand(prefix: u32, length: usize, is_grouped: bool) -> bool {
     let first = |digits: u32| prefix / 10_u32.pow(6 - digits);
+    let is_diners = || matches!(first(3), 300..=305 | 309) || matches!(first(2), 36 | 38 | 39);
     match length {
-        13 => first(1) == 4,
-        14 => matches!(first(3), 300..=305 | 309) || matches!(first(2), 36 | 38 | 39),
-        15 => matches!(first(2), 34 | 37),
-        16 => {
-            matches!(first(1), 4)
-                || matches!(first(2), 51..=55 | 65 | 62)
-                || matches!(first(3), 644..=649)
-                || matches!(first(4), 2221..=2720 | 2200..=2204 | 3528..=3589 | 6011)
-                || is_maestro(first(4))
-        }
-        19 => {
-            matches!(first(1), 4)
-                || matches!(first(2), 62 | 65)
-                || matches!(first(4), 3528..=3589 | 6011)
-                || is_maestro(first(4))
-        }
-        17 | 18 => matches!(first(2), 62) || is_maestro(first(4)),
         12 => is_maestro(first(4)),
+        13 => first(1) == 4,
+        14 => is_diners(),
+        // UATP has no more than its 1 and how it is written.
+        15 => matches!(first(2), 34 | 37) || (is_grouped && first(1) == 1),
+        16..=19 => {
+            let is_of_16 = length == 16
+                && (matches!(first(2), 51..=55)
+                    || matches!(first(4), 2221..=2720)
+                    || is_national(prefix));
+            is_of_16
+                || (first(1) == 4 && matches!(length, 16 | 19))
+                || is_diners()
+                || matches!(first(2), 62 | 65)
+                || matches!(first(3), 644..=649)
+                || matches!(first(4), 2200..=2205 | 3528..=3589 | 6011)
+                || is_maestro(first(4))
+        }
         _ => false,
     }
+}
+
+/// Brands of one country: Dankort, Elo, Hipercard, Humo, `RuPay`, Troy, Uzcard, Verve.
+fn is_national(prefix: u32) -> bool {
+    matches!(prefix / 100, 5019 | 5614 | 8600 | 9792 | 9860)
+        || matches!(
+            prefix,
+            504_175
+                | 506_099..=506_198
+                | 506_699..=506_778
+                | 507_865..=507_964
+                | 508_500..=509_999
+                | 606_282
+                | 606_985..=608_500
+                | 627_780
+                | 636_297
+                | 636_368
+                | 637_095
+                | 637_568
+                | 637_599
+                | 637_609
+                | 637_612
+        )
 }
 
 fn is_maestro(prefix: u32) -> bool {

@@ -114,6 +114,7 @@ fn measured(root: &Path) -> Result<Value, String> {
         "connections": CONNECTIONS,
         "bytes_each_on_the_wire": bytes / COUNT,
         "drained_per_second": per_second(drained),
+        "ratio_to_bound": (per_second(drained) / DRAINED_MIN * 100.0).round() / 100.0,
         "accepted_per_second": per_second(accepted),
         "answer_ms": {
             "p50": milliseconds(percentile(&times, 50)),
@@ -304,11 +305,12 @@ fn spoken(result: &Value) -> String {
     let answer = &result["answer_ms"];
     format!(
         "{COUNT} reports of 48 KB ({} bytes on the wire), {ISSUES} issues, {CONNECTIONS} connections\n\
-         drained   {} a second (bound {DRAINED_MIN})\n\
+         drained   {} a second (bound {DRAINED_MIN}; {} times that)\n\
          accepted  {} a second, answered in p50 {} ms, p99 {} ms\n\
          memory    {} MiB at most (bound {MEMORY_MAX})",
         result["bytes_each_on_the_wire"],
         result["drained_per_second"],
+        result["ratio_to_bound"],
         result["accepted_per_second"],
         answer["p50"],
         answer["p99"],

@@ -23,6 +23,10 @@ use std::process::Command;
 const REPORT_MAX: f64 = 20.0;
 const SIDES: [&str; 2] = ["kintsugi", "sentry"];
 const PACES: [&str; 2] = ["alone", "burst"];
+/// A panic that does what the peer's does: it has no disk to save to.
+const QUEUED: &str = "kintsugi, queued";
+/// What is called at each pace.
+const REPORTED: [&str; 3] = ["report", "report_with_backtrace", "breadcrumb"];
 
 /// Measures, and says whether the bound is held.
 pub(crate) fn run(root: &Path, json: bool) -> Result<(), Failure> {
@@ -53,7 +57,26 @@ fn measured(root: &Path) -> Result<Value, String> {
     let mut result: Value = serde_json::from_str(&printed)
         .map_err(|error| format!("what the bench printed: {error}"))?;
     result["bench"] = json!("sdk");
+    result["ratio"] = ratios(&result);
     Ok(result)
+}
+
+/// How many times as long Sentry's own take as ours, by the medians.
+fn ratios(result: &Value) -> Value {
+    let ratio = |ours: &Value, theirs: &Value| {
+        let ratio = theirs["median_us"].as_f64()? / ours["median_us"].as_f64()?;
+        Some((ratio * 100.0).round() / 100.0)
+    };
+    let mut ratios = json!({});
+    for name in REPORTED {
+        for pace in PACES {
+            let [ours, theirs] = SIDES.map(|side| &result[name][side][pace]);
+            ratios[name][pace] = json!(ratio(ours, theirs));
+        }
+    }
+    let panics = &result["panic"];
+    ratios["panic"] = json!(ratio(&panics[QUEUED], &panics[SIDES[1]]));
+    ratios
 }
 
 /// The bounds that were not held; a number that is none holds no bound.
@@ -79,12 +102,17 @@ fn spoken(result: &Value) -> String {
             result["frames"],
         ),
         String::new(),
-        "| on the caller's thread | side | calls | median, µs | p99, µs |".to_owned(),
-        "|---|---|---:|---:|---:|".to_owned(),
+        "| on the caller's thread | side | calls | median, µs | p99, µs | sentry's median / kintsugi's |"
+            .to_owned(),
+        "|---|---|---:|---:|---:|---:|".to_owned(),
     ];
-    let mut row = |what: &str, side: &str, told: &Value| {
+    let mut row = |what: &str, side: &str, told: &Value, ratio: &Value| {
+        let ratio = ratio
+            .as_f64()
+            .filter(|_| side == SIDES[0] || side == QUEUED);
+        let ratio = ratio.map_or_else(String::new, |ratio| ratio.to_string());
         lines.push(format!(
-            "| {what} | {side} | {} | {} | {} |",
+            "| {what} | {side} | {} | {} | {} | {ratio} |",
             told["calls"], told["median_us"], told["p99_us"]
         ));
     };
@@ -99,12 +127,13 @@ fn spoken(result: &Value) -> String {
                     &format!("{called}, {pace}"),
                     side,
                     &result[name][side][pace],
+                    &result["ratio"][name][pace],
                 );
             }
         }
     }
     for (side, told) in result["panic"].as_object().into_iter().flatten() {
-        row("caught panic", side, told);
+        row("caught panic", side, told, &result["ratio"]["panic"]);
     }
     lines.join("\n")
 }
@@ -130,5 +159,15 @@ mod tests {
     fn the_table_has_a_row_for_each_side_and_pace() {
         let rows = spoken(&result(1.5));
         assert_eq!(rows.lines().filter(|it| it.contains("| 1.5 |")).count(), 6);
+    }
+
+    #[test]
+    fn the_ratio_is_how_much_longer_the_other_takes() {
+        let mut both = result(2.0);
+        both["report"]["sentry"]["alone"]["median_us"] = json!(7.0);
+        both["ratio"] = ratios(&both);
+        assert_eq!(both["ratio"]["report"]["alone"], 3.5);
+        assert_eq!(both["ratio"]["panic"], Value::Null);
+        assert!(spoken(&both).contains("| 3.5 |"));
     }
 }

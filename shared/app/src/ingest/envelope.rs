@@ -5,13 +5,22 @@
 //! the next line that is an item's header.
 
 use super::items::known_kind;
-use super::json;
+use super::json::{self, Json as _};
 use kintsugi_domain::limits::ENVELOPE_ITEMS_MAX;
 use serde_json::{Map, Value};
 
-/// Longest header of an envelope, bytes. What it says is read again for each item, so it has a bound of its own; clients send a few
+/// Longest header of an envelope or an item, bytes. What the former it says is read again for each item, so it has a bound of its own; clients send a few
 /// hundred bytes.
 pub const ENVELOPE_HEADER_BYTES_MAX: usize = 64 * 1024;
+
+/// What the header of an item says that is read. The rest is let go at once: an envelope has up to a thousand items.
+const ITEM_HEADER: [&str; 5] = [
+    "type",
+    "length",
+    "filename",
+    "content_type",
+    "attachment_type",
+];
 
 /// The first line of an envelope is no JSON object, or too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +86,9 @@ pub fn parse(body: &[u8]) -> Result<Parts<'_>, MalformedHeader> {
             rest = after;
             continue;
         }
-        let header = object(head).filter(|header| !lost || is_item_header(header));
+        let fits = head.len() <= ENVELOPE_HEADER_BYTES_MAX;
+        let header = fits.then(|| object(head)).flatten();
+        let header = header.filter(|header| !lost || is_item_header(header));
         let kind = header
             .as_ref()
             .and_then(|header| header.get("type")?.as_str())
@@ -95,9 +106,12 @@ pub fn parse(body: &[u8]) -> Result<Parts<'_>, MalformedHeader> {
             parts.more += 1;
             continue;
         }
+        let is_read = |(name, value): &(String, Value)| {
+            ITEM_HEADER.contains(&name.as_str()) && value.is_scalar()
+        };
         parts.items.push(Item {
             kind,
-            header,
+            header: header.into_iter().filter(is_read).collect(),
             payload,
         });
     }
@@ -180,6 +194,29 @@ mod tests {
         ] {
             assert_eq!(kinds(body), expected, "{body:?}");
         }
+    }
+
+    #[test]
+    fn of_an_items_header_what_is_read_is_kept_and_a_very_long_one_is_broken() {
+        let list = "0,".repeat(20_000) + "0";
+        let long = "0,".repeat(ENVELOPE_HEADER_BYTES_MAX) + "0";
+        let body = format!(
+            "{{}}\n{{\"type\":\"event\",\"x\":[{list}],\"length\":2,\"filename\":[1]}}\n{{}}\n{{\"type\":\"event\",\"x\":[{long}]}}\n{{\"a\":1}}\n{{\"type\":\"session\"}}\n{{}}"
+        );
+        let parts = parse(body.as_bytes()).unwrap();
+        let headers: Vec<Value> = parts
+            .items
+            .into_iter()
+            .map(|item| item.header.into())
+            .collect();
+        assert_eq!(
+            headers,
+            [
+                serde_json::json!({"type": "event", "length": 2}),
+                serde_json::json!({"type": "session"})
+            ]
+        );
+        assert_eq!(parts.broken, 1);
     }
 
     #[test]

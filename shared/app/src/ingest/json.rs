@@ -66,9 +66,22 @@ impl Json for Value {
     }
 }
 
+/// Most values that a payload may be made of. A value takes 72 bytes of memory, and may have taken two of the payload.
+pub(super) const VALUES_MAX: usize = 1_000_000;
+
+/// Whether a payload may be made of more values than [`VALUES_MAX`]: each begins the payload or stands behind one of these signs. Those
+/// in texts count as well, so it may be said of what has half as many.
+pub(super) fn has_too_many(payload: &[u8]) -> bool {
+    let begins = |byte: &&u8| matches!(byte, b'[' | b'{' | b',' | b':');
+    payload.len() / 2 > VALUES_MAX && payload.iter().filter(begins).count() > VALUES_MAX
+}
+
 /// A payload as JSON. Broken UTF-8 and lone surrogates, which some clients send in texts, are read as
-/// the replacement character.
+/// the replacement character. One of more than [`VALUES_MAX`] values is not read.
 pub(super) fn read(payload: &[u8]) -> Option<Value> {
+    if has_too_many(payload) {
+        return None;
+    }
     let read = serde_json::from_slice(payload).ok();
     read.or_else(|| serde_json::from_str(&mended(payload)).ok())
 }
@@ -261,6 +274,15 @@ mod tests {
         for payload in [&b""[..], b"{", b"{\"a\":\\", b"\\u", b"\\"] {
             assert_eq!(read(payload), None);
         }
+    }
+
+    #[test]
+    fn a_payload_of_very_many_values_is_not_read() {
+        let list = |items: usize| format!("[{}0]", "0,".repeat(items - 1));
+        assert!(read(list(VALUES_MAX - 1).as_bytes()).is_some());
+        assert_eq!(read(list(VALUES_MAX + 1).as_bytes()), None);
+        let text = format!("{{\"a\":\"{}\"}}", "x".repeat(10 * VALUES_MAX));
+        assert!(read(text.as_bytes()).is_some());
     }
 
     #[test]

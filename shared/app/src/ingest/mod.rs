@@ -241,9 +241,10 @@ impl Ingest {
         request: &Request,
         known: &Known,
     ) -> Result<Found, PortError> {
+        let charged: Vec<_> = parts.items.iter().map(items::charged).collect();
         let mut wanted = BTreeMap::new();
-        for (category, count) in parts.items.iter().filter_map(items::charged) {
-            *wanted.entry(category).or_insert(0) += count;
+        for (category, count) in charged.iter().flatten() {
+            *wanted.entry(*category).or_insert(0) += count;
         }
         let named = (request.project, key);
         let mut grants = self
@@ -266,8 +267,7 @@ impl Ingest {
             limits: std::mem::take(&mut grants.limits),
             ..Found::default()
         };
-        for item in &parts.items {
-            let charged = items::charged(item);
+        for (item, charged) in parts.items.iter().zip(charged) {
             match charged.map(|(category, count)| (category, count, grants.some(category, count))) {
                 Some((category, count, 0)) => {
                     found.receive(category, count);
@@ -347,6 +347,8 @@ impl Ingest {
         digest: Digest,
         events: &[Event],
     ) -> Result<Envelope, PortError> {
+        let number = project.0.to_be_bytes();
+        let ids: Vec<EventId> = events.iter().map(|event| event.id.clone()).collect();
         let events = Body::all(events)
             .map_err(|error| PortError::broken("writing accepted events", error))?;
         let bytes: usize = events.iter().map(|body| body.json().len()).sum();
@@ -358,9 +360,11 @@ impl Ingest {
             Message::ReportedBatch { blob }
         };
         let cause = format!("request:{digest}");
-        // Named by the request alone: the time of arrival is in the events, and a request that is
-        // sent again must still be the same message.
-        let id = Digest::of_parts(&[cause.as_bytes(), &project.0.to_be_bytes()]);
+        // Named by the request and by which of its events were let in: the time of arrival is in the events, and a request that
+        // is sent again must still be the same message, unless a quota lets in more of it then.
+        let mut named = vec![cause.as_bytes(), &number];
+        named.extend(ids.iter().map(|id| id.as_str().as_bytes()));
+        let id = Digest::of_parts(&named);
         Ok(Envelope {
             format: ENVELOPE_FORMAT,
             id: MessageId::from_digest(id),

@@ -1,19 +1,24 @@
 //! `MessagePack` (msgpack.org, "Specification") as JSON: what `sentry-native` writes beside a minidump.
 //!
-//! **Values nest no deeper than [`DEPTH_MAX`], and a length beyond the content ends the reading**, so what is made of a content is
-//! bounded by it.
+//! **Values nest no deeper than [`DEPTH_MAX`], a content is made of at most [`VALUES_MAX`], and a length beyond it ends the reading**, so
+//! what is made of a content is bounded by it.
 
 use rmpv::decode::read_value_with_max_depth;
 use serde_json::Value;
 
 /// Deepest nesting of a value.
 const DEPTH_MAX: usize = 32;
+/// Most values one after the other, far more than breadcrumbs are kept of an event.
+const VALUES_MAX: usize = 1_000;
 
-/// Every value of a content, one after the other; nothing where one of them cannot be read.
+/// Every value of a content, one after the other; nothing where one of them cannot be read, or they are too many.
 pub(super) fn read(content: &[u8]) -> Option<Vec<Value>> {
     let mut rest = content;
     let mut values = Vec::new();
     while !rest.is_empty() {
+        if values.len() == VALUES_MAX {
+            return None;
+        }
         values.push(json(read_value_with_max_depth(&mut rest, DEPTH_MAX).ok()?));
     }
     Some(values)
@@ -95,6 +100,8 @@ mod tests {
             assert_eq!(read(content), None, "{content:?}");
         }
         assert_eq!(read(&[0x91; 100]), None);
+        assert_eq!(read(&[0xc0; VALUES_MAX]).unwrap().len(), VALUES_MAX);
+        assert_eq!(read(&[0xc0; VALUES_MAX + 1]), None);
     }
 
     proptest! {

@@ -10,18 +10,21 @@
 //! | any other file | an attachment |
 //! | any other field | a tag |
 //!
-//! A body that is a dump itself needs no form. **Parts are slices of the body, and at most [`PARTS_MAX`] of them.**
+//! A body that is a dump itself needs no form. **Parts are slices of the body, and at most [`PARTS_MAX`] of them. All that is said of the
+//! event together has at most [`SAID_BYTES_MAX`]**, since read it takes many times that.
 
 use super::envelope::{Item, Parts};
 use super::json;
 use super::msgpack;
-use kintsugi_domain::limits::ITEM_BYTES_MAX;
+use kintsugi_domain::limits::EVENT_BYTES_MAX;
 use serde_json::map::Entry;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Most parts that are read; those beyond are counted.
 const PARTS_MAX: usize = 100;
+/// Most that is read of what parts say of the event, bytes: as much as an event that comes as JSON may have.
+const SAID_BYTES_MAX: usize = EVENT_BYTES_MAX;
 /// Longest field kept, bytes; a dump is no field.
 const FIELD_BYTES_MAX: usize = 10_000;
 /// Most steps in the name of a field.
@@ -56,6 +59,7 @@ pub(super) fn parse<'b>(
     }
     let boundary = content_type.and_then(boundary).ok_or(NoMinidump)?;
     let (mut event, mut items, mut dump, mut more) = (Value::Object(Map::new()), vec![], None, 0);
+    let mut room = SAID_BYTES_MAX;
     let mut pieces = BTreeMap::new();
     let mut crumbs = Vec::new();
     for (place, part) in FormParts::new(body, &boundary).enumerate() {
@@ -63,7 +67,7 @@ pub(super) fn parse<'b>(
             more += 1;
         } else if part.name == "upload_file_minidump" && dump.is_none() {
             dump = Some(part.content);
-        } else if let Some(values) = packed(&part) {
+        } else if let Some(values) = packed(&part, &mut room) {
             if part.name == "__sentry-event" {
                 for said in values {
                     merge(&mut event, said);
@@ -82,15 +86,15 @@ pub(super) fn parse<'b>(
                 payload: part.content,
             });
         } else {
-            field(&mut event, &part);
+            field(&mut event, &part, &mut room);
         }
     }
     let whole: Vec<u8> = pieces.into_values().flatten().copied().collect();
-    said(&mut event, &whole);
+    said(&mut event, &whole, &mut room);
     if !crumbs.is_empty() {
         // Two files are written in turn, so the second may hold the older ones.
         crumbs.sort_by_cached_key(|crumb| json::text_of(crumb, "timestamp"));
-        merge(&mut event, json!({ "breadcrumbs": crumbs }));
+        set(&mut event, &["breadcrumbs"], Value::Array(crumbs));
     }
     let mut item = Item {
         kind: MINIDUMP.to_owned(),
@@ -112,9 +116,9 @@ pub(super) fn parse<'b>(
 }
 
 /// Puts a field where its name says: `sentry[tags][a]` to the tag `a`.
-fn field(event: &mut Value, part: &Part<'_>) {
+fn field(event: &mut Value, part: &Part<'_>, room: &mut usize) {
     if part.name == "sentry" || part.name.starts_with("sentry___") {
-        return said(event, part.content);
+        return said(event, part.content, room);
     }
     let short = part.content.get(..FIELD_BYTES_MAX).unwrap_or(part.content);
     let text = String::from_utf8_lossy(short);
@@ -132,9 +136,9 @@ fn field(event: &mut Value, part: &Part<'_>) {
     }
 }
 
-/// Adds what JSON says of the event.
-fn said(event: &mut Value, content: &[u8]) {
-    if content.len() <= ITEM_BYTES_MAX {
+/// Adds what JSON says of the event, where there is room for it.
+fn said(event: &mut Value, content: &[u8], room: &mut usize) {
+    if takes(room, content) {
         merge(event, json::read(content).unwrap_or_default());
     }
 }
@@ -145,14 +149,21 @@ fn piece(part: &Part<'_>) -> Option<usize> {
     place.parse().ok().filter(|_| part.file.is_none())
 }
 
+/// Whether there is room for a content, which it takes then.
+fn takes(room: &mut usize, content: &[u8]) -> bool {
+    let left = room.checked_sub(content.len());
+    *room = left.unwrap_or(*room);
+    left.is_some()
+}
+
 /// What a file of `sentry-native` says, if it is one and can be read.
-fn packed(part: &Part<'_>) -> Option<Vec<Value>> {
+fn packed(part: &Part<'_>, room: &mut usize) -> Option<Vec<Value>> {
     let names = [
         "__sentry-event",
         "__sentry-breadcrumb1",
         "__sentry-breadcrumb2",
     ];
-    let fits = names.contains(&part.name.as_str()) && part.content.len() <= ITEM_BYTES_MAX;
+    let fits = names.contains(&part.name.as_str()) && takes(room, part.content);
     fits.then(|| msgpack::read(part.content)).flatten()
 }
 

@@ -20,6 +20,7 @@ mod events;
 mod json;
 mod proto;
 
+use super::json::VALUES_MAX;
 use super::{Done as Saved, Found, Ingest, Refusal, auth, body};
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::Category;
@@ -165,11 +166,12 @@ fn short(mut text: String) -> String {
 }
 
 /// What was read of a request: records that carry an exception, and how many did not or could not be read.
-#[derive(Default)]
 struct Records {
     found: Vec<Record>,
     without: usize,
     broken: usize,
+    /// How many values protobuf's records may still be made of; JSON's are bounded as a whole.
+    values_left: usize,
 }
 
 /// One log record or span event with an exception.
@@ -206,8 +208,17 @@ fn severity(text: &str) -> u64 {
 }
 
 impl Records {
-    /// Keeps a record that carries an exception and counts another.
-    fn add(&mut self, mut record: Record) {
+    fn new() -> Self {
+        Self {
+            found: Vec::new(),
+            without: 0,
+            broken: 0,
+            values_left: VALUES_MAX,
+        }
+    }
+
+    /// Keeps a record that carries an exception and counts another; says whether it is kept.
+    fn add(&mut self, mut record: Record) -> bool {
         // An id of zeros is none (W3C Trace Context); taken for one, all errors outside of spans would be the same.
         for id in [&mut record.trace_id, &mut record.span_id] {
             if id.bytes().all(|digit| digit == b'0') {
@@ -221,7 +232,9 @@ impl Records {
             self.broken += 1;
         } else {
             self.found.push(record);
+            return true;
         }
+        false
     }
 }
 
@@ -287,6 +300,10 @@ impl Ingest {
             Ok(body) => body,
             Err(error) => return Ok(Err(Refusal::of_body(&error))),
         };
+        if encoding == Encoding::Json && super::json::has_too_many(&body) {
+            let why = format!("body is made of more than {VALUES_MAX} values");
+            return Ok(Err(Refusal::new(413, "body_too_large", why)));
+        }
         let records = match encoding {
             Encoding::Protobuf => proto::read(request.signal, &body),
             Encoding::Json => json::read(request.signal, &body),

@@ -3,11 +3,13 @@
 //! Rule, cost and error bound are in [`kintsugi_domain::quota`]. A used-up bucket is not asked again before there is something in it, so
 //! a flood beyond a quota costs no reads of it.
 //!
-//! A lease that other processes win [`CONFLICT_RETRIES_MAX`] times in a row is not waited for: what was asked for is let in. **A report too
-//! many is better than one lost to a lock.**
+//! The requests of a process ask for a lease one after the other. One that other processes win more than [`CONFLICT_RETRIES_MAX`] times in a
+//! row is not waited for: what the bucket had is let in without being taken from it, and logged. **A report too many is better than one lost
+//! to a lock.**
 
 use super::protocol::Limit;
 use crate::records;
+use futures::lock::Mutex;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::Category;
 use kintsugi_domain::id::{DsnKey, ProjectId};
@@ -16,14 +18,14 @@ use kintsugi_domain::ports::{Commit, PortError, Store};
 use kintsugi_domain::quota::{Bucket, Lease, QuotaRules};
 use kintsugi_domain::record::Stored;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{self, Arc, PoisonError};
 
 /// Most leases held at once; they are taken anew where one was let go.
 const HELD_MAX: usize = 10_000;
 
 type Name = (ProjectId, DsnKey, Category);
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Held {
     /// Items of the lease that were not spent.
     left: u64,
@@ -34,7 +36,7 @@ struct Held {
 /// The leases of this process.
 pub(super) struct Quotas {
     store: Arc<dyn Store>,
-    held: Mutex<BTreeMap<Name, Held>>,
+    held: sync::Mutex<BTreeMap<Name, Arc<Mutex<Held>>>>,
 }
 
 /// What a request may have let in.
@@ -64,7 +66,7 @@ impl Quotas {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            held: Mutex::default(),
+            held: sync::Mutex::default(),
         }
     }
 
@@ -99,36 +101,24 @@ impl Quotas {
         want: u64,
         now: Timestamp,
     ) -> Result<Lease, PortError> {
-        let missing = {
-            let mut held = self.held();
-            let held = held.entry(name.clone()).or_default();
-            let closed = held.closed_until.filter(|until| *until > now);
-            if held.left >= want || closed.is_some() {
-                let items = want.min(held.left);
-                held.left -= items;
-                let wait = closed.map_or(0, |until| until.duration_since(now).as_secs());
-                return Ok(Lease {
-                    items,
-                    wait_seconds: u64::try_from(wait).unwrap_or(0),
-                });
-            }
-            want - held.left
-        };
-        let lease = self.lease(name, per_minute, missing, now).await?;
-        let mut all = self.held();
-        if all.len() >= HELD_MAX {
-            all.clear();
+        let held = self.held(name);
+        // Who comes while another one leases waits for what that brings, instead of taking the bucket from it.
+        let mut held = held.lock().await;
+        let closed = held.closed_until.filter(|until| *until > now);
+        let mut wait_seconds = closed.map_or(0, |until| until.duration_since(now).as_secs());
+        if held.left < want && closed.is_none() {
+            let missing = want - held.left;
+            let lease = self.lease(name, per_minute, missing, now).await?;
+            held.left = held.left.saturating_add(lease.items);
+            wait_seconds = i64::try_from(lease.wait_seconds).unwrap_or(i64::MAX);
+            let until = now.checked_add(jiff::SignedDuration::from_secs(wait_seconds));
+            held.closed_until = until.ok().filter(|until| *until > now);
         }
-        let held = all.entry(name.clone()).or_default();
-        held.left = held.left.saturating_add(lease.items);
-        let wait = i64::try_from(lease.wait_seconds).unwrap_or(i64::MAX);
-        let until = (wait > 0).then(|| now.checked_add(jiff::SignedDuration::from_secs(wait)));
-        held.closed_until = until.and_then(Result::ok);
         let items = want.min(held.left);
         held.left -= items;
         Ok(Lease {
             items,
-            wait_seconds: lease.wait_seconds,
+            wait_seconds: u64::try_from(wait_seconds).unwrap_or(0),
         })
     }
 
@@ -141,7 +131,8 @@ impl Quotas {
         now: Timestamp,
     ) -> Result<Lease, PortError> {
         let name = Bucket::name(key, *category);
-        for _ in 0..CONFLICT_RETRIES_MAX {
+        let mut lost = 0;
+        loop {
             let store = self.store.as_ref();
             let known: Option<Stored<Bucket>> = records::get(store, *project, &name).await?;
             let mut bucket = known.unwrap_or_else(|| Stored {
@@ -149,19 +140,27 @@ impl Quotas {
                 version: 0,
             });
             let lease = bucket.value.lease(per_minute, want, now);
+            if lease.items == 0 {
+                // Nothing was taken, so nothing is written: a flood beyond a quota is in nobody's way.
+                return Ok(lease);
+            }
             match self.store.commit(Commit::new().update(&bucket)).await {
-                Err(PortError::Conflict { .. }) => {}
+                Err(PortError::Conflict { .. }) if lost < CONFLICT_RETRIES_MAX => lost += 1,
+                Err(PortError::Conflict { .. }) => {
+                    tracing::warn!(%project, category = %category, items = lease.items, "let in without a lease: others took the bucket each time");
+                    return Ok(lease);
+                }
                 done => return done.map(|()| lease),
             }
         }
-        Ok(Lease {
-            items: want,
-            wait_seconds: 0,
-        })
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<Name, Held>> {
+    fn held(&self, name: &Name) -> Arc<Mutex<Held>> {
         // Nothing in here can be left half done by a panic.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= HELD_MAX {
+            all.clear();
+        }
+        all.entry(name.clone()).or_default().clone()
     }
 }

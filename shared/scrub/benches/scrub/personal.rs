@@ -4,7 +4,7 @@ use crate::dice::{ALNUM, DIGITS, Dice, HEX, LOWER};
 use crate::made::{Made, in_groups};
 
 /// Issuer prefixes and lengths as the card networks publish them.
-const BRANDS: [(&str, usize); 22] = [
+const BRANDS: [(&str, usize); 28] = [
     ("4", 16),
     ("4", 13),
     ("4", 19),
@@ -27,6 +27,12 @@ const BRANDS: [(&str, usize); 22] = [
     ("5018", 16),
     ("6759", 18),
     ("2202", 16),
+    ("36", 16),
+    ("5019", 16),
+    ("509", 16),
+    ("606282", 16),
+    ("8600", 16),
+    ("9792", 16),
 ];
 
 /// Digits with a right (or wrong) Luhn check digit.

@@ -22,10 +22,7 @@ const REMARKS_MAX: usize = kintsugi_scrub::REMARKS_MAX;
 pub(super) fn take(payload: &[u8], quota: usize, origin: &Origin<'_>, found: &mut Found) {
     let category = Category::LogItem;
     let value = json::read(payload);
-    let Some(items) = value
-        .as_ref()
-        .and_then(|value| value.get("items")?.as_array())
-    else {
+    let Some(items) = value.as_ref().and_then(items) else {
         found.receive(category, 1);
         return found.drop(category, "broken", 1);
     };
@@ -59,6 +56,17 @@ pub(super) fn take(payload: &[u8], quota: usize, origin: &Origin<'_>, found: &mu
     if !logs.entries.is_empty() {
         found.keep(Kept::Logs(logs));
     }
+}
+
+fn items(value: &Value) -> Option<&Vec<Value>> {
+    value.get("items")?.as_array()
+}
+
+/// How many entries of a container are asked of the quota. What its header says of them is its sender's word.
+pub(super) fn charged(payload: &[u8]) -> usize {
+    let value = json::read(payload);
+    let count = value.as_ref().and_then(items).map_or(1, Vec::len);
+    count.clamp(1, LOG_ENTRIES_MAX)
 }
 
 fn entry(value: &Value, place: usize, origin: &Origin<'_>) -> Option<(LogEntry, Vec<Remark>)> {

@@ -25,8 +25,7 @@ use kintsugi_domain::accounting::Category;
 use kintsugi_domain::config::IngestRules;
 use kintsugi_domain::digest::Digest;
 use kintsugi_domain::limits::{
-    ATTACHMENT_BYTES_MAX, EVENT_BYTES_MAX, ITEM_BYTES_MAX, LOG_ENTRIES_MAX,
-    REQUEST_DECODED_BYTES_MAX,
+    ATTACHMENT_BYTES_MAX, EVENT_BYTES_MAX, ITEM_BYTES_MAX, REQUEST_DECODED_BYTES_MAX,
 };
 use kintsugi_domain::series::{Measure, Series};
 use kintsugi_scrub::Scrubber;
@@ -151,10 +150,6 @@ fn kind_of(item: &Item<'_>) -> Option<&'static ItemKind> {
 
 /// Puts the event of an envelope into the header of the dump beside it, which completes it: the two are one crash and one item.
 pub(super) fn complete(items: &mut Vec<Item<'_>>) {
-    for item in items.iter_mut() {
-        // Nobody else puts one there.
-        item.header.remove(multipart::EVENT);
-    }
     let is_dump =
         |item: &Item<'_>| kind_of(item).is_some_and(|kind| kind.treatment == Treatment::Minidump);
     let is_event = |item: &Item<'_>| {
@@ -184,10 +179,19 @@ pub(super) fn charged(item: &Item<'_>) -> Option<(Category, usize)> {
     let kind = kind_of(item)?;
     match kind.treatment {
         Treatment::Skipped | Treatment::ClientReport => None,
-        Treatment::Logs => Some((kind.category, stated_count(item))),
-        Treatment::Event
-        | Treatment::Minidump
+        // What is too long is dropped unread, as one.
+        Treatment::Logs if item.payload.len() <= kind.bytes_max => {
+            Some((kind.category, logs::charged(item.payload)))
+        }
+        Treatment::RawSecurity if item.payload.len() <= kind.bytes_max => {
+            let value = json::read(item.payload).unwrap_or_default();
+            let count = in_delivery(&value).len().min(SECURITY_REPORTS_MAX);
+            Some((kind.category, count))
+        }
+        Treatment::Logs
         | Treatment::RawSecurity
+        | Treatment::Event
+        | Treatment::Minidump
         | Treatment::Transaction
         | Treatment::Session
         | Treatment::Sessions
@@ -198,13 +202,6 @@ pub(super) fn charged(item: &Item<'_>) -> Option<(Category, usize)> {
         | Treatment::Said
         | Treatment::CheckIn => Some((kind.category, 1)),
     }
-}
-
-/// How many entries a container says that it has.
-fn stated_count(item: &Item<'_>) -> usize {
-    let count = item.header.get("item_count").and_then(Value::as_u64);
-    let count = count.and_then(|count| usize::try_from(count).ok());
-    count.unwrap_or(1).clamp(1, LOG_ENTRIES_MAX)
 }
 
 /// Where items come from.
@@ -241,7 +238,8 @@ impl Origin<'_> {
     }
 }
 
-/// Reads one item and puts what is of use into what was found. Of a container of logs no more than so many `entries` are let in.
+/// Reads one item and puts what is of use into what was found. Of what holds several, logs and reports of a browser, no more than so
+/// many `entries` are let in.
 pub(super) fn take(item: &Item<'_>, entries: usize, origin: &Origin<'_>, found: &mut Found) {
     let Some(kind) = kind_of(item) else {
         found.receive(Category::Default, 1);
@@ -283,6 +281,10 @@ pub(super) fn take(item: &Item<'_>, entries: usize, origin: &Origin<'_>, found: 
     } else {
         let value = json::read(item.payload);
         match value.filter(|value| value.is_object() || value.is_array()) {
+            Some(value) if kind.treatment == Treatment::RawSecurity => {
+                let content = (&value, item.payload);
+                reports(kind, content, entries, origin, found);
+            }
             Some(value) => read(kind, &value, item.payload, origin, found),
             None => found.drop(kind.category, "broken", 1),
         }
@@ -304,7 +306,6 @@ fn undumped(kind: &ItemKind, item: &Item<'_>, origin: &Origin<'_>, found: &mut F
 /// Reads one item that is JSON.
 fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
     let kept: Option<Kept> = match kind.treatment {
-        Treatment::RawSecurity => return reports(kind, value, payload, origin, found),
         Treatment::ClientReport => return protocol::client_report(value, found),
         Treatment::Session => session::one(value, origin),
         Treatment::Sessions => session::many(value, origin),
@@ -317,6 +318,7 @@ fn read(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, fou
         | Treatment::Transaction
         | Treatment::Attachment
         | Treatment::Minidump
+        | Treatment::RawSecurity
         | Treatment::Logs
         | Treatment::Metrics
         | Treatment::Skipped => None,
@@ -331,22 +333,38 @@ fn keep(kind: &ItemKind, kept: Option<Kept>, found: &mut Found) {
     }
 }
 
-/// Reads the reports of a browser. The Reporting API gathers them in a list: each is an item of its own.
-fn reports(kind: &ItemKind, value: &Value, payload: &[u8], origin: &Origin<'_>, found: &mut Found) {
+/// The reports in a delivery of a browser: the Reporting API gathers them in a list.
+fn in_delivery(value: &Value) -> &[Value] {
     let list = value.as_array().filter(|list| !list.is_empty());
-    let list = list.map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.map_or(std::slice::from_ref(value), Vec::as_slice)
+}
+
+/// Reads the reports of a browser, of which there is a quota for so many. Each is an item of its own.
+fn reports(
+    kind: &ItemKind,
+    (value, payload): (&Value, &[u8]),
+    quota: usize,
+    origin: &Origin<'_>,
+    found: &mut Found,
+) {
+    let list = in_delivery(value);
     let others = list.len().saturating_sub(1);
     if others > 0 {
         found.receive(kind.category, others);
     }
     let body = Digest::of(payload);
-    for (place, value) in list.iter().take(SECURITY_REPORTS_MAX).enumerate() {
+    let most = list.len().min(SECURITY_REPORTS_MAX);
+    for (place, value) in list.iter().take(most.min(quota)).enumerate() {
         // They have no ids and are alike from visitor to visitor: each is named by when it came, too.
         let content = format!("{body} {} {place}", origin.frame.received_at);
         match security::as_event(value, origin.query) {
             Some(value) => event(kind, &value, content.as_bytes(), origin, found),
             None => found.drop(kind.category, "broken", 1),
         }
+    }
+    let limited = most.saturating_sub(quota);
+    if limited > 0 {
+        found.refuse(kind.category, "rate_limited", limited);
     }
     let more = list.len().saturating_sub(SECURITY_REPORTS_MAX);
     if more > 0 {

@@ -18,7 +18,7 @@ pub(super) fn read(signal: Signal, body: &[u8]) -> Option<Records> {
         Signal::Traces => ("resourceSpans", "scopeSpans", "spans"),
     };
     let request = read_json(body).filter(Value::is_object)?;
-    let mut records = Records::default();
+    let mut records = Records::new();
     for group in list(&request, groups) {
         let resource = group.get("resource");
         let resource = resource.map(attributes).unwrap_or_default();

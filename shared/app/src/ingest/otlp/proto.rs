@@ -7,7 +7,11 @@
 //! group counts as one broken record then; of scopes and groups the records before the break stay, and a resource keeps the attributes
 //! that can be read. Only where the request itself breaks off does nobody know where its next group would begin: that counts as one
 //! too, and the groups before it stay.
+//!
+//! **What is kept of a request is made of at most [`VALUES_MAX`] values**, as it is in JSON: two bytes may become 72 of memory. A record
+//! with more than are left cannot be read.
 
+use super::super::json::VALUES_MAX;
 use super::{Attributes, Record, Records, Resource, Signal, severity, short};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -121,7 +125,7 @@ fn fields(bytes: &[u8]) -> Fields<'_> {
 /// `ExportLogsServiceRequest` or `ExportTraceServiceRequest`; nothing where it is neither, which is so where it breaks off before any
 /// group.
 pub(super) fn read(signal: Signal, body: &[u8]) -> Option<Records> {
-    let mut records = Records::default();
+    let mut records = Records::new();
     let mut has_group = false;
     for field in fields(body) {
         match field {
@@ -140,11 +144,13 @@ pub(super) fn read(signal: Signal, body: &[u8]) -> Option<Records> {
 
 /// `ResourceLogs` or `ResourceSpans`.
 fn of_resource(signal: Signal, bytes: &[u8], records: &mut Records) -> Result<(), Broken> {
+    // Its lists become short texts at once.
+    let mut left = VALUES_MAX;
     let mut attributes = Attributes::new();
     let mut whole = Ok(());
     for (number, message) in fields(bytes).flatten() {
         if number == 1 {
-            whole = whole.and(resource(message.bytes(), &mut attributes));
+            whole = whole.and(resource(message.bytes(), &mut attributes, &mut left));
         }
     }
     let resource = Arc::new(Resource::new(attributes));
@@ -158,11 +164,11 @@ fn of_resource(signal: Signal, bytes: &[u8], records: &mut Records) -> Result<()
 }
 
 /// `Resource`: those of its attributes that can be read.
-fn resource(bytes: &[u8], attributes: &mut Attributes) -> Result<(), Broken> {
+fn resource(bytes: &[u8], attributes: &mut Attributes, left: &mut usize) -> Result<(), Broken> {
     let mut whole = Ok(());
     for field in fields(bytes) {
         if let (1, pair) = field? {
-            whole = whole.and(attribute(pair.bytes(), attributes));
+            whole = whole.and(attribute(pair.bytes(), attributes, left));
         }
     }
     whole
@@ -201,14 +207,15 @@ fn log(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result<
         ..Record::default()
     };
     let mut severity_text = String::new();
+    let mut left = records.values_left;
     for field in fields(bytes) {
         match field? {
             (1, time) if time.number() > 0 => record.time_ns = time.number(),
             (11, time) if record.time_ns == 0 => record.time_ns = time.number(),
             (2, severity) => record.severity = severity.number(),
             (3, text) => severity_text = text.text(),
-            (5, body) => record.body = value(body.bytes(), 0)?.map(text),
-            (6, pair) => attribute(pair.bytes(), &mut record.attributes)?,
+            (5, body) => record.body = value(body.bytes(), 0, &mut left)?.map(text),
+            (6, pair) => attribute(pair.bytes(), &mut record.attributes, &mut left)?,
             (9, id) => record.trace_id = id.hex(),
             (10, id) => record.span_id = id.hex(),
             _ => {}
@@ -217,25 +224,29 @@ fn log(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result<
     if record.severity == 0 {
         record.severity = severity(&severity_text);
     }
-    records.add(record);
+    if records.add(record) {
+        records.values_left = left;
+    }
     Ok(())
 }
 
 /// `Span`: its events that are exceptions. A span without one counts once.
 fn span(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result<(), Broken> {
     let (mut trace_id, mut span_id, mut name) = (String::new(), String::new(), None);
-    let mut events = Vec::new();
     for field in fields(bytes) {
         match field? {
             (1, id) => trace_id = id.hex(),
             (2, id) => span_id = id.hex(),
             (5, found) => name = Some(Arc::from(short(found.text()))),
-            (11, event) => events.push(event.bytes()),
             _ => {}
         }
     }
     let mut has_exception = false;
-    for event in events {
+    for field in fields(bytes) {
+        let (11, event) = field? else {
+            continue;
+        };
+        let mut left = records.values_left;
         let mut record = Record {
             resource: Arc::clone(resource),
             transaction: name.clone(),
@@ -244,17 +255,19 @@ fn span(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result
             ..Record::default()
         };
         let mut is_exception = false;
-        for field in fields(event) {
+        for field in fields(event.bytes()) {
             match field? {
                 (1, time) => record.time_ns = time.number(),
                 (2, name) => is_exception = name.bytes() == b"exception",
-                (3, pair) => attribute(pair.bytes(), &mut record.attributes)?,
+                (3, pair) => attribute(pair.bytes(), &mut record.attributes, &mut left)?,
                 _ => {}
             }
         }
         if is_exception {
             has_exception = true;
-            records.add(record);
+            if records.add(record) {
+                records.values_left = left;
+            }
         }
     }
     records.without += usize::from(!has_exception);
@@ -262,28 +275,29 @@ fn span(bytes: &[u8], resource: &Arc<Resource>, records: &mut Records) -> Result
 }
 
 /// `KeyValue`
-fn attribute(bytes: &[u8], attributes: &mut Attributes) -> Result<(), Broken> {
-    let (name, found) = pair(bytes, 0)?;
+fn attribute(bytes: &[u8], attributes: &mut Attributes, left: &mut usize) -> Result<(), Broken> {
+    let (name, found) = pair(bytes, 0, left)?;
     if attributes.len() < ATTRIBUTES_MAX {
         attributes.extend(found.map(|found| (name, found)));
     }
     Ok(())
 }
 
-fn pair(bytes: &[u8], depth: usize) -> Result<(String, Option<Value>), Broken> {
+fn pair(bytes: &[u8], depth: usize, left: &mut usize) -> Result<(String, Option<Value>), Broken> {
     let (mut name, mut found) = (String::new(), None);
     for field in fields(bytes) {
         match field? {
             (1, text) => name = text.text(),
-            (2, message) => found = value(message.bytes(), depth)?,
+            (2, message) => found = value(message.bytes(), depth, left)?,
             _ => {}
         }
     }
     Ok((name, found))
 }
 
-/// `AnyValue`
-fn value(bytes: &[u8], depth: usize) -> Result<Option<Value>, Broken> {
+/// `AnyValue`, and how many more there may be.
+fn value(bytes: &[u8], depth: usize, left: &mut usize) -> Result<Option<Value>, Broken> {
+    *left = left.checked_sub(1).ok_or(Broken)?;
     let mut found = None;
     for field in fields(bytes) {
         found = match field? {
@@ -296,7 +310,7 @@ fn value(bytes: &[u8], depth: usize) -> Result<Option<Value>, Broken> {
                 let mut items = Vec::new();
                 for field in fields(list.bytes()) {
                     if let (1, item) = field? {
-                        items.extend(value(item.bytes(), depth + 1)?);
+                        items.extend(value(item.bytes(), depth + 1, left)?);
                     }
                 }
                 Some(Value::from(items))
@@ -305,7 +319,7 @@ fn value(bytes: &[u8], depth: usize) -> Result<Option<Value>, Broken> {
                 let mut members = Map::new();
                 for field in fields(map.bytes()) {
                     if let (1, member) = field? {
-                        let (name, found) = pair(member.bytes(), depth + 1)?;
+                        let (name, found) = pair(member.bytes(), depth + 1, left)?;
                         members.insert(name, found.unwrap_or_default());
                     }
                 }

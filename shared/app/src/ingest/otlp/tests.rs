@@ -318,6 +318,25 @@ fn a_group_that_cannot_be_read_counts_once_and_loses_no_other() {
 }
 
 #[test]
+fn a_request_is_made_of_so_many_values_and_no_more() {
+    let list = put(5, &put(5, &[10, 0].repeat(VALUES_MAX / 2)));
+    let without = proto_group(&list);
+    let with = proto_group(&[list, pairs(6, &exception())].concat());
+    let small = proto_group(&pairs(6, &exception()));
+    let body = [&without, &without, &without, &with, &small, &with, &small];
+    let (events, told) = protobuf(body.map(Vec::as_slice).concat());
+    assert_eq!((events.len(), told), (3, 1));
+    let many = format!(
+        "{{\"resourceLogs\":[{}]}}",
+        vec!["0"; VALUES_MAX + 1].join(",")
+    );
+    let home = home();
+    let answer = take(&home, request(Signal::Logs, "application/json", many));
+    assert_eq!(answer.status, 413);
+    assert!(home.account().adds_up());
+}
+
+#[test]
 fn what_can_be_read_of_a_resource_is_kept() {
     let pairs_of = pairs(1, &resource()["attributes"]);
     let resource = put(1, &[put(1, &[0xff]), pairs_of].concat());

@@ -3,6 +3,7 @@
 use super::{Home, home, request};
 use crate::ingest::{Done, Endpoint, Request};
 use kintsugi_domain::event::Level;
+use kintsugi_domain::limits::EVENT_BYTES_MAX;
 use kintsugi_domain::record::Kind;
 use minidump_synth::{
     DumpString, Exception, Memory, Module, SynthMinidump, SystemInfo, Thread, amd64_context,
@@ -246,6 +247,25 @@ fn what_sentry_native_writes_beside_a_dump_completes_its_event() {
         1,
         "they are no attachments"
     );
+}
+
+#[test]
+fn what_parts_of_a_form_say_of_the_event_has_room_for_one_event() {
+    let long = "0,".repeat(EVENT_BYTES_MAX / 4);
+    let said = |name: &str| format!("{{\"tags\":{{\"{name}\":\"yes\"}},\"{name}\":[{long}0]}}");
+    let packed = [&b"\xdd\x00\x08\x00\x00"[..], &[0xc0; 0x80000]].concat();
+    let home = home();
+    home.run(form(&[
+        ("sentry___a", None, said("first").as_bytes()),
+        ("sentry___b", None, said("second").as_bytes()),
+        ("__sentry-breadcrumb1", Some("crumbs"), &packed),
+        ("sentry___c", None, b"{\"tags\":{\"third\":\"yes\"}}"),
+        ("upload_file_minidump", Some("x.dmp"), &dump()),
+    ]));
+    let event = home.events().remove(0);
+    let tags: Vec<&str> = event.tags.keys().map(String::as_str).collect();
+    assert_eq!(tags, ["first", "third"]);
+    assert!(home.account().adds_up());
 }
 
 /// An envelope with an event and an attachment that says it is a dump.

@@ -1,13 +1,22 @@
 //! Quotas: what is let in, what is told, and that one process is not alone.
 
 use super::{Home, KEY, PROJECT, at, envelope_of, home, project, request};
+use crate::ingest::quotas::Quotas;
 use crate::ingest::{Done, Endpoint, Ingest, Limit, answer};
 use crate::stage::Stage as _;
+use async_trait::async_trait;
 use futures::executor::block_on;
+use futures::future::join_all;
 use kintsugi_domain::accounting::Category;
-use kintsugi_domain::ports::{Commit, Store as _};
+use kintsugi_domain::envelope::Envelope;
+use kintsugi_domain::id::{MessageId, ProjectId};
+use kintsugi_domain::ports::{Commit, PortError, Query, RawRecord, RecordKey, Store};
+use kintsugi_domain::quota::QuotaRules;
 use kintsugi_domain::record::{Kind, Stored};
 use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Poll;
 
 /// A home whose project has these quotas.
 pub(in crate::ingest) fn limited(quota: &serde_json::Value) -> Home {
@@ -116,6 +125,108 @@ fn many_processes_together_let_in_no_more_than_the_quota() {
     assert!(home.account().adds_up());
 }
 
+/// A store that has to be waited for, so that others go on meanwhile.
+struct Slow(Arc<dyn Store>);
+
+impl Slow {
+    async fn pause(&self) {
+        let mut is_first = true;
+        std::future::poll_fn(move |context| {
+            if !std::mem::take(&mut is_first) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[async_trait]
+impl Store for Slow {
+    async fn get(&self, key: &RecordKey) -> Result<Option<RawRecord>, PortError> {
+        self.pause().await;
+        self.0.get(key).await
+    }
+
+    async fn list(&self, query: &Query) -> Result<Vec<RawRecord>, PortError> {
+        self.0.list(query).await
+    }
+
+    async fn counter(
+        &self,
+        project: ProjectId,
+        name: &str,
+    ) -> Result<BTreeMap<String, i64>, PortError> {
+        self.0.counter(project, name).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), PortError> {
+        self.pause().await;
+        self.0.commit(commit).await
+    }
+
+    async fn projects(&self) -> Result<Vec<ProjectId>, PortError> {
+        self.0.projects().await
+    }
+
+    async fn outbox(&self, limit: usize) -> Result<Vec<Envelope>, PortError> {
+        self.0.outbox(limit).await
+    }
+
+    async fn sent(&self, ids: &[MessageId]) -> Result<(), PortError> {
+        self.0.sent(ids).await
+    }
+}
+
+/// How many of `requests` are let in that processes ask for at the same time, each for one item.
+fn let_in_at_once(per_minute: u32, processes: usize, requests: usize) -> u64 {
+    let memory = home().memory;
+    let store = Arc::new(Slow(Arc::new(memory.store)));
+    let processes: Vec<Quotas> = (0..processes).map(|_| Quotas::new(store.clone())).collect();
+    let rules = QuotaRules {
+        per_minute,
+        ..QuotaRules::default()
+    };
+    let wanted = BTreeMap::from([(Category::Error, 1)]);
+    let key = KEY.parse().unwrap();
+    let asked = (0..requests).map(|number| {
+        let process = &processes[number % processes.len()];
+        process.grant((PROJECT, &key), &rules, &wanted, at(0))
+    });
+    let granted = block_on(join_all(asked)).into_iter();
+    let granted = granted.map(|grants| u64::from(grants.unwrap().spend(Category::Error)));
+    granted.sum()
+}
+
+#[test]
+fn requests_at_the_same_time_are_let_in_no_more_than_the_quota() {
+    assert_eq!(let_in_at_once(10, 1, 300), 10);
+    assert_eq!(let_in_at_once(500, 3, 2_000), 500);
+    assert_eq!(let_in_at_once(0, 40, 200), 0);
+    // Forty processes, of which one gets a lease at a time, lose nine others each to get their own without; none where the bucket is empty.
+    let let_in = let_in_at_once(20, 40, 4_000);
+    assert!((20..=20 + 3 * 40).contains(&let_in), "{let_in}");
+}
+
+#[test]
+fn what_a_quota_let_in_of_a_request_that_is_sent_again_is_not_lost_behind_what_it_let_in_before() {
+    let home = limited(&json!({"categories": {"error": 2}}));
+    home.run(request(envelope_of(&[event(0)])));
+    let both = request(envelope_of(&[event(1), event(2)]));
+    for (wait, let_in) in [(0, 1), (60, 2)] {
+        let mut sent = both.clone();
+        sent.at = at(wait);
+        let done = home.run(sent);
+        assert!(
+            matches!(done, Done::Accepted { events, .. } if events == let_in),
+            "{done:?}"
+        );
+    }
+    let row = &home.account().categories["error"];
+    assert_eq!((row.accepted, row.refused["rate_limited"]), (3, 1));
+}
+
 #[test]
 fn in_the_common_case_a_report_pays_for_no_write_of_its_quota() {
     let home = home();
@@ -125,6 +236,33 @@ fn in_the_common_case_a_report_pays_for_no_write_of_its_quota() {
     let written = home.memory.store.records(Kind::Quota);
     assert_eq!(written.len(), 1);
     assert_eq!(written[0].version, 1, "one lease for 300 reports");
+}
+
+#[test]
+fn what_a_client_says_of_its_logs_and_reports_is_not_what_its_quota_is_asked_for() {
+    let home = limited(&json!({"categories": {"log_item": 5, "security": 3}}));
+    let items: Vec<_> = (0..9).map(|at| json!({"body": format!("{at}")})).collect();
+    let items = json!({ "items": items });
+    for header in [
+        json!({"type": "log", "item_count": 1}),
+        json!({"type": "log"}),
+    ] {
+        home.run(request(format!("{{}}\n{header}\n{items}")));
+    }
+    let report = |at| json!({"type": "csp-violation", "body": {"blockedURL": format!("https://{at}.example")}});
+    let reports: Vec<_> = (0..8).map(report).collect();
+    let mut delivery = request(json!(reports).to_string());
+    delivery.endpoint = Endpoint::Security;
+    home.run(delivery);
+    let account = home.account();
+    assert!(account.adds_up());
+    let row = &account.categories["log_item"];
+    assert_eq!(
+        (row.received, row.accepted, row.refused["rate_limited"]),
+        (18, 5, 13)
+    );
+    let row = &account.categories["security"];
+    assert_eq!((row.received, row.refused["rate_limited"]), (8, 5));
 }
 
 #[test]
