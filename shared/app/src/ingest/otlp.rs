@@ -300,17 +300,9 @@ impl Ingest {
             Ok(body) => body,
             Err(error) => return Ok(Err(Refusal::of_body(&error))),
         };
-        if encoding == Encoding::Json && super::json::has_too_many(&body) {
-            let why = format!("body is made of more than {VALUES_MAX} values");
-            return Ok(Err(Refusal::new(413, "body_too_large", why)));
-        }
-        let records = match encoding {
-            Encoding::Protobuf => proto::read(request.signal, &body),
-            Encoding::Json => json::read(request.signal, &body),
-        };
-        let Some(records) = records else {
-            let why = "body is not a request of OTLP";
-            return Ok(Err(Refusal::new(400, "otlp_broken", why)));
+        let records = match read(encoding, request.signal, &body) {
+            Ok(records) => records,
+            Err(refusal) => return Ok(Err(refusal)),
         };
         let mut found = Found::default();
         let category = request.signal.category();
@@ -348,6 +340,20 @@ impl Ingest {
         }
         Ok(Ok((found, rejected)))
     }
+}
+
+/// The records of a body.
+fn read(encoding: Encoding, signal: Signal, body: &[u8]) -> Result<Records, Refusal> {
+    if encoding == Encoding::Json && super::json::has_too_many(body) {
+        let why = format!("body is made of more than {VALUES_MAX} values");
+        return Err(Refusal::new(413, "body_too_large", why));
+    }
+    let records = match encoding {
+        Encoding::Protobuf => proto::read(signal, body),
+        Encoding::Json => json::read(signal, body),
+    };
+    let why = "body is not a request of OTLP";
+    records.ok_or_else(|| Refusal::new(400, "otlp_broken", why))
 }
 
 /// The project that a request names; 0 where it names none, which is counted like an unknown one.

@@ -253,7 +253,7 @@ fn what_sentry_native_writes_beside_a_dump_completes_its_event() {
 fn what_parts_of_a_form_say_of_the_event_has_room_for_one_event() {
     let long = "0,".repeat(EVENT_BYTES_MAX / 4);
     let said = |name: &str| format!("{{\"tags\":{{\"{name}\":\"yes\"}},\"{name}\":[{long}0]}}");
-    let packed = [&b"\xdd\x00\x08\x00\x00"[..], &[0xc0; 0x80000]].concat();
+    let packed = [&b"\xdd\x00\x08\x00\x00"[..], &b"\xc0".repeat(0x80000)].concat();
     let home = home();
     home.run(form(&[
         ("sentry___a", None, said("first").as_bytes()),
