@@ -236,6 +236,10 @@ fn in_the_common_case_a_report_pays_for_no_write_of_its_quota() {
     let written = home.memory.store.records(Kind::Quota);
     assert_eq!(written.len(), 1);
     assert_eq!(written[0].version, 1, "one lease for 300 reports");
+    let closed = limited(&json!({"per_minute": 0}));
+    closed.run(request(envelope_of(&[event(0)])));
+    let written = closed.memory.store.records(Kind::Quota);
+    assert!(written.is_empty(), "nothing was taken: {written:?}");
 }
 
 #[test]
