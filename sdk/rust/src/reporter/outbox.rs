@@ -85,11 +85,12 @@ impl Outbox {
         Ok(Some(name))
     }
 
-    /// Puts a batch in, and says what had to go for it: older ones, or the batch itself where it would not fit into an empty outbox.
-    pub(super) fn put(&mut self, batch: &Batch) -> Result<Contents, io::Error> {
+    /// Puts a batch in, and says what is lost: older ones that had to go for it, and the batch itself where it would not
+    /// fit into an empty outbox or cannot be written.
+    pub(super) fn put(&mut self, batch: &Batch) -> Contents {
         let length = batch.body.len() as u64;
         if length > self.bytes_max {
-            return Ok(batch.contents);
+            return batch.contents;
         }
         let at = batch.created.as_millisecond().max(0);
         let Contents {
@@ -103,12 +104,16 @@ impl Outbox {
         );
         let gone = self.make_room(length);
         match &mut self.place {
-            Place::Folder(folder) => write(&folder.join(name), &batch.body)?,
+            Place::Folder(folder) => {
+                if write(&folder.join(name), &batch.body).is_err() {
+                    return gone.and(batch.contents);
+                }
+            }
             Place::Memory(batches) => {
                 batches.insert(name, batch.body.clone());
             }
         }
-        Ok(gone)
+        gone
     }
 
     fn make_room(&mut self, bytes: u64) -> Contents {
@@ -270,6 +275,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kintsugi_domain::digest::Digest;
+    use kintsugi_domain::id::BatchId;
 
     #[test]
     fn what_cannot_be_written_leaves_nothing() {
@@ -279,5 +286,23 @@ mod tests {
         fs::create_dir(&path).unwrap();
         assert!(write(&path, b"whole").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_went_for_a_batch_that_cannot_be_written_is_lost_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut outbox = Outbox::open(Some(folder.path()), 10).unwrap();
+        let id = BatchId::from_digest(Digest::of(b"the second"));
+        let batch = |id: &BatchId, reports| Batch {
+            id: id.clone(),
+            created: Timestamp::UNIX_EPOCH,
+            contents: Contents::reports(reports),
+            body: vec![0; 6],
+        };
+        let first = BatchId::from_digest(Digest::of(b"the first"));
+        assert_eq!(outbox.put(&batch(&first, 2)), Contents::default());
+        // Where it would be written aside there is a folder.
+        fs::create_dir(folder.path().join(format!("{:015}-3.0.0-{id}.new", 0))).unwrap();
+        assert_eq!(outbox.put(&batch(&id, 3)), Contents::reports(5));
     }
 }

@@ -65,11 +65,11 @@ fn save(inner: &Inner, mut report: Report) {
     let stored = batch.and_then(|batch| {
         let mut outbox = shared.outbox();
         // Asked again under the lock under which a withdrawal clears the outbox.
-        shared.has_consent().then(|| outbox.put(&batch).ok())?
+        shared.has_consent().then(|| outbox.put(&batch))
     });
-    if let Some(gone) = stored {
+    if let Some(lost) = stored {
         shared.counters.queued();
-        shared.counters.discard("cache_overflow", gone);
+        shared.counters.discard("cache_overflow", lost);
     } else {
         let one = Contents::reports(1);
         shared.counters.discard("internal_sdk_error", one);

@@ -304,10 +304,8 @@ impl Worker<'_> {
             shared.counters.discard("consent", contents);
             return;
         }
-        match outbox.put(&batch) {
-            Ok(gone) => shared.counters.discard("cache_overflow", gone),
-            Err(_) => shared.counters.discard("cache_overflow", contents),
-        }
+        let lost = outbox.put(&batch);
+        shared.counters.discard("cache_overflow", lost);
     }
 
     /// Sends what waits, oldest first, until one has to be tried again later.
