@@ -32,9 +32,10 @@ pub(crate) fn routes(ports: &Ports) -> Router {
     let routes = Router::new()
         .route("/v1/{project}/batches", post(take))
         .with_state(Arc::clone(&home))
-        .merge(batch_keys::routes(Arc::clone(&home)))
-        .merge(otlp::routes(Arc::clone(&home)));
-    staged(routes, Ingest::NAME, &ports.ids).merge(native::routes(home, &ports.ids))
+        .merge(batch_keys::routes(Arc::clone(&home)));
+    staged(routes, Ingest::NAME, &ports.ids)
+        .merge(otlp::routes(Arc::clone(&home), &ports.ids))
+        .merge(native::routes(home, &ports.ids))
 }
 
 async fn take(

@@ -3,21 +3,33 @@
 
 use crate::batches::Home;
 use crate::body;
+use crate::cors::Cors;
+use crate::dress::staged;
 use crate::problem::Problem;
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use axum::{Router, middleware};
+use kintsugi_app::ingest::Ingest;
 use kintsugi_app::ingest::otlp::{self, Signal};
+use kintsugi_app::stage::Stage as _;
 use kintsugi_domain::limits::REQUEST_BYTES_MAX;
+use kintsugi_domain::ports::Ids;
 use std::sync::Arc;
 
-pub(crate) fn routes(home: Arc<Home>) -> Router {
-    Router::new()
+const CORS: Cors = Cors {
+    allow: "authorization, x-sentry-auth, kintsugi-project, content-type, content-encoding",
+    expose: "retry-after, x-request-id",
+};
+
+pub(crate) fn routes(home: Arc<Home>, ids: &Arc<dyn Ids>) -> Router {
+    let routes = Router::new()
         .route("/otlp/v1/logs", post(logs))
         .route("/otlp/v1/traces", post(traces))
-        .with_state(home)
+        .with_state(home);
+    staged(routes, Ingest::NAME, ids)
+        .layer(middleware::from_fn(|request, next| CORS.run(request, next)))
 }
 
 async fn logs(State(home): State<Arc<Home>>, request: Request) -> Result<Response, Problem> {

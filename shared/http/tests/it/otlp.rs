@@ -1,6 +1,8 @@
 //! Requests of OpenTelemetry's exporters.
 
 use crate::home::{KEY, home};
+use axum::body::Body;
+use axum::http::Request;
 use kintsugi_domain::accounting::Category;
 use kintsugi_domain::envelope::Queue;
 use serde_json::json;
@@ -46,4 +48,32 @@ async fn an_exporter_is_told_when_there_is_a_quota_again() {
     assert_eq!(answer.status, 429);
     assert_eq!(answer.header("retry-after"), Some("60"));
     assert_eq!(answer.json(), json!({"message": "the quota is used up"}));
+}
+
+#[tokio::test]
+async fn a_page_exports_from_another_origin() {
+    let home = home().await;
+    for path in ["/otlp/v1/logs", "/otlp/v1/traces"] {
+        let preflight = Request::options(path)
+            .header("origin", "https://shop.example")
+            .header("access-control-request-method", "POST")
+            .header(
+                "access-control-request-headers",
+                "authorization,content-type,kintsugi-project",
+            );
+        let answer = home.ask(preflight.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 204);
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        let allowed = answer.header("access-control-allow-headers").unwrap();
+        let allowed: Vec<&str> = allowed.split(", ").collect();
+        for asked in ["authorization", "content-type", "kintsugi-project"] {
+            assert!(allowed.contains(&asked), "{asked}: {allowed:?}");
+        }
+        // A page reads why it was refused, too.
+        let refused = home.post(path, &[], "{}").await;
+        assert_eq!(refused.status, 403);
+        assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+        let exposed = refused.header("access-control-expose-headers").unwrap();
+        assert!(exposed.contains("retry-after"), "{exposed}");
+    }
 }
