@@ -40,6 +40,9 @@ pub(crate) fn routes(ports: &Ports) -> Router {
         .route("/api/{project}/store/", post(store))
         .route("/api/{project}/security", post(security))
         .route("/api/{project}/security/", post(security))
+        // The name before it was for more than CSP, which policies out there still say.
+        .route("/api/{project}/csp-report", post(security))
+        .route("/api/{project}/csp-report/", post(security))
         .route("/api/{project}/minidump", post(minidump))
         .route("/api/{project}/minidump/", post(minidump))
         .with_state(home);

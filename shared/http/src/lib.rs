@@ -40,7 +40,8 @@ use dress::dress;
 use kintsugi_domain::ports::Ports;
 use later::divided;
 
-/// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` and `/minidump/`; sealed batches of our own
+/// Reports of Sentry's clients: `POST /api/{project}/envelope/`, `/store/`, `/security/` (and its
+/// older name `/csp-report/`) and `/minidump/`; sealed batches of our own
 /// reporter: `POST /v1/{project}/batches`, and `GET /v1/{project}/batch-keys`; metrics and feedback in forms of our own:
 /// `POST /v1/{project}/{metrics,feedback}`; exceptions of OpenTelemetry:
 /// `POST /otlp/v1/{logs,traces}`.

@@ -154,7 +154,12 @@ async fn a_body_that_ends_early_stores_nothing() {
 #[tokio::test]
 async fn a_browser_reports_what_its_policy_blocked() {
     let report = json!({"csp-report": {"effective-directive": "img-src", "blocked-uri": "data:x"}});
-    for path in ["/api/1/security/", "/api/1/security"] {
+    for path in [
+        "/api/1/security/",
+        "/api/1/security",
+        "/api/1/csp-report/",
+        "/api/1/csp-report",
+    ] {
         let home = home().await;
         let path = format!("{path}?sentry_key={KEY}");
         let headers = [("content-type", "application/csp-report")];
