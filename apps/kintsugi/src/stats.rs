@@ -28,7 +28,7 @@ pub(crate) struct Projects {
 enum Asked {
     /// What became of every item that clients sent: accepted, refused, dropped, thrown away by the client itself, and why.
     Stats {
-        /// The project's number; without it, every project.
+        /// The project's number; without it, every project, and what came for none of them.
         #[arg(long, value_name = "NUMBER")]
         project: Option<ProjectId>,
     },
@@ -51,57 +51,81 @@ pub(crate) fn run(asked: &Projects, context: &Context, json: bool) -> Result<Exi
     }
 }
 
+/// The accounts of a home.
+struct Found {
+    projects: Vec<(Named, StatsView)>,
+    /// What came for no project of this home, where every account was asked for.
+    no_project: Option<StatsView>,
+}
+
 fn show_stats(client: &Client, project: Option<ProjectId>, json: bool) -> Result<Exit, Error> {
     let found = crate::wait_for(stats(client, project))?;
     if json {
         let projects: Vec<_> = found
+            .projects
             .iter()
             .map(|(named, stats)| {
                 let (id, name) = (named.id, &named.name);
                 json!({"id": id, "name": name, "stats": stats})
             })
             .collect();
-        print::object(&json!({ "projects": projects }));
+        print::object(&json!({"projects": projects, "no_project": found.no_project}));
         return Ok(ended(&found));
     }
-    for (named, stats) in &found {
+    for (named, stats) in &found.projects {
         // Debug, so that no name commands the terminal.
         print::out(&format_args!("project {} {:?}", named.id, named.name));
-        for (category, row) in &stats.account.categories {
-            show(category, row);
-        }
-        if !stats.adds_up {
-            print::out(&"  the account does not add up: report this as a defect of kintsugi");
-        }
+        show(stats);
+    }
+    let came = |stats: &&StatsView| !stats.account.categories.is_empty();
+    if let Some(stats) = found.no_project.as_ref().filter(came) {
+        print::out(&"no project of this home");
+        show(stats);
     }
     Ok(ended(&found))
 }
 
-fn ended(found: &[(Named, StatsView)]) -> Exit {
-    if found.iter().all(|(_, stats)| stats.adds_up) {
+fn ended(found: &Found) -> Exit {
+    let of_projects = found.projects.iter().map(|(_, stats)| stats);
+    if of_projects.chain(&found.no_project).all(|it| it.adds_up) {
         Exit::Done
     } else {
         Exit::No
     }
 }
 
-async fn stats(
-    client: &Client,
-    project: Option<ProjectId>,
-) -> Result<Vec<(Named, StatsView)>, Error> {
-    let named: Vec<Named> = match project {
-        Some(project) => vec![client.get(&format!("projects/{project}")).await?],
-        None => client.get("projects").await?,
+async fn stats(client: &Client, project: Option<ProjectId>) -> Result<Found, Error> {
+    let (named, no_project): (Vec<Named>, _) = match project {
+        Some(project) => (
+            vec![client.get(&format!("projects/{project}")).await?],
+            None,
+        ),
+        None => (
+            client.get("projects").await?,
+            Some(client.get("stats").await?),
+        ),
     };
-    let mut found = Vec::with_capacity(named.len());
+    let mut projects = Vec::with_capacity(named.len());
     for named in named {
         let stats = client.get(&format!("projects/{}/stats", named.id)).await?;
-        found.push((named, stats));
+        projects.push((named, stats));
     }
-    Ok(found)
+    Ok(Found {
+        projects,
+        no_project,
+    })
 }
 
-fn show(category: &str, row: &Row) {
+fn show(stats: &StatsView) {
+    for (category, row) in &stats.account.categories {
+        show_row(category, row);
+    }
+    if !stats.adds_up {
+        print::out(&"  the account does not add up: report this as a defect of kintsugi");
+    }
+}
+
+fn show_row(category: &str, row: &Row) {
     let Row {
         received, accepted, ..
     } = row;

@@ -24,6 +24,7 @@
 //! | GET `projects/{p}/requests`, `requests/{id}` | viewer | what waits for a second person |
 //! | POST `projects/{p}/requests/{id}/{confirm,refuse}` | the role of the action | `{}`, `{reason?}` |
 //! | GET `parked`, GET `audit` | viewer | of the whole home |
+//! | GET `stats` | viewer | counted reports that were for no project of this home |
 //! | POST `redrive` `{queue, reason?}` | admin | puts parked messages back, for every project |
 //! | GET `me` | viewer | whom the token names |
 //! | POST `console` | viewer | a code that lets its holder into the console once |
@@ -136,6 +137,7 @@ pub(crate) fn routes(ports: &Ports) -> Router {
             get(reads::projects).post(changes::add_project),
         )
         .route("/admin/v1/parked", get(reads::all_parked))
+        .route("/admin/v1/stats", get(reads::home_stats))
         .route("/admin/v1/audit", get(reads::home_audit))
         .route("/admin/v1/redrive", post(changes::redrive))
         .route("/admin/v1/me", get(identity::me))

@@ -61,4 +61,25 @@ fn everything_that_was_sent_has_its_line_in_the_account() {
     ] {
         assert!(text.lines().any(|it| it == line), "{line} in {text}");
     }
+    assert!(!text.contains("no project"), "{text}");
+
+    // A product that names a project which is not there would otherwise be heard of nowhere.
+    let astray = ureq::post(format!("{url}/api/99/envelope/?sentry_key={key}")).send("{}");
+    assert!(
+        matches!(astray, Err(ureq::Error::StatusCode(403))),
+        "{astray:?}"
+    );
+    let text = run(&[]);
+    let (_, astray) = text.split_once("\nno project of this home\n").unwrap();
+    let lines: Vec<&str> = astray.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "  request: 1 received = 0 accepted + 1 refused + 0 dropped",
+            "    refused: 1 wrong_key",
+        ]
+    );
+    let told: Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    let row = &told["no_project"]["account"]["categories"]["request"];
+    assert_eq!(row["received"], 1);
 }

@@ -2,11 +2,12 @@
 //! what users said, logs and monitors.
 
 use super::shown::{Page, Part};
-use super::views::ProjectViews;
+use super::views::{ProjectViews, Views};
 use crate::ingest::COUNTER;
 use crate::records;
 use kintsugi_domain::Timestamp;
 use kintsugi_domain::accounting::Account;
+use kintsugi_domain::audit::HOME;
 use kintsugi_domain::event::Remark;
 use kintsugi_domain::health::ReleaseHealth;
 use kintsugi_domain::id::{EventId, ProjectId};
@@ -130,13 +131,24 @@ impl<'a> Evidence<'a> {
 /// Longest content that is read back, bytes: what was removed from a text left a longer mark.
 const CONTENT_BYTES_MAX: usize = 4 * ATTACHMENT_BYTES_MAX;
 
+async fn stats(ports: &Ports, project: ProjectId) -> Result<StatsView, PortError> {
+    let fields = ports.store.counter(project, COUNTER).await?;
+    let account = Account::of(&fields);
+    let adds_up = account.adds_up();
+    Ok(StatsView { account, adds_up })
+}
+
+impl Views<'_> {
+    /// What became of everything that arrived for no project of this home.
+    pub async fn stats(&self) -> Result<StatsView, PortError> {
+        stats(self.ports, HOME).await
+    }
+}
+
 impl ProjectViews<'_> {
     /// What became of everything that arrived, by category and reason.
     pub async fn stats(&self) -> Result<StatsView, PortError> {
-        let fields = self.ports.store.counter(self.project.id, COUNTER).await?;
-        let account = Account::of(&fields);
-        let adds_up = account.adds_up();
-        Ok(StatsView { account, adds_up })
+        stats(self.ports, self.project.id).await
     }
 
     /// How releases do: sessions and users without a crash.

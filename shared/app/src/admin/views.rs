@@ -41,7 +41,7 @@ const LAST_RELEASES: usize = 5;
 /// What a person may look at in a home.
 #[derive(Debug, Clone, Copy)]
 pub struct Views<'a> {
-    ports: &'a Ports,
+    pub(super) ports: &'a Ports,
     role: Role,
 }
 

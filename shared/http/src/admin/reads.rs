@@ -68,6 +68,10 @@ pub(super) async fn all_parked(State(admin): State<Admin>, Actor(actor): Actor) 
     Ok(shown(admin.views(&actor)?.parked().await?))
 }
 
+pub(super) async fn home_stats(State(admin): State<Admin>, Actor(actor): Actor) -> Answered {
+    Ok(shown(admin.views(&actor)?.stats().await?))
+}
+
 pub(super) async fn home_audit(
     State(admin): State<Admin>,
     Actor(actor): Actor,

@@ -176,7 +176,7 @@ async fn people_have_no_part_in_it_and_a_runner_none_in_theirs() {
             refused(&got, 403, "token.role");
         }
     }
-    for path in ["projects", "parked", "audit"] {
+    for path in ["projects", "parked", "stats", "audit"] {
         let request = Request::get(format!("/admin/v1/{path}")).header(
             header::AUTHORIZATION,
             format!("Bearer {}", home.token(Role::Runner).await),
